@@ -1,0 +1,84 @@
+"""The types that cross borders: EventBatch from data, then Image, Graph or Sequence to a model.
+
+Every type moves between devices with `.to(device)`. Energies are deposited energies in MeV, positions are pixel
+numbers (row * image_size + column), and "hit" is the axis of lit pixels of all events of a batch, in event order.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+class _OnDevice:
+    """Moves every tensor field of a dataclass at once."""
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
+        def move(value: Any) -> Any:
+            return value.to(device, non_blocking=non_blocking) if isinstance(value, Tensor) else value
+
+        return type(self)(**{field.name: move(getattr(self, field.name)) for field in fields(self)})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class EventBatch(_OnDevice):
+    """Some events, sparse: what the data room gives and a representation takes.
+
+    An event without a lit pixel is an event with `offset[i] == offset[i + 1]`.
+    """
+
+    pixel: Int[Tensor, " hit"]  # row * image_size + column, ascending and unique within an event
+    energy: Float[Tensor, " hit"]  # deposited energy, MeV
+    offset: Int[Tensor, " event_plus_1"]  # hits of event i are offset[i] : offset[i + 1]
+    class_index: Int[Tensor, " event"]  # truth, -1 where unknown
+    entry: Int[Tensor, " event"]  # position of the event in the data set (all files one after another)
+    image_size: int  # rows = columns of the image
+
+    @property
+    def num_events(self) -> int:
+        return len(self.class_index)
+
+    @property
+    def num_hits(self) -> Int[Tensor, " event"]:
+        return self.offset.diff()
+
+    @property
+    def event(self) -> Int[Tensor, " hit"]:
+        """Which event of the batch each hit belongs to."""
+        numbers = torch.arange(self.num_events, device=self.offset.device)
+        return numbers.repeat_interleave(self.num_hits, output_size=len(self.pixel))
+
+
+@dataclass(frozen=True)
+class Image(_OnDevice):
+    """Dense images."""
+
+    energy: Float[Tensor, "event channel row column"]  # MeV, or what the representation's scale made of it
+
+    @property
+    def num_events(self) -> int:
+        return len(self.energy)
+
+
+@dataclass(frozen=True)
+class Graph(_OnDevice):
+    """All graphs of a batch as one graph without edges between events."""
+
+    feature: Float[Tensor, "node feature"]  # energy in MeV first, then what the representation adds
+    edge_index: Int[Tensor, "2 edge"]  # source and target node of each directed edge
+    event: Int[Tensor, " node"]  # which event each node belongs to, ascending
+    num_events: int  # also counts events without a node
+
+
+@dataclass(frozen=True)
+class Sequence(_OnDevice):
+    """Hits of each event in an order, padded to the longest event of the batch (at least one place)."""
+
+    feature: Float[Tensor, "event place feature"]  # energy in MeV first; zero where padded
+    mask: Bool[Tensor, "event place"]  # True where there is a hit
+
+    @property
+    def num_events(self) -> int:
+        return len(self.mask)

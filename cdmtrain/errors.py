@@ -1,0 +1,9 @@
+"""The one exception a user is meant to read."""
+
+
+class InputError(ValueError):
+    """What came from outside (a file, a setting, a path) cannot be used.
+
+    The message is shown as it stands, without a traceback, and the program exits with status 1. It is one
+    sentence: what was got, what is allowed, what to do next.
+    """

@@ -1,0 +1,28 @@
+"""The four particles: name, PDG code, class index, symbol. The only place where a PDG code is written.
+
+Codes follow the Monte Carlo numbering scheme of the Particle Data Group (Phys. Rev. D 110, 030001, section 45).
+The class order is fixed by code order, whatever a file happens to contain.
+"""
+
+from typing import NamedTuple
+
+
+class Particle(NamedTuple):
+    """One class of the task."""
+
+    name: str
+    pdg: int
+    class_index: int  # 0..3, the label networks learn
+    latex: str
+
+
+ELECTRON = Particle("electron", 11, 0, r"$e^-$")
+MUON = Particle("muon", 13, 1, r"$\mu^-$")
+PHOTON = Particle("photon", 22, 2, r"$\gamma$")
+PROTON = Particle("proton", 2212, 3, r"$p$")
+
+PARTICLES = (ELECTRON, MUON, PHOTON, PROTON)  # in class order
+NAMES = tuple(particle.name for particle in PARTICLES)
+PDG_CODES = tuple(particle.pdg for particle in PARTICLES)
+NUM_CLASSES = len(PARTICLES)
+UNKNOWN_CLASS = -1  # class index of an event whose file has no `pdg`
