@@ -1,0 +1,36 @@
+"""Liquid argon and the particles that cross it: the numbers every law of this room uses.
+
+Source: Particle Data Group, Atomic and Nuclear Properties (liquid argon), and Sternheimer, Berger, Seltzer,
+At. Data Nucl. Data Tables 30 (1984) 261 for the density effect. Energies in MeV, lengths in cm.
+"""
+
+import math
+
+ATOMIC_NUMBER = 18
+ATOMIC_MASS = 39.948  # g/mol
+DENSITY = 1.396  # g/cm3
+RADIATION_LENGTH_CM = 14.003
+MEAN_EXCITATION_MEV = 188.0e-6
+STERNHEIMER_C, STERNHEIMER_A, STERNHEIMER_K, STERNHEIMER_X0, STERNHEIMER_X1 = 5.2146, 0.19559, 3.0, 0.2, 3.0
+NUCLEAR_RADIUS_MEV = 3.43 / 197.327  # rms charge radius 3.43 fm over hbar c, in 1/MeV
+
+ELECTRON_MASS_MEV = 0.51099895
+MUON_MASS_MEV = 105.6583755
+PROTON_MASS_MEV = 938.27208816
+FINE_STRUCTURE = 1.0 / 137.035999
+ELECTRON_RADIUS_CM = 2.8179403262e-13
+
+ATOMS_PER_CM3 = DENSITY / ATOMIC_MASS * 6.02214076e23
+ELECTRONS_PER_CM3 = ATOMS_PER_CM3 * ATOMIC_NUMBER
+# 2 pi r_e^2 m_e n_e: half of the Bethe constant K Z/A rho, in MeV/cm
+COLLISION_CONSTANT = 2 * math.pi * ELECTRON_RADIUS_CM**2 * ELECTRON_MASS_MEV * ELECTRONS_PER_CM3
+
+# Kinds of particle in a shower. The first four are the class indices of cdmtrain.particles.
+ELECTRON, MUON, PHOTON, PROTON, POSITRON = 0, 1, 2, 3, 4
+MASS_MEV = (ELECTRON_MASS_MEV, MUON_MASS_MEV, 0.0, PROTON_MASS_MEV, ELECTRON_MASS_MEV)
+
+# Below these, collisions and photons are part of the continuous loss; above, they are made one by one.
+COLLISION_CUT_MEV = 0.010
+PHOTON_CUT_MEV = 0.020
+# A charged particle slower than this has less than 0.2 mm to go and stops where it is.
+STOP_MEV = (0.100, 0.500, PHOTON_CUT_MEV, 1.500, 0.100)

@@ -1,0 +1,105 @@
+"""Collisions with atomic electrons: mean loss below a cut, its spread, and the rate of collisions above the cut.
+
+Muon and proton: Bethe with Sternheimer's density effect and the shell term of Barkas and Berger (ICRU 37),
+restricted to transfers below the cut (Review of Particle Physics, Passage of particles through matter, eqs. 34.5
+and 34.12). Electron: Berger and Seltzer with the Moller cross section; a positron loses as an electron does
+(Bhabha differs by 2 %). Straggling is then nothing else than the random collisions above the cut, 10 keV, and a
+Gaussian of Bohr's variance below: over a few millimetres the sum is Landau's or Vavilov's distribution.
+Valid from 1 MeV (muon), 5 MeV (proton), 10 keV (electron) to some GeV; below, a particle has under 0.2 mm to go.
+"""
+
+import numpy as np
+
+from cdmtrain.simulation.argon import (
+    COLLISION_CONSTANT,
+    ELECTRON_MASS_MEV,
+    MEAN_EXCITATION_MEV,
+    STERNHEIMER_A,
+    STERNHEIMER_C,
+    STERNHEIMER_K,
+    STERNHEIMER_X0,
+    STERNHEIMER_X1,
+)
+
+Array = np.ndarray
+
+
+def gamma_and_beta2(kinetic_mev: Array, mass_mev: float) -> tuple[Array, Array]:
+    """Lorentz factor and squared velocity."""
+    gamma = 1 + kinetic_mev / mass_mev
+    return gamma, 1 - 1 / gamma**2
+
+
+def density_effect(gamma: Array) -> Array:
+    """Sternheimer's delta."""
+    x = np.log10(np.sqrt(gamma**2 - 1))
+    bend = STERNHEIMER_A * np.clip(STERNHEIMER_X1 - x, 0, None) ** STERNHEIMER_K
+    return np.where(x < STERNHEIMER_X0, 0.0, 2 * np.log(10) * x - STERNHEIMER_C + bend)
+
+
+def shell_term(gamma: Array) -> Array:
+    """C/Z of the Bethe formula, frozen below beta gamma = 0.13 where the fit ends."""
+    inverse = 1 / np.clip(gamma**2 - 1, 0.13**2, None)
+    excitation_ev = MEAN_EXCITATION_MEV * 1e6
+    square = (0.422377 * inverse + 0.0304043 * inverse**2 - 0.00038106 * inverse**3) * 1e-6 * excitation_ev**2
+    cube = (3.850190 * inverse - 0.1667989 * inverse**2 + 0.00157955 * inverse**3) * 1e-9 * excitation_ev**3
+    return (square + cube) / 18
+
+
+def largest_transfer_mev(kinetic_mev: Array, mass_mev: float) -> Array:
+    """Energy a heavy particle can give to one electron."""
+    gamma, _ = gamma_and_beta2(kinetic_mev, mass_mev)
+    ratio = ELECTRON_MASS_MEV / mass_mev
+    return 2 * ELECTRON_MASS_MEV * (gamma**2 - 1) / (1 + 2 * gamma * ratio + ratio**2)
+
+
+def heavy_loss(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array:
+    """Bethe's dE/dx from transfers below the cut, MeV/cm."""
+    gamma, beta2 = gamma_and_beta2(kinetic_mev, mass_mev)
+    top = largest_transfer_mev(kinetic_mev, mass_mev)
+    upper = np.minimum(cut_mev, top)
+    argument = 2 * ELECTRON_MASS_MEV * (gamma**2 - 1) * upper / MEAN_EXCITATION_MEV**2
+    bracket = np.log(np.maximum(argument, 1.0)) - beta2 * (1 + upper / top) - density_effect(gamma)
+    return COLLISION_CONSTANT / beta2 * np.maximum(bracket - 2 * shell_term(gamma), 0.3)
+
+
+def heavy_collision_rate(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array:
+    """Collisions per cm that give more than the cut (spin 1/2)."""
+    gamma, beta2 = gamma_and_beta2(kinetic_mev, mass_mev)
+    top = np.maximum(largest_transfer_mev(kinetic_mev, mass_mev), cut_mev)
+    spin = (top - cut_mev) / (2 * (gamma * mass_mev) ** 2)
+    return COLLISION_CONSTANT / beta2 * (1 / cut_mev - 1 / top - beta2 / top * np.log(top / cut_mev) + spin)
+
+
+def heavy_variance(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array:
+    """Bohr's variance of the loss below the cut, MeV^2/cm."""
+    _, beta2 = gamma_and_beta2(kinetic_mev, mass_mev)
+    top = largest_transfer_mev(kinetic_mev, mass_mev)
+    upper = np.minimum(cut_mev, top)
+    return COLLISION_CONSTANT / beta2 * upper * (1 - beta2 * upper / (2 * top))
+
+
+def electron_loss(kinetic_mev: Array, cut_mev: float) -> Array:
+    """Berger and Seltzer's dE/dx from transfers below the cut, MeV/cm; the cut is at most half of the energy."""
+    gamma, beta2 = gamma_and_beta2(kinetic_mev, ELECTRON_MASS_MEV)
+    tau = kinetic_mev / ELECTRON_MASS_MEV
+    upper = np.minimum(cut_mev / ELECTRON_MASS_MEV, tau / 2)
+    spread = -1 - beta2 + np.log((tau - upper) * upper) + tau / (tau - upper)
+    spread += (upper**2 / 2 + (2 * tau + 1) * np.log(1 - upper / tau)) / gamma**2
+    excitation = MEAN_EXCITATION_MEV / ELECTRON_MASS_MEV
+    return COLLISION_CONSTANT / beta2 * (np.log(2 * (gamma + 1) / excitation**2) + spread - density_effect(gamma))
+
+
+def electron_collision_rate(kinetic_mev: Array, cut_mev: float) -> Array:
+    """Moller collisions per cm that give more than the cut, the slower of the two electrons counted as knocked on."""
+    gamma, beta2 = gamma_and_beta2(kinetic_mev, ELECTRON_MASS_MEV)
+    x = np.minimum(cut_mev / kinetic_mev, 0.5)
+    shape = ((gamma - 1) / gamma) ** 2 * (0.5 - x) + 1 / x - 1 / (1 - x)
+    shape -= (2 * gamma - 1) / gamma**2 * np.log((1 - x) / x)
+    return COLLISION_CONSTANT / beta2 * shape / kinetic_mev
+
+
+def electron_variance(kinetic_mev: Array, cut_mev: float) -> Array:
+    """Bohr's variance of the loss below the cut, MeV^2/cm."""
+    _, beta2 = gamma_and_beta2(kinetic_mev, ELECTRON_MASS_MEV)
+    return COLLISION_CONSTANT / beta2 * np.minimum(cut_mev, kinetic_mev / 2)

@@ -1,0 +1,60 @@
+"""What a user may set, checked: every message says what was got, what is allowed and what to do."""
+
+from collections.abc import Mapping, Sequence
+
+from cdmtrain.errors import InputError
+from cdmtrain.particles import PARTICLES
+
+NAMES = tuple(particle.name for particle in PARTICLES)
+LOWEST_MEV, HIGHEST_MEV = 1.0, 2000.0
+
+
+def number(name: str, value: object, low: float, high: float) -> float:
+    """A number between the two, both allowed."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise InputError(f"simulation.{name} is {value!r}: give a number from {low:g} to {high:g}")
+    return float(value)
+
+
+def interval(name: str, value: object, low: float, high: float) -> list[float]:
+    """Two increasing numbers."""
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 2:
+        raise InputError(f"simulation.{name} is {value!r}: give two numbers, [lowest, highest]")
+    first, last = (number(name, part, low, high) for part in value)
+    if first > last:
+        raise InputError(
+            f"simulation.{name} is [{first:g}, {last:g}]: the lowest comes first, write it the other way round"
+        )
+    return [first, last]
+
+
+def by_particle(name: str, value: object) -> dict[str, object]:
+    """One entry for each of the four particles."""
+    if not isinstance(value, Mapping) or set(value) != set(NAMES):
+        raise InputError(f"simulation.{name} is {value!r}: give one entry for each of {', '.join(NAMES)}")
+    return {particle: value[particle] for particle in NAMES}
+
+
+def choice(name: str, value: object, allowed: Sequence[str]) -> str:
+    """One of the allowed words."""
+    if value not in allowed:
+        raise InputError(f"simulation.{name} is {value!r}: choose one of {', '.join(allowed)}")
+    return str(value)
+
+
+def energies(value: object) -> dict[str, list[float]]:
+    """Kinetic energy range of every particle, MeV."""
+    ranges = by_particle("kinetic_energy_mev", value)
+    return {
+        particle: interval(f"kinetic_energy_mev.{particle}", part, LOWEST_MEV, HIGHEST_MEV)
+        for particle, part in ranges.items()
+    }
+
+
+def mix(value: object) -> dict[str, float]:
+    """Weight of every class, at least one above zero."""
+    weights = by_particle("class_mix", value)
+    checked = {particle: number(f"class_mix.{particle}", part, 0, 1e6) for particle, part in weights.items()}
+    if not sum(checked.values()) > 0:
+        raise InputError("simulation.class_mix has no particle with a weight above 0: give one at least")
+    return checked

@@ -1,0 +1,92 @@
+"""One event while it is made: particles still to follow, deposits in the order they were made, energy lost.
+
+The last particle pushed is followed first, and to its end, as in Geant4: the order of deposits decides the image box.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+LARGEST_STACK, LARGEST_DEPOSITS = 8192, 1 << 18
+# columns of `waiting`
+KIND, KINETIC, X, Y, Z, U, V, W = 0, 1, 2, 3, 4, 5, 6, 7
+# places of `count`
+WAITING, DEPOSITS, OVERFLOW = 0, 1, 2
+
+
+class Shower(NamedTuple):
+    """Work space of one event; reused for the next."""
+
+    waiting: np.ndarray  # (stack, 8) kind, kinetic energy MeV, position cm, direction
+    deposits: np.ndarray  # (deposits, 5) position cm, energy MeV, dE/dx MeV/cm
+    count: np.ndarray  # (3,) int64: particles waiting, deposits made, 1 when either did not fit
+    lost: np.ndarray  # (1,) MeV that left no trace: neutrons, neutrinos, nuclear binding, rest mass
+    now: np.ndarray  # (columns,) the tables at the present energy
+
+
+def new_shower(columns: int) -> Shower:
+    """Work space for one thread."""
+    waiting = np.zeros((LARGEST_STACK, 8))
+    return Shower(waiting, np.zeros((LARGEST_DEPOSITS, 5)), np.zeros(3, np.int64), np.zeros(1), np.zeros(columns))
+
+
+@njit(cache=True, nogil=True)
+def push(
+    shower: Shower, kind: int, kinetic_mev: float, x: float, y: float, z: float, u: float, v: float, w: float
+) -> None:
+    """Put a particle on top of those waiting."""
+    top = shower.count[WAITING]
+    if top == shower.waiting.shape[0]:
+        shower.count[OVERFLOW] = 1
+        return
+    particle = shower.waiting[top]
+    particle[KIND], particle[KINETIC] = kind, kinetic_mev
+    particle[X], particle[Y], particle[Z] = x, y, z
+    particle[U], particle[V], particle[W] = u, v, w
+    shower.count[WAITING] = top + 1
+
+
+@njit(cache=True, nogil=True)
+def deposit(shower: Shower, x: float, y: float, z: float, energy_mev: float, density_mev_cm: float) -> None:
+    """Leave energy at a place."""
+    if energy_mev <= 0:
+        return
+    last = shower.count[DEPOSITS]
+    if last == shower.deposits.shape[0]:
+        shower.count[OVERFLOW] = 1
+        return
+    row = shower.deposits[last]
+    row[0], row[1], row[2], row[3], row[4] = x, y, z, energy_mev, density_mev_cm
+    shower.count[DEPOSITS] = last + 1
+
+
+@njit(cache=True, nogil=True)
+def turn(u: float, v: float, w: float, cosine: float, azimuth: float) -> tuple[float, float, float]:
+    """Direction turned by an angle of this cosine, around itself by the azimuth."""
+    sine = math.sqrt(max(0.0, 1 - cosine * cosine))
+    a, b = sine * math.cos(azimuth), sine * math.sin(azimuth)
+    across = math.sqrt(u * u + v * v)
+    if across < 1e-6:
+        return a, b, math.copysign(cosine, w * cosine)
+    nu = u * cosine + (a * u * w - b * v) / across
+    nv = v * cosine + (a * v * w + b * u) / across
+    nw = w * cosine - a * across
+    norm = 1 / math.sqrt(nu * nu + nv * nv + nw * nw)
+    return nu * norm, nv * norm, nw * norm
+
+
+@njit(cache=True, nogil=True)
+def push_turned(
+    shower: Shower, parent: np.ndarray, kind: int, kinetic_mev: float, cosine: float, azimuth: float
+) -> None:
+    """Push a particle made where the parent is, turned from the parent's direction."""
+    u, v, w = turn(parent[U], parent[V], parent[W], cosine, azimuth)
+    push(shower, kind, kinetic_mev, parent[X], parent[Y], parent[Z], u, v, w)
+
+
+@njit(cache=True, nogil=True)
+def push_isotropic(shower: Shower, parent: np.ndarray, kind: int, kinetic_mev: float, rng: np.random.Generator) -> None:
+    """Push a particle made where the parent is, in any direction."""
+    push_turned(shower, parent, kind, kinetic_mev, 2 * rng.random() - 1, 2 * math.pi * rng.random())

@@ -1,0 +1,146 @@
+"""The simulator: settings in, blocks of events out, the same for a seed on any number of cores."""
+
+import math
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from cdmtrain.errors import InputError
+from cdmtrain.particles import PDG_CODES
+from cdmtrain.simulation import settings as check
+from cdmtrain.simulation.argon import MASS_MEV
+from cdmtrain.simulation.block import simulate_block
+from cdmtrain.simulation.shower import new_shower
+from cdmtrain.simulation.tables import COLUMNS, charged_and_photon_tables
+
+VERSION = 1  # of the physics: raised whenever the same seed gives other events
+BLOCK_EVENTS = 1000
+WORLD_AXES = ("x", "y", "z")
+DEFAULT_ENERGIES = {"electron": (50, 100), "muon": (75, 150), "photon": (50, 100), "proton": (150, 250)}
+EQUAL_MIX = {"electron": 1, "muon": 1, "photon": 1, "proton": 1}
+
+
+@dataclass(frozen=True)
+class SimulatedEvents:
+    """A block of events, in event order. Image axes are row, column; the third is the one summed over."""
+
+    offset: np.ndarray  # (events + 1,) int64: pixels of event i are offset[i]:offset[i + 1]
+    pixel: np.ndarray  # (hits,) int32: row * image_size + column, ascending within an event, unique
+    energy_mev: np.ndarray  # (hits,) float32
+    pdg: np.ndarray  # (events,) int32
+    kinetic_energy_mev: np.ndarray  # (events,) float32
+    vertex_px: np.ndarray  # (events, 2) float32: row and column of the pixel that holds the vertex
+    direction: np.ndarray  # (events, 3) float32: unit vector along row, column, projection
+
+
+class Simulator:
+    """Single particles in liquid argon, as images.
+
+    Args (units in the names):
+        kinetic_energy_mev: [lowest, highest] by particle name, 1 to 2000 MeV.
+        energy_spectrum: "flat_momentum" or "flat_kinetic_energy".
+        class_mix: weight by particle name; every block of 1000 events follows the weights to within one.
+        image_size: pixels along a side.
+        pixel_cm: pitch of voxels and pixels.
+        voxel_threshold_mev: voxels with less are dropped before projecting.
+        cos_theta: [lowest, highest] cosine between direction and the world's z axis.
+        azimuth_deg: [lowest, highest] azimuth around z, from x.
+        projection_axis: "x", "y" or "z": summed over; the other two, in order, are row and column.
+        proton_reactions: whether protons react with nuclei.
+        recombination_field_kv_per_cm: drift field of the modified box model; 0 is no recombination.
+        diffusion_cm: width of the charge cloud of a deposit; 0 is none.
+        noise_mev: electronic noise of every pixel; 0 is none.
+        pixel_threshold_mev: pixels up to this value are dropped after noise.
+    """
+
+    def __init__(
+        self,
+        *,
+        kinetic_energy_mev: Mapping[str, Sequence[float]] = DEFAULT_ENERGIES,
+        energy_spectrum: str = "flat_momentum",
+        class_mix: Mapping[str, float] = EQUAL_MIX,
+        image_size: int = 192,
+        pixel_cm: float = 0.3,
+        voxel_threshold_mev: float = 0.05,
+        cos_theta: Sequence[float] = (-1.0, 1.0),
+        azimuth_deg: Sequence[float] = (0.0, 360.0),
+        projection_axis: str = "z",
+        proton_reactions: bool = True,
+        recombination_field_kv_per_cm: float = 0.0,
+        diffusion_cm: float = 0.0,
+        noise_mev: float = 0.0,
+        pixel_threshold_mev: float = 0.0,
+    ) -> None:
+        self.kinetic_energy_mev = check.energies(kinetic_energy_mev)
+        self.energy_spectrum = check.choice(
+            "energy_spectrum", energy_spectrum, ("flat_momentum", "flat_kinetic_energy")
+        )
+        self.class_mix = check.mix(class_mix)
+        self.image_size = int(check.number("image_size", image_size, 8, 2048))
+        self.pixel_cm = check.number("pixel_cm", pixel_cm, 0.01, 10)
+        self.voxel_threshold_mev = check.number("voxel_threshold_mev", voxel_threshold_mev, 0, 100)
+        self.cos_theta = check.interval("cos_theta", cos_theta, -1, 1)
+        self.azimuth_deg = check.interval("azimuth_deg", azimuth_deg, -360, 360)
+        self.projection_axis = check.choice("projection_axis", projection_axis, WORLD_AXES)
+        self.proton_reactions = bool(proton_reactions)
+        self.recombination_field_kv_per_cm = check.number(
+            "recombination_field_kv_per_cm", recombination_field_kv_per_cm, 0, 10
+        )
+        self.diffusion_cm = check.number("diffusion_cm", diffusion_cm, 0, 10)
+        self.noise_mev = check.number("noise_mev", noise_mev, 0, 100)
+        self.pixel_threshold_mev = check.number("pixel_threshold_mev", pixel_threshold_mev, 0, 100)
+        if self.noise_mev > 0 and self.pixel_threshold_mev < self.noise_mev:
+            raise InputError(
+                f"simulation.noise_mev is {self.noise_mev:g} with a pixel threshold of {self.pixel_threshold_mev:g}: "
+                "half of all pixels would light up, set pixel_threshold_mev to 3 or 4 times the noise"
+            )
+
+    def settings(self) -> dict[str, object]:
+        """Everything that determines the sample but the seed, as plain numbers, words, lists."""
+        return {"version": VERSION, **vars(self)}
+
+    def blocks(self, *, events: int, seed: int, workers: int | None = None) -> Iterator[SimulatedEvents]:
+        """Blocks of up to 1000 events, in order, made ahead by as many threads as there are cores."""
+        if events < 0 or seed < 0:
+            raise InputError(f"simulation: events is {events} and seed {seed}: both are whole numbers from 0")
+        workers = workers or len(os.sched_getaffinity(0))
+        with ThreadPoolExecutor(workers) as pool:
+            waiting: deque = deque()
+            for first in range(0, events, BLOCK_EVENTS):
+                waiting.append(
+                    pool.submit(self.block, first=first, events=min(BLOCK_EVENTS, events - first), seed=seed)
+                )
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()[0]
+            while waiting:
+                yield waiting.popleft().result()[0]
+
+    def block(self, *, first: int, events: int, seed: int) -> tuple[SimulatedEvents, np.ndarray]:
+        """The events from `first` on, and their energy budget in MeV (columns in block.py)."""
+        rng = np.random.Generator(np.random.PCG64([seed, first]))
+        kinds = rng.permutation(self._kinds(events, rng.random()))
+        spectra = np.array([[*pair, MASS_MEV[kind]] for kind, pair in enumerate(self.kinetic_energy_mev.values())])
+        angles = np.array([*self.cos_theta, *(math.radians(part) for part in self.azimuth_deg)])
+        depth = WORLD_AXES.index(self.projection_axis)
+        axes = np.array([axis for axis in range(3) if axis != depth] + [depth])
+        numbers = (self.image_size, self.pixel_cm, self.voxel_threshold_mev, self.recombination_field_kv_per_cm)
+        numbers += (self.diffusion_cm, self.noise_mev, self.pixel_threshold_mev)
+        tables = charged_and_photon_tables(self.proton_reactions)
+        flat_momentum = self.energy_spectrum == "flat_momentum"
+        *columns, budget = simulate_block(
+            kinds, spectra, flat_momentum, angles, axes, np.array(numbers), tables, new_shower(COLUMNS), rng
+        )
+        if columns[0][-1] < 0:
+            raise MemoryError("an event made more particles or deposits than shower.py has room for")
+        offset, pixel, energy_mev, kinetic_mev, vertex_px, direction = columns
+        pdg = np.array(PDG_CODES, np.int32)[kinds]
+        return SimulatedEvents(offset, pixel, energy_mev, pdg, kinetic_mev, vertex_px, direction), budget
+
+    def _kinds(self, events: int, start: float) -> np.ndarray:
+        """Class indices in the proportions of the mix, to within one (systematic sampling from a random start)."""
+        weights = np.array(list(self.class_mix.values()))
+        return np.searchsorted(np.cumsum(weights) / weights.sum(), (np.arange(events) + start) / events, side="right")

@@ -1,0 +1,93 @@
+"""Everything that depends on energy alone, on one logarithmic grid, computed from the formulas at first use.
+
+`charged_and_photon_tables()[kind, node, column]`: kind as in argon.py; columns named below, per cm of liquid argon.
+Between nodes, 30 a decade, values are interpolated linearly in ln T: good to 0.1 %.
+"""
+
+import functools
+import math
+
+import numpy as np
+from numba import njit
+
+from cdmtrain.simulation import argon, ionisation, nuclear, photons, radiation, scattering
+
+LOWEST_MEV, HIGHEST_MEV, NODES_PER_DECADE = 1e-3, 1e4, 30
+LOG_LOWEST = math.log(LOWEST_MEV)
+NODES_PER_LOG = NODES_PER_DECADE / math.log(10)
+NODES = round(NODES_PER_DECADE * math.log10(HIGHEST_MEV / LOWEST_MEV)) + 1
+
+# columns of charged particles
+SOFT_LOSS, SOFT_VARIANCE, COLLISION_RATE, RADIATION_RATE, RANGE = 0, 1, 2, 3, 4
+SOFT_SCATTER, SCATTER_RATE, SCATTER_CUT, SCREENING, NUCLEAR_RATE = 5, 6, 7, 8, 9
+COLUMNS = 10
+# columns of photons
+COMPTON_RATE, PAIR_RATE, PHOTOELECTRIC_RATE = 0, 1, 2
+
+
+def energy_grid() -> np.ndarray:
+    """Kinetic energies of the nodes, MeV."""
+    return np.geomspace(LOWEST_MEV, HIGHEST_MEV, NODES)
+
+
+def total_loss(kinetic_mev: np.ndarray, kind: int) -> np.ndarray:
+    """Mean dE/dx of everything, collisions and radiation, MeV/cm."""
+    if kind in (argon.ELECTRON, argon.POSITRON):
+        radiated = radiation.radiation_integrals(kinetic_mev, argon.PHOTON_CUT_MEV)[2]
+        return ionisation.electron_loss(kinetic_mev, np.inf) + radiated
+    return ionisation.heavy_loss(kinetic_mev, argon.MASS_MEV[kind], np.inf)
+
+
+def continuous_range(kinetic_mev: np.ndarray, kind: int) -> np.ndarray:
+    """Path to rest at the mean loss (CSDA), cm, on increasing energies starting near rest."""
+    per_log = kinetic_mev / total_loss(kinetic_mev, kind)
+    pieces = 0.5 * (per_log[1:] + per_log[:-1]) * np.diff(np.log(kinetic_mev))
+    return per_log[0] + np.concatenate([[0.0], np.cumsum(pieces)])
+
+
+def charged_table(kind: int) -> np.ndarray:
+    """Columns of one charged particle."""
+    kinetic, mass = energy_grid(), argon.MASS_MEV[kind]
+    table = np.zeros((NODES, COLUMNS))
+    cut = argon.COLLISION_CUT_MEV
+    if kind in (argon.ELECTRON, argon.POSITRON):
+        rate, soft, _ = radiation.radiation_integrals(kinetic, argon.PHOTON_CUT_MEV)
+        table[:, SOFT_LOSS] = ionisation.electron_loss(kinetic, cut) + soft
+        table[:, SOFT_VARIANCE] = ionisation.electron_variance(kinetic, cut)
+        table[:, COLLISION_RATE] = ionisation.electron_collision_rate(kinetic, cut)
+        table[:, RADIATION_RATE] = rate
+    else:
+        table[:, SOFT_LOSS] = ionisation.heavy_loss(kinetic, mass, cut)
+        table[:, SOFT_VARIANCE] = ionisation.heavy_variance(kinetic, mass, cut)
+        table[:, COLLISION_RATE] = ionisation.heavy_collision_rate(kinetic, mass, cut)
+    table[:, RANGE] = continuous_range(kinetic, kind)
+    table[:, SOFT_SCATTER : SCREENING + 1] = np.stack(scattering.scattering_tables(kinetic, mass), axis=1)
+    return table
+
+
+@functools.lru_cache(maxsize=2)
+def charged_and_photon_tables(proton_reactions: bool) -> np.ndarray:
+    """All tables, (kind, node, column)."""
+    tables = np.zeros((5, NODES, COLUMNS))
+    kinetic = energy_grid()
+    for kind in (argon.ELECTRON, argon.MUON, argon.PROTON):
+        tables[kind] = charged_table(kind)
+    tables[argon.POSITRON] = tables[argon.ELECTRON]
+    tables[argon.PHOTON, :, COMPTON_RATE] = photons.compton_rate(kinetic)
+    tables[argon.PHOTON, :, PAIR_RATE] = photons.pair_rate(kinetic)
+    tables[argon.PHOTON, :, PHOTOELECTRIC_RATE] = photons.photoelectric_rate(kinetic)
+    if proton_reactions:
+        tables[argon.PROTON, :, NUCLEAR_RATE] = nuclear.nuclear_rate(kinetic)
+    tables.flags.writeable = False
+    return tables
+
+
+@njit(cache=True, nogil=True)
+def interpolate(tables: np.ndarray, kind: int, kinetic_mev: float, columns: int, now: np.ndarray) -> None:
+    """The first columns at this energy, into `now`."""
+    place = (math.log(kinetic_mev) - LOG_LOWEST) * NODES_PER_LOG
+    node = min(max(int(place), 0), NODES - 2)
+    part = min(max(place - node, 0.0), 1.0)
+    for column in range(columns):
+        low = tables[kind, node, column]
+        now[column] = low + part * (tables[kind, node + 1, column] - low)

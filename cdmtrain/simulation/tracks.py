@@ -1,0 +1,227 @@
+"""A charged particle followed step by step to its end.
+
+Steps of at most 1 mm, a sixth of the range, and a mean scattering of 0.6 rad. In a step: continuous loss at the
+middle energy with Bohr's spread; one small scatter at a random place of the step (the random hinge of PENELOPE,
+NEA/MBDAV/R(2019)1), where the step's energy is left; then the rare events - collisions over the cut, photons, large
+scatters, nuclear reactions, annihilation - each when a clock of exponential length has run down.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from cdmtrain.simulation.argon import (
+    COLLISION_CUT_MEV,
+    ELECTRON,
+    ELECTRON_MASS_MEV,
+    ELECTRON_RADIUS_CM,
+    ELECTRONS_PER_CM3,
+    MASS_MEV,
+    MUON,
+    PHOTON,
+    POSITRON,
+    PROTON,
+    STOP_MEV,
+)
+from cdmtrain.simulation.nuclear import ELASTIC_SHARE, leave, muon_at_rest, react, scatter_on_nucleus
+from cdmtrain.simulation.radiation import sample_photon_mev, sample_small_angle
+from cdmtrain.simulation.scattering import sample_hard_scatter, sample_small_scatter
+from cdmtrain.simulation.shower import KIND, KINETIC, Shower, U, V, W, X, Y, Z, push_turned, turn
+from cdmtrain.simulation.tables import (
+    COLLISION_RATE,
+    COLUMNS,
+    NUCLEAR_RATE,
+    RADIATION_RATE,
+    RANGE,
+    SCATTER_CUT,
+    SCATTER_RATE,
+    SCREENING,
+    SOFT_LOSS,
+    SOFT_SCATTER,
+    SOFT_VARIANCE,
+    interpolate,
+)
+
+LONGEST_STEP_CM = 0.1
+STEP_RANGE_SHARE = 0.15
+LARGEST_SOFT_SCATTER = 0.2
+TWO_PI = 2 * math.pi
+
+
+@njit(cache=True, nogil=True)
+def change_direction(particle: np.ndarray, cosine: float, azimuth: float) -> None:
+    """Turn the particle itself."""
+    particle[U], particle[V], particle[W] = turn(particle[U], particle[V], particle[W], cosine, azimuth)
+
+
+@njit(cache=True, nogil=True)
+def move(particle: np.ndarray, length_cm: float) -> None:
+    """Straight on."""
+    particle[X] += length_cm * particle[U]
+    particle[Y] += length_cm * particle[V]
+    particle[Z] += length_cm * particle[W]
+
+
+@njit(cache=True, nogil=True)
+def sample_transfer(kinetic_mev: float, mass_mev: float, light: bool, rng: np.random.Generator) -> float:
+    """Energy over the cut given to an atomic electron: 1/T^2 with Moller's or the spin 1/2 factor; 0 if impossible."""
+    gamma = 1 + kinetic_mev / mass_mev
+    ratio = ELECTRON_MASS_MEV / mass_mev
+    top = 2 * ELECTRON_MASS_MEV * (gamma * gamma - 1) / (1 + 2 * gamma * ratio + ratio * ratio)
+    if light:
+        top = kinetic_mev / 2
+    if top <= COLLISION_CUT_MEV:
+        return 0.0
+    beta2, energy = 1 - 1 / (gamma * gamma), gamma * mass_mev
+    while True:
+        transfer = 1 / (1 / COLLISION_CUT_MEV + rng.random() * (1 / top - 1 / COLLISION_CUT_MEV))
+        if light:
+            x = transfer / kinetic_mev
+            other = x / (1 - x)
+            g = (gamma - 1) / gamma
+            shape = (1 + g * g * x * x + other * other - (2 * gamma - 1) / (gamma * gamma) * other) / (2 + g * g / 4)
+        else:
+            shape = (1 - beta2 * transfer / top + transfer * transfer / (2 * energy * energy)) / (
+                1 + top * top / (2 * energy * energy)
+            )
+        if rng.random() < shape:
+            return transfer
+
+
+@njit(cache=True, nogil=True)
+def collide(shower: Shower, particle: np.ndarray, kind: int, density: float, rng: np.random.Generator) -> None:
+    """One collision over the cut: a delta ray, followed if it can leave its place."""
+    kinetic, mass = particle[KINETIC], MASS_MEV[kind]
+    light = kind in (ELECTRON, POSITRON)
+    transfer = min(sample_transfer(kinetic, mass, light, rng), kinetic)
+    if transfer > STOP_MEV[ELECTRON]:
+        momentum = math.sqrt(kinetic * (kinetic + 2 * mass))
+        knocked = math.sqrt(transfer * (transfer + 2 * ELECTRON_MASS_MEV))
+        cosine = min(transfer * (kinetic + mass + ELECTRON_MASS_MEV) / (knocked * momentum), 1.0)
+        azimuth = TWO_PI * rng.random()
+        push_turned(shower, particle, ELECTRON, transfer, cosine, azimuth)
+        along, across = momentum - knocked * cosine, knocked * math.sqrt(1 - cosine * cosine)
+        change_direction(particle, along / math.sqrt(along * along + across * across), azimuth + math.pi)
+    else:
+        leave(shower, particle, transfer, density)
+    particle[KINETIC] = kinetic - transfer
+
+
+@njit(cache=True, nogil=True)
+def radiate(shower: Shower, particle: np.ndarray, rng: np.random.Generator) -> None:
+    """One bremsstrahlung photon over the cut."""
+    photon = sample_photon_mev(particle[KINETIC], rng)
+    cosine = sample_small_angle(particle[KINETIC] + ELECTRON_MASS_MEV, rng)
+    push_turned(shower, particle, PHOTON, photon, cosine, TWO_PI * rng.random())
+    particle[KINETIC] -= photon
+
+
+@njit(cache=True, nogil=True)
+def annihilation_rate(gamma: float) -> float:
+    """Heitler's annihilations in flight per cm."""
+    root = math.sqrt(gamma * gamma - 1)
+    shape = (gamma * gamma + 4 * gamma + 1) / (gamma * gamma - 1) * math.log(gamma + root) - (gamma + 3) / root
+    return ELECTRONS_PER_CM3 * math.pi * ELECTRON_RADIUS_CM**2 / (gamma + 1) * shape
+
+
+@njit(cache=True, nogil=True)
+def annihilate(shower: Shower, particle: np.ndarray, rng: np.random.Generator) -> None:
+    """Two photons, in flight (Heitler's sharing) or at rest (511 keV back to back, in any direction)."""
+    kinetic = particle[KINETIC]
+    if kinetic <= 0:
+        cosine, azimuth = 2 * rng.random() - 1, TWO_PI * rng.random()
+        push_turned(shower, particle, PHOTON, ELECTRON_MASS_MEV, cosine, azimuth)
+        push_turned(shower, particle, PHOTON, ELECTRON_MASS_MEV, -cosine, azimuth + math.pi)
+        return
+    tau = kinetic / ELECTRON_MASS_MEV
+    gamma, root = tau + 1, 0.5 * math.sqrt(tau / (tau + 2))
+    low, high = 0.5 - root, 0.5 + root
+    while True:
+        share = low * (high / low) ** rng.random()
+        if rng.random() < 1 - share + (2 * gamma * share - 1) / (share * (tau + 2) ** 2):
+            break
+    azimuth = TWO_PI * rng.random()
+    total = kinetic + 2 * ELECTRON_MASS_MEV
+    for part, side in ((share, 0.0), (1 - share, math.pi)):
+        cosine = (part * (tau + 2) - 1) / (part * math.sqrt(tau * (tau + 2)))
+        push_turned(shower, particle, PHOTON, part * total, min(max(cosine, -1.0), 1.0), azimuth + side)
+
+
+@njit(cache=True, nogil=True)
+def end(shower: Shower, particle: np.ndarray, kind: int, now: np.ndarray, rng: np.random.Generator) -> None:
+    """The particle stops: leave what it has, and let positron and muon do what they do at rest."""
+    leave(shower, particle, particle[KINETIC], particle[KINETIC] / now[RANGE])
+    particle[KINETIC] = 0.0
+    if kind == POSITRON:
+        annihilate(shower, particle, rng)
+    elif kind == MUON:
+        muon_at_rest(shower, particle, rng)
+
+
+@njit(cache=True, nogil=True)
+def step(
+    shower: Shower, particle: np.ndarray, kind: int, tables: np.ndarray, rng: np.random.Generator
+) -> tuple[float, float]:
+    """One step with its continuous loss and small scatter; returns its length and its dE/dx."""
+    now, kinetic = shower.now, particle[KINETIC]
+    length = min(LONGEST_STEP_CM, STEP_RANGE_SHARE * now[RANGE], LARGEST_SOFT_SCATTER / now[SOFT_SCATTER])
+    half = max(kinetic - 0.5 * length * now[SOFT_LOSS], 0.5 * kinetic)
+    spread = math.sqrt(now[SOFT_VARIANCE] * length) * rng.standard_normal()
+    scatter = 1 - math.exp(-length * now[SOFT_SCATTER])
+    interpolate(tables, kind, half, COLUMNS, now)
+    loss = min(max(now[SOFT_LOSS] * length + spread, 0.0), kinetic)
+    hinge = length * rng.random()
+    move(particle, hinge)
+    leave(shower, particle, loss, now[SOFT_LOSS])
+    change_direction(particle, sample_small_scatter(scatter, rng), TWO_PI * rng.random())
+    move(particle, length - hinge)
+    particle[KINETIC] = kinetic - loss
+    return length, now[SOFT_LOSS]
+
+
+@njit(cache=True, nogil=True)
+def follow_charged(shower: Shower, particle: np.ndarray, tables: np.ndarray, rng: np.random.Generator) -> None:
+    """From where the particle is to its end, everything it makes pushed on the shower."""
+    kind, now = int(particle[KIND]), shower.now
+    mass = MASS_MEV[kind]
+    to_collision, to_photon = rng.standard_exponential(), rng.standard_exponential()
+    to_scatter, to_rare = rng.standard_exponential(), rng.standard_exponential()
+    while True:
+        interpolate(tables, kind, max(particle[KINETIC], 1e-3), COLUMNS, now)
+        if particle[KINETIC] < STOP_MEV[kind]:
+            end(shower, particle, kind, now, rng)
+            return
+        length, density = step(shower, particle, kind, tables, rng)
+        kinetic = particle[KINETIC]
+        to_scatter -= length * now[SCATTER_RATE]
+        while to_scatter < 0:
+            momentum2 = kinetic * (kinetic + 2 * mass)
+            beta2 = momentum2 / (kinetic + mass) ** 2
+            cosine = sample_hard_scatter(now[SCATTER_CUT], now[SCREENING], momentum2, beta2, rng)
+            change_direction(particle, cosine, TWO_PI * rng.random())
+            to_scatter += rng.standard_exponential()
+        to_photon -= length * now[RADIATION_RATE]
+        if to_photon < 0 and particle[KINETIC] > STOP_MEV[kind]:
+            radiate(shower, particle, rng)
+            to_photon = rng.standard_exponential()
+        to_collision -= length * now[COLLISION_RATE]
+        while to_collision < 0:
+            collide(shower, particle, kind, density, rng)
+            to_collision += rng.standard_exponential()
+        if particle[KINETIC] < STOP_MEV[kind]:
+            continue
+        if kind == PROTON:
+            to_rare -= length * now[NUCLEAR_RATE]
+            if to_rare < 0:
+                if rng.random() > ELASTIC_SHARE:
+                    react(shower, particle, rng)
+                    return
+                cosine = scatter_on_nucleus(particle[KINETIC], rng)
+                change_direction(particle, cosine, TWO_PI * rng.random())
+                to_rare = rng.standard_exponential()
+        elif kind == POSITRON:
+            to_rare -= length * annihilation_rate(1 + particle[KINETIC] / mass)
+            if to_rare < 0:
+                annihilate(shower, particle, rng)
+                return
