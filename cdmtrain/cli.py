@@ -6,20 +6,111 @@ Nothing heavy is imported here: `--help`, completion and typing mistakes are ans
 import os
 import secrets
 import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-import hydra
-from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
+import cdmtrain
+
+# at import, so that a process that unpickles the job on another machine has it too
 OmegaConf.register_new_resolver("random", lambda: secrets.token_hex(4), use_cache=True, replace=True)
 
 
 def job(cfg: DictConfig) -> object:
-    """Run the task of one composed configuration."""
+    """Run the task of one composed configuration, once its values are known to be of the right type."""
+    from hydra.utils import get_method
+
+    from cdmtrain.launch.check import check
+
+    check(cfg)
     return get_method(cfg.task._target_)(cfg)
 
 
-def main() -> int:
-    """Run the command line; the exit status."""
+@contextmanager
+def replaced(owner: object, name: str, value: object) -> Iterator[None]:
+    """An attribute has another value for a while."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+@contextmanager
+def failed_jobs() -> Iterator[dict[str, Exception]]:
+    """Collect the exception of each job that failed, under what was typed for it.
+
+    Hydra prints its own traceback, and looks at no job of a sweep after the first that failed. Neither has a
+    setting, so the two places are replaced while it runs; what launchers do and store stays as it is.
+    """
+    from hydra._internal import utils
+    from hydra.core.utils import JobReturn, JobStatus
+
+    failed: dict[str, Exception] = {}
+
+    def outcome(ended: JobReturn) -> object:
+        if ended.status is JobStatus.FAILED:
+            failed[" ".join(ended.overrides or [])] = ended._return_value
+        return ended._return_value
+
+    stored = vars(JobReturn)["return_value"]
+    with (
+        replaced(utils, "run_and_report", lambda function: function()),
+        replaced(JobReturn, "return_value", stored.getter(outcome)),
+    ):
+        yield failed
+
+
+def hydra_main() -> None:
+    """Hand the command line to Hydra."""
+    import hydra
+
     hydra.main(config_path="pkg://cdmtrain.conf", config_name="config", version_base="1.3")(job)()
-    return 0
+
+
+def run(words: Sequence[str]) -> int:
+    """Compose and run what was typed; the exit status. Every failed job of a sweep has its sentence at the end."""
+    from cdmtrain.launch.sentences import explain_composition, explain_job
+
+    with failed_jobs() as failed:
+        try:
+            hydra_main()
+        except Exception as error:
+            complain(explain_composition(error, words), error)
+            return 1
+    for overrides, failure in failed.items():
+        complain(explain_job(failure), failure, overrides if {"-m", "--multirun"} & set(words) else "")
+    return 1 if failed else 0
+
+
+def complain(sentence: str | None, error: Exception, overrides: str = "") -> None:
+    """Write the sentence to standard error; where there is none, the traceback."""
+    if sentence is None:
+        traceback.print_exception(error)
+        sentence = "this is a fault of the program, not of what was typed"
+    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    prefix = "\033[1;31merror:\033[0m" if colour else "error:"
+    print(prefix, f"{overrides}: {sentence}" if overrides else sentence, file=sys.stderr)
+
+
+def main() -> int:
+    """Answer the command line; the exit status."""
+    words = sys.argv[1:]
+    if "--version" in words:
+        print(f"cdmtrain {cdmtrain.__version__}")
+        return 0
+    if {"--help", "-h"} & set(words):
+        from cdmtrain.launch.help import show
+
+        show(words)
+        return 0
+    try:
+        if os.environ.get("HYDRA_FULL_ERROR") != "1":
+            return run(words)
+        hydra_main()
+        return 0
+    except KeyboardInterrupt:
+        return 130
