@@ -6,6 +6,9 @@ The class order is fixed by code order, whatever a file happens to contain.
 
 from typing import NamedTuple
 
+import numpy as np
+from jaxtyping import Int, Int8
+
 
 class Particle(NamedTuple):
     """One class of the task."""
@@ -26,3 +29,11 @@ NAMES = tuple(particle.name for particle in PARTICLES)
 PDG_CODES = tuple(particle.pdg for particle in PARTICLES)
 NUM_CLASSES = len(PARTICLES)
 UNKNOWN_CLASS = -1  # class index of an event whose file has no `pdg`
+
+
+def class_indices(pdg: Int[np.ndarray, " event"]) -> Int8[np.ndarray, " event"]:
+    """The class index of every PDG code; UNKNOWN_CLASS for a code that is none of the four."""
+    found = np.full(len(pdg), UNKNOWN_CLASS, np.int8)
+    for particle in PARTICLES:
+        found[pdg == particle.pdg] = particle.class_index
+    return found

@@ -1,0 +1,37 @@
+"""The eight symmetries of the square, on pixel coordinates."""
+
+import torch
+from torch import nn
+
+from cdmtrain.batch import EventBatch
+
+
+class Symmetries(nn.Module):
+    """Turns and mirrors each event by one of the eight symmetries of the square, drawn with equal probability.
+
+    Energies and the number of hits stay; pixels are sorted again, as an EventBatch promises.
+    """
+
+    def forward(self, batch: EventBatch, generator: torch.Generator) -> EventBatch:
+        drawn = torch.randint(0, 8, (batch.num_events,), generator=generator, device=batch.pixel.device)
+        return transformed(batch, drawn)
+
+
+def transformed(batch: EventBatch, symmetry: torch.Tensor) -> EventBatch:
+    """Apply symmetry 0..7 to each event: bit 0 mirrors columns, bit 1 mirrors rows, bit 2 swaps rows and columns."""
+    size, event = batch.image_size, batch.event
+    which = symmetry[event]
+    row, column = batch.pixel // size, batch.pixel % size
+    column = torch.where(which & 1 > 0, size - 1 - column, column)
+    row = torch.where(which & 2 > 0, size - 1 - row, row)
+    swap = which & 4 > 0
+    pixel = torch.where(swap, column * size + row, row * size + column)
+    order = torch.argsort(event * size**2 + pixel)
+    return EventBatch(
+        pixel=pixel[order],
+        energy=batch.energy[order],
+        offset=batch.offset,
+        class_index=batch.class_index,
+        entry=batch.entry,
+        image_size=size,
+    )

@@ -1,0 +1,120 @@
+"""best.ckpt and last.ckpt of a run, each always whole, and everything a bit-identical resume needs."""
+
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+
+from cdmtrain.errors import InputError
+
+
+class RunCheckpoint(Checkpoint):
+    """Saves `last.ckpt` as training goes and `best.ckpt` (weights alone) when the monitored figure improves.
+
+    `last.ckpt` is saved after the first step of an epoch and every `every_seconds` after that, never after an epoch's
+    last step: Lightning resumes from between two steps exactly, and schedules that wait for a validation have then
+    seen it. Once training is over it is saved a last time and says so.
+
+    Args:
+        monitor: name of a logged figure.
+        mode: "min" or "max": which is better.
+        every_seconds: seconds between saves within an epoch.
+
+    Raises:
+        InputError: when the monitored figure is never logged, or `mode` is neither.
+    """
+
+    def __init__(self, *, monitor: str, mode: str, every_seconds: float) -> None:
+        super().__init__()
+        if mode not in ("min", "max"):
+            raise InputError(f"callbacks.checkpoint.mode={mode}: min or max is expected")
+        self.monitor = monitor
+        self.best_score: float | None = None
+        self.best_epoch: int | None = None
+        self.finished = False  # training is over; only the evaluation may be missing
+        self._sign = 1 if mode == "min" else -1
+        self._every_seconds = every_seconds
+        self._saved = time.monotonic()
+        self._random_states: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_score": self.best_score, "best_epoch": self.best_epoch, "finished": self.finished}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
+        self.finished = state_dict["finished"]
+
+    def on_save_checkpoint(self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]) -> None:
+        checkpoint["random_states"] = random_states()
+
+    def on_load_checkpoint(self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]) -> None:
+        self._random_states = checkpoint.get("random_states")
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._saved = time.monotonic()
+        if self._random_states is not None:
+            set_random_states(self._random_states)
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.is_last_batch:
+            return
+        due = time.monotonic() - self._saved > self._every_seconds
+        if trainer.world_size > 1:
+            due = trainer.strategy.broadcast(due)
+        if due or batch_idx == 0:
+            self._save(trainer, "last")
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if not trainer.state.fn == "fit" or trainer.sanity_checking:
+            return
+        if self.monitor not in trainer.callback_metrics:
+            known = ", ".join(sorted(trainer.callback_metrics))
+            raise InputError(f"callbacks.checkpoint.monitor={self.monitor} is not logged; what is logged: {known}")
+        score = float(trainer.callback_metrics[self.monitor])
+        if self.best_score is None or self._sign * score < self._sign * self.best_score:
+            self.best_score, self.best_epoch = score, trainer.current_epoch
+            self._save(trainer, "best", weights_only=True)
+
+    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.finished = True
+        self._save(trainer, "last")
+
+    def _save(self, trainer: lightning.Trainer, name: str, *, weights_only: bool = False) -> None:
+        directory = Path(trainer.default_root_dir) / "checkpoints"
+        temporary = directory / f".{name}.ckpt.tmp"
+        trainer.save_checkpoint(temporary, weights_only=weights_only)
+        if trainer.is_global_zero:
+            os.replace(temporary, directory / f"{name}.ckpt")
+        self._saved = time.monotonic()
+
+
+def random_states() -> dict[str, Any]:
+    """The states of every random generator a network may draw from, as plain numbers and tensors."""
+    version, numbers, gauss = random.getstate()
+    numpy_state: Any = np.random.get_state(legacy=False)
+    return {
+        "python": [version, list(numbers), gauss],
+        "numpy": {**numpy_state, "state": {**numpy_state["state"], "key": numpy_state["state"]["key"].tolist()}},
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_states(states: dict[str, Any]) -> None:
+    """Put every generator back to what `random_states` recorded."""
+    version, numbers, gauss = states["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    numpy_state = states["numpy"]
+    key = np.array(numpy_state["state"]["key"], dtype=np.uint32)
+    np.random.set_state({**numpy_state, "state": {**numpy_state["state"], "key": key}})
+    torch.set_rng_state(states["torch"])
+    if len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states["cuda"])

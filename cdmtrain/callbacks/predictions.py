@@ -1,0 +1,57 @@
+"""predictions.h5: what the network said of every test event."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from cdmtrain.atomic import whole_file
+from cdmtrain.batch import EventBatch
+
+
+class Predictions(Callback):
+    """Collects the test's outputs and writes them to `path`, one row an event in the order of the test.
+
+    Datasets: index (of the file), class_index (truth, -1 unknown), probability (N, 4), lit_pixels,
+    deposited_energy_mev, and what truth the data have: kinetic_energy_mev, vertex_px, direction.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._columns: dict[str, list[torch.Tensor]] = {}
+
+    def on_test_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        module: lightning.LightningModule,
+        outputs: Any,
+        batch: EventBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        energy = torch.zeros(batch.num_events, dtype=torch.float64).index_add_(
+            0, batch.event.cpu(), batch.energy.cpu().double()
+        )
+        columns = {
+            "entry": batch.entry,
+            "class_index": batch.class_index,
+            "probability": outputs.softmax(1),
+            "lit_pixels": batch.num_hits,
+            "deposited_energy_mev": energy.float(),
+        }
+        for name, values in columns.items():
+            self._columns.setdefault(name, []).append(values.cpu())
+
+    def on_test_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        columns = {name: torch.cat(parts) for name, parts in self._columns.items()}
+        entry = columns.pop("entry")
+        store = trainer.datamodule.store  # type: ignore[attr-defined]
+        columns |= {"index": store.index[entry], **{name: values[entry] for name, values in store.truth.items()}}
+        with whole_file(self._path) as temporary, h5py.File(temporary, "w") as file:
+            for name, values in columns.items():
+                file[name] = np.asarray(values)

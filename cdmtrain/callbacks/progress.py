@@ -1,0 +1,55 @@
+"""A progress bar on a terminal, one line an epoch elsewhere."""
+
+import sys
+import time
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import RichProgressBar
+
+SHOWN = ("val_loss", "val_accuracy", "val_electron_photon_auc")
+
+
+class EpochProgress(RichProgressBar):
+    """Shows the training loss and the validation figures that matter.
+
+    Where output is not a terminal (a cluster's log, a pipe) there is no bar but one line an epoch.
+
+    Args:
+        refresh_rate: steps between two updates of the bar.
+    """
+
+    def __init__(self, *, refresh_rate: int = 10) -> None:
+        super().__init__(refresh_rate=refresh_rate, leave=True)
+        self._on_terminal = sys.stdout.isatty()
+        if not self._on_terminal:
+            self.disable()
+        self._since = time.monotonic()
+        self._loss: Any = None
+
+    def get_metrics(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> dict[str, Any]:
+        loss = {"loss": f"{float(self._loss):.3f}"} if self._loss is not None else {}
+        return loss | {name: f"{value:.3f}" for name, value in _figures(trainer).items() if name in SHOWN}
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        super().on_train_epoch_start(trainer, module)
+        self._since = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._loss = outputs["loss"]
+        super().on_train_batch_end(trainer, module, outputs, batch, batch_idx)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        super().on_train_epoch_end(trainer, module)
+        if self._on_terminal or not trainer.is_global_zero:
+            return
+        figures = {name: value for name, value in _figures(trainer).items() if name in ("train_loss", *SHOWN)}
+        line = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        seconds = time.monotonic() - self._since
+        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {line}  {seconds:.0f} s", flush=True)
+
+
+def _figures(trainer: lightning.Trainer) -> dict[str, float]:
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}

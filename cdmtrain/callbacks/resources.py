@@ -1,0 +1,75 @@
+"""What a training costs: seconds, events per second, peak memory."""
+
+import resource
+import sys
+import time
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from cdmtrain.batch import EventBatch
+
+
+class Resources(Callback):
+    """Counts seconds and events of training steps, loading included, validation and checkpoints' pauses excluded.
+
+    Kept in checkpoints, so a resumed run counts on. Logs `epoch_seconds` and `events_per_second` of every epoch.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
+        self.events = 0
+        self._epoch_seconds = 0.0
+        self._epoch_events = 0
+        self._since = time.perf_counter()
+
+    @property
+    def events_per_second(self) -> float:
+        return self.events / self.seconds if self.seconds else 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        epoch = {"epoch_seconds": self._epoch_seconds, "epoch_events": self._epoch_events}
+        return {"seconds": self.seconds, "events": self.events, **epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds, self.events = state_dict["seconds"], state_dict["events"]
+        self._epoch_seconds, self._epoch_events = state_dict["epoch_seconds"], state_dict["epoch_events"]
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._since = time.perf_counter()
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._since = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._since = time.perf_counter()
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        module: lightning.LightningModule,
+        outputs: Any,
+        batch: EventBatch,
+        batch_idx: int,
+    ) -> None:
+        now = time.perf_counter()
+        taken, self._since = now - self._since, now
+        events = batch.num_events * trainer.world_size
+        self.seconds, self.events = self.seconds + taken, self.events + events
+        self._epoch_seconds, self._epoch_events = self._epoch_seconds + taken, self._epoch_events + events
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        module.log("epoch_seconds", self._epoch_seconds)
+        module.log("events_per_second", self._epoch_events / max(self._epoch_seconds, 1e-9))
+        self._epoch_seconds, self._epoch_events = 0.0, 0
+
+
+def peak_memory_bytes() -> int:
+    """Most memory held so far: of the CUDA device where it was used, else of this process."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,108 @@
+"""The LightningModule: one step for training, validation and test; it knows no architecture."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import lightning
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from cdmtrain.batch import EventBatch
+from cdmtrain.metrics import ClassificationMetrics, scalars
+
+Augmentation = Callable[[EventBatch, torch.Generator], EventBatch]
+
+
+class Classifier(lightning.LightningModule):
+    """Trains a network on batches of events: augmentation -> representation -> model -> loss.
+
+    Args:
+        model: maps what the representation gives to logits.
+        representation: maps an EventBatch to an Image, Graph or Sequence, on the device.
+        loss: of logits and class indices, averaged over events.
+        optimizer: makes an optimizer of parameters.
+        scheduler: None, or {interval, scheduler, num_steps_argument, monitor}; `scheduler` makes one of an optimizer,
+            and `num_steps_argument` is what that class calls the number of steps of the whole training.
+        augmentation: changes a training batch with the generator it is given, or None.
+        seed: of the augmentation; with the step's number it fixes every draw, so a resumed run draws the same.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        representation: nn.Module,
+        loss: nn.Module,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        scheduler: dict[str, Any] | None = None,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.representation = representation
+        self.loss = loss
+        self.train_loss = MeanMetric()
+        self.train_loss.persistent(True)  # in checkpoints: an epoch's mean survives a resume in its middle
+        self.figures = nn.ModuleDict({part: ClassificationMetrics() for part in ("val", "test")})
+        self.losses = nn.ModuleDict({part: MeanMetric() for part in ("val", "test")})
+        self._make_optimizer = optimizer
+        self._scheduler = scheduler
+        self._augmentation = augmentation
+        self._seed = seed
+        self.results: dict[str, dict[str, Any]] = {}  # the figures of each part, as last computed
+
+    def forward(self, batch: EventBatch) -> Float[Tensor, "event class"]:
+        return self.model(self.representation(batch))
+
+    def training_step(self, batch: EventBatch, batch_index: int) -> Float[Tensor, ""]:
+        if self._augmentation is not None:
+            batch = self._augmentation(batch, self._generator())
+        loss = self.loss(self(batch), batch.class_index)
+        self.train_loss.update(loss.detach(), batch.num_events)
+        return loss
+
+    def validation_step(self, batch: EventBatch, batch_index: int) -> Float[Tensor, "event class"]:
+        return self._evaluate(batch, "val")
+
+    def test_step(self, batch: EventBatch, batch_index: int) -> Float[Tensor, "event class"]:
+        return self._evaluate(batch, "test")
+
+    def on_train_epoch_end(self) -> None:
+        self.log("train_loss", self.train_loss.compute())
+        self.train_loss.reset()
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_figures("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_figures("test")
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self._make_optimizer(self.parameters())
+        if not self._scheduler:
+            return optimizer
+        settings = dict(self._scheduler)
+        make, argument = settings.pop("scheduler"), settings.pop("num_steps_argument")
+        steps = {argument: int(self.trainer.estimated_stepping_batches)} if argument else {}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": make(optimizer, **steps), **settings}}
+
+    def _evaluate(self, batch: EventBatch, part: Literal["val", "test"]) -> Float[Tensor, "event class"]:
+        logits = self(batch).float()
+        self.losses[part].update(self.loss(logits, batch.class_index), batch.num_events)
+        self.figures[part].update(logits, batch.class_index)
+        return logits
+
+    def _log_figures(self, part: Literal["val", "test"]) -> None:
+        figures, loss = self.figures[part], self.losses[part]
+        self.results[part] = figures.compute()
+        self.log(f"{part}_loss", loss.compute())
+        self.log_dict({f"{part}_{name}": value for name, value in scalars(self.results[part]).items()})
+        figures.reset()
+        loss.reset()
+
+    def _generator(self) -> torch.Generator:
+        place = (self._seed, self.global_step, self.global_rank)
+        return torch.Generator(self.device).manual_seed(hash(place) % 2**63)

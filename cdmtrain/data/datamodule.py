@@ -1,0 +1,140 @@
+"""From files or a simulation to batches: one data module for every source of events."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from cdmtrain.data.cache import Simulation, converted, simulated
+from cdmtrain.data.events import EventStore
+from cdmtrain.data.loader import EpochOrder, EventLoader
+from cdmtrain.data.split import PARTS, Parts, Split
+from cdmtrain.errors import InputError
+from cdmtrain.particles import NAMES, UNKNOWN_CLASS
+
+log = logging.getLogger(__name__)
+
+
+class EventData(lightning.LightningDataModule):
+    """Splits a store of events and gives batches of each part. A source of events says where its stores are."""
+
+    def __init__(
+        self, *, split: Split, cache_dir: str, image_size: int, batch_size: int, train_events: int | None, seed: int
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise InputError(f"data.batch_size={batch_size}: at least 1 event a batch is expected")
+        if train_events is not None and train_events < 1:
+            raise InputError(f"data.train_events={train_events}: at least 1 event, or null for all, is expected")
+        self._split = split
+        self._image_size = image_size
+        self._batch_size = batch_size
+        self._train_events = train_events
+        self._seed = seed
+        self.cache_dir = Path(cache_dir)
+        self.store: EventStore
+        self.parts: Parts
+
+    def directories(self) -> list[Path]:
+        """The directories of the sparse stores, made if need be; the one thing a source of events decides."""
+        raise NotImplementedError
+
+    def prepare_data(self) -> None:
+        self.directories()
+
+    def setup(self, stage: str | None = None) -> None:
+        if hasattr(self, "store"):
+            return
+        self.store = EventStore(self.directories())
+        if self.store.image_size != self._image_size:
+            size = self.store.image_size
+            raise InputError(
+                f"the images are {size} x {size}, data.image_size is {self._image_size}: set data.image_size={size}"
+            )
+        parts = self._split(self.store.class_index)
+        self.parts = parts._replace(train=parts.train[: self._train_events])
+        for name, entries in zip(PARTS, self.parts, strict=True):
+            self._check_part(name, self.store.class_index[entries])
+
+    def train_dataloader(self) -> EventLoader:
+        return self._loader(self.parts.train, shuffle=True)
+
+    def val_dataloader(self) -> EventLoader:
+        return self._loader(self.parts.val, shuffle=False)
+
+    def test_dataloader(self) -> EventLoader:
+        return self._loader(self.parts.test, shuffle=False)
+
+    def describe(self) -> dict[str, Any]:
+        """What the run's provenance says of its events."""
+        return {
+            "sources": [{k: v for k, v in about.items() if k != "store_version"} for about in self.store.about],
+            "events": len(self.store),
+            **{name: len(entries) for name, entries in zip(PARTS, self.parts, strict=True)},
+        }
+
+    def _loader(self, entries: Int[Tensor, " chosen"], *, shuffle: bool) -> EventLoader:
+        order = EpochOrder(entries, shuffle=shuffle, seed=self._seed)
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return EventLoader(self.store, order, batch_size=self._batch_size, rank=rank, world_size=world_size)
+
+    def _check_part(self, name: str, class_index: Int[Tensor, " chosen"]) -> None:
+        if len(class_index) == 0:
+            raise InputError(
+                f"the {name} part of {len(self.store)} events is empty; widen data.split.{name} or give more events"
+            )
+        if (class_index == UNKNOWN_CLASS).any():
+            raise InputError(
+                f"the {name} part has events without 'pdg'; a classifier is trained and tested on labelled ones"
+            )
+        absent = [NAMES[k] for k in range(len(NAMES)) if not (class_index == k).any()]
+        if absent:
+            log.warning("the %s part has no %s; data/split=stratified shares every class out", name, ", ".join(absent))
+
+
+class Hdf5Data(EventData):
+    """Events of HDF5 files in the challenge's format, in the order given."""
+
+    def __init__(self, *, files: Sequence[str], **settings: Any) -> None:
+        super().__init__(**settings)
+        if isinstance(files, str) or not files:
+            raise InputError(f"data.files={files!r}: a list of HDF5 files is expected, as in data.files=[a.h5,b.h5]")
+        self._files = [Path(file) for file in files]
+
+    def directories(self) -> list[Path]:
+        made = [converted(file, self.cache_dir) for file in self._files]
+        sizes = {EventStore([directory]).image_size for directory in made}
+        if len(sizes) > 1:
+            raise InputError(f"data.files hold images of sizes {sorted(sizes)}; files that act as one have one size")
+        return made
+
+
+class ChallengeData(Hdf5Data):
+    """The public challenge's training file."""
+
+    def __init__(self, *, dir: str, **settings: Any) -> None:
+        train = Path(dir) / "if-image-train.h5"
+        if not train.is_file():
+            raise InputError(f"{train} is not there; point data.dir at the directory that holds if-image-train.h5")
+        super().__init__(files=[str(train)], **settings)
+
+
+class SimulatedData(EventData):
+    """A sample simulated at first use."""
+
+    def __init__(self, *, events: int, sample_seed: int, simulation: Simulation, **settings: Any) -> None:
+        super().__init__(**settings)
+        if events < 1:
+            raise InputError(f"data.events={events}: at least 1 event is expected")
+        self._events = events
+        self._sample_seed = sample_seed
+        self._simulation = simulation
+
+    def directories(self) -> list[Path]:
+        settings = {"events": self._events, "seed": self._sample_seed, "cache_dir": self.cache_dir}
+        return [simulated(self._simulation, **settings)]

@@ -1,0 +1,72 @@
+"""Batches of one part of the data, in an order that seed and epoch fix, resumable in mid-epoch."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from cdmtrain.batch import EventBatch
+from cdmtrain.data.events import EventStore
+
+
+class EpochOrder:
+    """The order of the entries in an epoch: a permutation drawn from (seed, epoch), so no state needs saving."""
+
+    def __init__(self, entries: Int[Tensor, " chosen"], *, shuffle: bool, seed: int) -> None:
+        self._entries = entries
+        self._shuffle = shuffle
+        self._seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at the start of an epoch."""
+        self.epoch = epoch
+
+    def entries(self) -> Int[Tensor, " chosen"]:
+        if not self._shuffle:
+            return self._entries
+        generator = torch.Generator().manual_seed(_mixed(self._seed, self.epoch))
+        return self._entries[torch.randperm(len(self._entries), generator=generator)]
+
+
+class EventLoader:
+    """An iterable of EventBatch; `batch_size` is of all processes together, each takes every `world_size`-th event."""
+
+    def __init__(
+        self, store: EventStore, order: EpochOrder, *, batch_size: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self._store = store
+        self.sampler, self.batch_sampler = order, None  # by these names Lightning finds set_epoch
+        self._batch_size = batch_size
+        self._rank = rank
+        self._world_size = world_size
+        self._next = 0
+        self._resumed: dict[str, int] | None = None
+
+    def __len__(self) -> int:
+        return -(-len(self.sampler) // self._batch_size)
+
+    def __iter__(self) -> Iterator[EventBatch]:
+        resumed, self._resumed = self._resumed, None
+        first = resumed["batch"] if resumed and resumed["epoch"] == self.sampler.epoch else 0
+        entries = self.sampler.entries()
+        for number in range(first, len(self)):
+            self._next = number + 1
+            chosen = entries[number * self._batch_size : (number + 1) * self._batch_size]
+            yield self._store.gather(chosen[self._rank :: self._world_size])
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the next batch will come from."""
+        return {"epoch": self.sampler.epoch, "batch": self._next}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self._resumed = dict(state)
+
+
+def _mixed(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,0 +1,118 @@
+"""Where a run writes: a directory of its own, locked while it is trained, that a later start can go on with."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from cdmtrain.atomic import write_text
+from cdmtrain.errors import InputError
+
+CHILD = "CDMTRAIN_RUN_DIR"  # tells the other processes of a several-device run where it writes
+FREE = ("run", "print_config")  # settings that may stand beside run=
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """One run's place and its configuration, resolved."""
+
+    path: Path
+    cfg: DictConfig
+
+    @property
+    def last_checkpoint(self) -> Path | None:
+        """Where a start in this directory goes on from; None for a fresh one."""
+        path = self.path / "checkpoints" / "last.ckpt"
+        return path if path.exists() else None
+
+    @property
+    def best_checkpoint(self) -> Path:
+        return self.path / "checkpoints" / "best.ckpt"
+
+
+@contextmanager
+def opened(cfg: DictConfig) -> Iterator[RunDirectory]:
+    """The directory of the run that `cfg` asks for, new or, with `run=`, an old one with its own configuration."""
+    path = Path(cfg.run) if cfg.get("run") else _place(cfg)
+    config = path / "config.yaml"
+    if cfg.get("run"):
+        _check_resumable(config)
+    path.mkdir(parents=True, exist_ok=True)
+    with _locked(path):
+        if not config.exists():
+            _record(cfg, path)
+        recorded = OmegaConf.load(config)
+        assert isinstance(recorded, DictConfig)
+        recorded.run_dir = str(path)  # the directory may have been moved since
+        os.environ[CHILD] = str(path)
+        try:
+            yield RunDirectory(path, recorded)
+        finally:
+            os.environ.pop(CHILD, None)
+
+
+def job_hash(cfg: DictConfig) -> str:
+    """8 hex digits of the resolved configuration, wherever and beside whatever it runs."""
+    content = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(content, dict)
+    for name in ("run_dir", "run", "sweep", "print_config"):
+        content.pop(name, None)
+    return blake2b(OmegaConf.to_yaml(OmegaConf.create(content), sort_keys=True).encode(), digest_size=4).hexdigest()
+
+
+def new_name() -> str:
+    """<date>_<time>_<random>, which never collides."""
+    return f"{datetime.now():%Y-%m-%d_%H%M%S}_{secrets.token_hex(3)}"
+
+
+def _place(cfg: DictConfig) -> Path:
+    if CHILD in os.environ:
+        return Path(os.environ[CHILD])
+    if cfg.run_dir:
+        return Path(cfg.run_dir)
+    hydra = HydraConfig.get()
+    model = hydra.runtime.choices.model
+    if hydra.mode == RunMode.MULTIRUN:
+        return Path(hydra.sweep.dir) / f"{model}_seed{cfg.seed}_{job_hash(cfg)}"
+    return Path("outputs/train") / model / new_name()
+
+
+def _record(cfg: DictConfig, path: Path) -> None:
+    resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
+    assert isinstance(resolved, DictConfig)
+    resolved.run_dir = str(path)
+    OmegaConf.resolve(resolved)
+    write_text(path / "config.yaml", OmegaConf.to_yaml(resolved))
+
+
+def _check_resumable(config: Path) -> None:
+    others = [text for text in HydraConfig.get().overrides.task if text.split("=")[0] not in FREE]
+    if others:
+        raise InputError(f"run= goes on with that run's own configuration; leave out {' '.join(others)}")
+    if not config.is_file():
+        raise InputError(f"run={config.parent}: there is no config.yaml in it; give the directory of a run")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    if CHILD in os.environ:  # the first process of the run holds the lock
+        yield
+        return
+    lock = FileLock(path / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise InputError(f"{path} is being trained by another process; wait for it or start a run of its own") from None
+    try:
+        yield
+    finally:
+        lock.release()

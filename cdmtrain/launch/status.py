@@ -1,0 +1,87 @@
+"""status.json: what a run is doing, with a heartbeat, so that a stale "running" is known for lost."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+
+from cdmtrain.atomic import write_json
+
+HEARTBEAT_SECONDS = 30
+
+
+class RunStatus:
+    """Keeps `path` true from entry to exit: running, then finished, failed (with its sentence) or interrupted.
+
+    Args:
+        path: of status.json.
+        explain: gives the sentence of an exception.
+    """
+
+    def __init__(self, path: Path, explain: Callable[[BaseException], str]) -> None:
+        self._path = path
+        self._explain = explain
+        self._stop = threading.Event()
+        self._write_lock = threading.Lock()
+        self._content: dict[str, Any] = {
+            "state": "running",
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+            "started": _now(),
+            "updated": None,
+            "ended": None,
+            "epoch": None,
+            "metric": None,
+            "error": None,
+        }
+
+    def update(self, **changes: Any) -> None:
+        with self._write_lock:
+            self._content.update(changes, updated=_now())
+            write_json(self._path, self._content)
+
+    def __enter__(self) -> Self:
+        self.update()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+        if error is None:
+            self.update(state="finished", ended=_now())
+        elif isinstance(error, Exception):
+            self.update(state="failed", ended=_now(), error=self._explain(error))
+        else:
+            self.update(state="interrupted", ended=_now(), error=self._explain(error))
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            self.update()
+
+
+class StatusCallback(Callback):
+    """Tells the status the last finished epoch and its validation loss."""
+
+    def __init__(self, status: RunStatus, *, monitor: str) -> None:
+        super().__init__()
+        self._status = status
+        self._monitor = monitor
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        value = trainer.callback_metrics.get(self._monitor)
+        metric = None if value is None else {"name": self._monitor, "value": float(value)}
+        if trainer.is_global_zero:
+            self._status.update(epoch=trainer.current_epoch, metric=metric)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,27 @@
+"""Lit pixels in raster order, padded to the longest event of the batch."""
+
+import torch
+from torch import nn
+
+from cdmtrain.batch import EventBatch, Sequence
+
+
+class SequenceRepresentation(nn.Module):
+    """Each event as the sequence of its hits, row by row, with (energy in MeV, row, column) as features.
+
+    Row and column run from 0 to 1 over the image. An event without a lit pixel is a sequence of padding.
+
+    Shapes: EventBatch of B events, the longest of L hits -> Sequence with feature (B, max(L, 1), 3), mask (B, max(L, 1)).
+    """
+
+    def forward(self, batch: EventBatch) -> Sequence:
+        size = batch.image_size
+        event = batch.event
+        place = torch.arange(len(event), device=event.device) - batch.offset[event]
+        length = max(int(batch.num_hits.max()), 1)
+        row, column = batch.pixel // size, batch.pixel % size
+        hit = torch.stack([batch.energy, row / (size - 1), column / (size - 1)], dim=1)
+        feature = hit.new_zeros(batch.num_events, length, hit.shape[1])
+        feature[event, place] = hit
+        mask = torch.arange(length, device=event.device) < batch.num_hits.unsqueeze(1)
+        return Sequence(feature=feature, mask=mask)

@@ -1,0 +1,158 @@
+"""cdmtrain task=train: train, evaluate the best epoch, leave a run directory with its page."""
+
+import json
+import logging
+import warnings
+from typing import Any
+
+import lightning
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig
+from rich.console import Console
+
+from cdmtrain.atomic import write_json
+from cdmtrain.callbacks.checkpoint import RunCheckpoint
+from cdmtrain.callbacks.metrics_csv import MetricsCsv
+from cdmtrain.callbacks.predictions import Predictions
+from cdmtrain.callbacks.progress import EpochProgress
+from cdmtrain.callbacks.resources import Resources, peak_memory_bytes
+from cdmtrain.classifier import Classifier
+from cdmtrain.data.datamodule import EventData
+from cdmtrain.launch.provenance import provenance
+from cdmtrain.launch.run_directory import RunDirectory, opened
+from cdmtrain.launch.sentences import explain_job
+from cdmtrain.launch.show import show_config
+from cdmtrain.launch.status import RunStatus, StatusCallback
+from cdmtrain.report.page import write_report
+from cdmtrain.report.terminal import results_table
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig) -> float:
+    """Run one training from its configuration to its page; returns the validation cross entropy of the best epoch."""
+    with opened(cfg) as run:
+        with RunStatus(run.path / "status.json", explain) as status:
+            results = finished_results(run) or trained_results(run, status, show=cfg.print_config)
+        page = write_report(run.path)
+    console = Console()
+    console.print(results_table(results))
+    console.print(f"page: {page}", soft_wrap=True)
+    return float(results["val_cross_entropy"])
+
+
+def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict[str, Any]:
+    """Train (or go on training), evaluate the best epoch, write results.json and predictions.h5."""
+    if show:
+        show_config(run.cfg, chosen())
+    quiet()
+    lightning.seed_everything(run.cfg.seed, workers=True, verbose=False)
+    resources = Resources()
+    trainer = make_trainer(run, status, resources)  # first: a device that is not there is known before any work
+    data: EventData = instantiate(run.cfg.data)
+    data.prepare_data()
+    data.setup()
+    classifier = make_classifier(run.cfg)
+    if not (run.path / "provenance.json").exists():
+        write_json(run.path / "provenance.json", provenance(data.describe(), trainer.strategy.root_device))
+    fit(trainer, classifier, data, run)
+    results = evaluate(classifier, data, run) | {
+        "parameters": sum(parameter.numel() for parameter in classifier.model.parameters()),
+        "events_per_second": resources.events_per_second,
+        "train_seconds": resources.seconds,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "epochs": trainer.current_epoch,
+        "best_epoch": checkpoint_callback(trainer).best_epoch,
+    }
+    write_json(run.path / "results.json", numbers(results))
+    return numbers(results)
+
+
+def make_trainer(run: RunDirectory, status: RunStatus, resources: Resources) -> lightning.Trainer:
+    """The Trainer of the configuration, with what every run directory needs."""
+    own = [resources, StatusCallback(status, monitor=run.cfg.callbacks.checkpoint.monitor)]
+    loggers: list[Logger] = [MetricsCsv(run.path / "metrics.csv"), *instantiate(run.cfg.logger).values()]
+    callbacks = [*instantiate(run.cfg.callbacks).values(), *own]
+    return instantiate(run.cfg.trainer, callbacks=callbacks, logger=loggers, **quiet_options(run))
+
+
+def make_classifier(cfg: DictConfig) -> Classifier:
+    """The network of the configuration in its LightningModule, initialised from the seed."""
+    return Classifier(
+        model=instantiate(cfg.model),
+        representation=instantiate(cfg.representation),
+        loss=instantiate(cfg.loss),
+        optimizer=instantiate(cfg.optimizer),
+        scheduler=instantiate(cfg.scheduler),
+        augmentation=instantiate(cfg.augmentation) or None,
+        seed=cfg.seed,
+    )
+
+
+def fit(trainer: lightning.Trainer, classifier: Classifier, data: EventData, run: RunDirectory) -> None:
+    """Train from where the run stands: the beginning, the middle of an epoch, or nothing left to do."""
+    try:
+        trainer.fit(classifier, datamodule=data, ckpt_path=run.last_checkpoint, weights_only=True)
+    except SystemExit:  # how Lightning ends on Ctrl-C
+        raise KeyboardInterrupt from None
+
+
+def evaluate(classifier: Classifier, data: EventData, run: RunDirectory) -> dict[str, Any]:
+    """Test figures of the best epoch, the validation figures beside them with the prefix val_."""
+    best = torch.load(run.best_checkpoint, map_location="cpu", weights_only=True)
+    classifier.load_state_dict(best["state_dict"])
+    callbacks = [EpochProgress(), Predictions(run.path / "predictions.h5")]
+    trainer = instantiate(run.cfg.trainer, callbacks=callbacks, logger=False, **quiet_options(run))
+    trainer.validate(classifier, datamodule=data, verbose=False)
+    trainer.test(classifier, datamodule=data, verbose=False)
+    val = {f"val_{name}": value for name, value in classifier.results["val"].items()}
+    return classifier.results["test"] | val
+
+
+def finished_results(run: RunDirectory) -> dict[str, Any] | None:
+    """The results of a run that has ended already; None where there is something left to do."""
+    path = run.path / "results.json"
+    if not path.exists():
+        return None
+    log.info("%s is finished; nothing is left to train", run.path)
+    return json.loads(path.read_text())
+
+
+def quiet_options(run: RunDirectory) -> dict[str, Any]:
+    return {
+        "default_root_dir": run.path,
+        "enable_checkpointing": True,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+    }
+
+
+def checkpoint_callback(trainer: lightning.Trainer) -> RunCheckpoint:
+    return next(callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoint))  # type: ignore[attr-defined]
+
+
+def chosen() -> dict[str, str]:
+    return dict(HydraConfig.get().runtime.choices)
+
+
+def numbers(results: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no NaN: a figure that does not exist is null."""
+    return {
+        name: numbers(value) if isinstance(value, dict) else None if value != value else value
+        for name, value in results.items()
+    }
+
+
+def explain(error: BaseException) -> str:
+    return explain_job(error) or f"{type(error).__name__}: {error}"
+
+
+def quiet() -> None:
+    """Keep Lightning's advertisements off the screen; its warnings of what the user can change stay."""
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message="The number of training batches")
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, changes no number

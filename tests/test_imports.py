@@ -1,0 +1,164 @@
+"""Who may import whom: the dependency rules of the package, read from its source without importing it."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "cdmtrain"
+
+
+class Rule(NamedTuple):
+    """What a room may import besides the standard library, SHARED and itself, and what it never may.
+
+    A package or module stands for all inside it. Imports inside functions count too, except in cli.
+    """
+
+    may: set[str]
+    never: set[str]
+
+
+ANYTHING = {""}
+SHARED = {"cdmtrain.errors", "cdmtrain.atomic", "cdmtrain.__version__"}
+ARRAYS = {"numpy", "jaxtyping"}
+TENSORS = ARRAYS | {"torch"}
+PARTICLES, BATCH = {"cdmtrain.particles"}, {"cdmtrain.batch"}
+DATA, REPRESENTATION, MODEL = {"cdmtrain.data"}, {"cdmtrain.representation"}, {"cdmtrain.model"}
+HANDED_IN = DATA | REPRESENTATION | MODEL
+
+RULES = {
+    "__init__": Rule(may=set(), never={"cdmtrain"}),
+    "errors": Rule(may=set(), never={"cdmtrain"}),
+    "atomic": Rule(may=set(), never={"cdmtrain"}),
+    "particles": Rule(may=TENSORS, never={"cdmtrain"}),
+    "batch": Rule(may=TENSORS, never={"cdmtrain"}),
+    "simulation": Rule(may=PARTICLES | ARRAYS | {"numba"}, never={"torch", "lightning", "hydra"}),
+    "data": Rule(
+        may=PARTICLES | BATCH | TENSORS | {"h5py", "lightning", "filelock", "rich"},
+        never=REPRESENTATION | MODEL | {"cdmtrain.simulation"},
+    ),
+    "representation": Rule(may=BATCH | TENSORS, never=MODEL | {"h5py", "lightning"}),
+    "augmentation": Rule(may=BATCH | TENSORS, never=MODEL | {"h5py", "lightning"}),
+    "model": Rule(may=BATCH | TENSORS | {"torch_geometric"}, never=MODEL | {"lightning", "hydra", "h5py"}),
+    "classifier": Rule(
+        may=PARTICLES | BATCH | TENSORS | {"cdmtrain.metrics", "lightning", "torchmetrics"},
+        never=HANDED_IN,
+    ),
+    "metrics": Rule(may=PARTICLES | BATCH | TENSORS | {"lightning", "torchmetrics"}, never=HANDED_IN),
+    "report": Rule(may=PARTICLES | ARRAYS | {"matplotlib", "h5py", "rich", "yaml"}, never={"torch", "lightning"}),
+    "callbacks": Rule(may=PARTICLES | BATCH | TENSORS | {"h5py", "lightning", "rich"}, never=HANDED_IN),
+    "launch": Rule(
+        may={"cdmtrain.conf", "torch", "lightning", "hydra", "omegaconf", "yaml", "rich"},
+        never=HANDED_IN,
+    ),
+    "tasks": Rule(may=ANYTHING, never=MODEL),
+    "cli": Rule(may={"hydra", "omegaconf", "rich"}, never={"torch", "lightning"}),
+}
+
+PDG_CODES = {11, 13, 22, 2212}
+
+
+def imported_names(tree: ast.AST, *, inside_functions: bool) -> Iterator[str]:
+    """Dotted names: `from a import b` gives a.b, a relative import begins with a dot."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names)
+        elif inside_functions or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from imported_names(node, inside_functions=inside_functions)
+
+
+def covers(packages: set[str], name: str) -> bool:
+    return any(package in ("", name) or name.startswith(f"{package}.") for package in packages)
+
+
+def forbidden_imports(module: str, source: str) -> list[str]:
+    """What `module` (such as "model.gnn") imports against the rule of its room."""
+    room = module.partition(".")[0]
+    rule = RULES[room]
+    may = rule.may | SHARED | sys.stdlib_module_names | {f"cdmtrain.{room}"}
+    names = imported_names(ast.parse(source), inside_functions=room != "cli")
+    return [name for name in names if covers(rule.never, name) or not (covers(may, name) or name == "cdmtrain")]
+
+
+def lines_with_pdg_codes(source: str) -> list[int]:
+    """Lines with the number 2212, or with a list, tuple, set or dict that has two PDG codes among its items or keys."""
+    lines = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict):
+            items = node.keys if isinstance(node, ast.Dict) else node.elts
+            numbers = {item.value for item in items if isinstance(item, ast.Constant) and type(item.value) is int}
+            lines += [node.lineno] * (len(numbers & PDG_CODES) > 1)
+        elif isinstance(node, ast.Constant) and node.value == 2212:
+            lines.append(node.lineno)
+    return lines
+
+
+def modules() -> dict[str, str]:
+    """Source of every module, by its name inside the package."""
+    files = sorted(PACKAGE.rglob("*.py"))
+    return {".".join(file.relative_to(PACKAGE).with_suffix("").parts): file.read_text("utf-8") for file in files}
+
+
+def test_every_module_is_in_a_room_that_has_a_rule():
+    assert {module.partition(".")[0] for module in modules()} <= set(RULES)
+
+
+@pytest.mark.parametrize(("module", "source"), modules().items(), ids=modules())
+def test_module_imports_only_what_its_room_may(module, source):
+    assert forbidden_imports(module, source) == []
+
+
+@pytest.mark.parametrize(("module", "source"), modules().items(), ids=modules())
+def test_pdg_codes_are_written_in_particles_only(module, source):
+    assert module == "particles" or lines_with_pdg_codes(source) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("errors", "from cdmtrain.atomic import write_text"),
+        ("particles", "from cdmtrain.errors import InputError"),
+        ("batch", "import h5py"),
+        ("simulation.tracks", "def step():\n    import torch"),
+        ("data.datamodule", "from cdmtrain import simulation"),
+        ("representation.graph", "from cdmtrain.model.gnn import GNN"),
+        ("model.gnn", "from cdmtrain.model.cnn import CNN"),
+        ("model.gnn", "from .cnn import CNN"),
+        ("model.gnn", "from lightning.pytorch import LightningModule"),
+        ("classifier", "if True:\n    import cdmtrain.data.events"),
+        ("report.page", "class Page:\n    def draw(self):\n        from torch import Tensor"),
+        ("tasks.train", "from cdmtrain.model import cnn"),
+        ("cli", "import torch.nn"),
+        ("cli", "from cdmtrain.tasks.train import train"),
+    ],
+)
+def test_checker_finds_a_forbidden_import(module, source):
+    assert len(forbidden_imports(module, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("data.hdf5", "import os.path, h5py\nfrom cdmtrain.data.events import EventStore\nimport cdmtrain.errors"),
+        ("model.gnn", "from torch_geometric.nn import GCNConv\nfrom cdmtrain.batch import Graph"),
+        ("tasks.train", "import lightning\nfrom cdmtrain.report import page"),
+        ("cli", "def job(cfg):\n    import torch"),
+    ],
+)
+def test_checker_lets_an_allowed_import_pass(module, source):
+    assert forbidden_imports(module, source) == []
+
+
+@pytest.mark.parametrize("source", ["x = 2_212", "x = [11, 13]", "x = {22: 'photon', 11: ''}", "f(pdg == 2212)"])
+def test_checker_finds_pdg_codes(source):
+    assert lines_with_pdg_codes(source) == [1]
+
+
+@pytest.mark.parametrize("source", ["x = 11", "x = (11.0, 13.0)", "x = [11, 12]", "'''Phys. Rev. C 35 (1987) 2212'''"])
+def test_checker_lets_other_numbers_pass(source):
+    assert lines_with_pdg_codes(source) == []
