@@ -1,0 +1,52 @@
+"""Numbers as a reader wants them; what is absent or not finite is a dash."""
+
+import math
+from typing import Any
+
+DASH = "-"  # also printable where the terminal knows only ASCII
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether `value` is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def fraction(value: Any) -> str:
+    """0.82708 -> 0.8271: accuracies, areas, losses."""
+    return f"{value:.4f}" if is_number(value) else DASH
+
+
+def percent(value: Any) -> str:
+    """0.82708 -> 82.7%."""
+    return f"{100 * value:.1f}%" if is_number(value) else DASH
+
+
+def count(value: Any) -> str:
+    """67332 -> 67,332."""
+    return f"{round(value):,}" if is_number(value) else DASH
+
+
+def rate(value: Any) -> str:
+    """2156.3 -> 2,160: three significant digits."""
+    if not is_number(value) or value <= 0:
+        return DASH
+    digits = max(0, 2 - math.floor(math.log10(value)))
+    return f"{value:,.{digits}f}" if value < 100 else f"{float(f'{value:.3g}'):,.0f}"
+
+
+def duration(seconds: Any) -> str:
+    """1523.4 -> 25 min 23 s."""
+    if not is_number(seconds):
+        return DASH
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def memory(num_bytes: Any) -> str:
+    """1234567890 -> 1.23 GB (10^9 bytes)."""
+    if not is_number(num_bytes):
+        return DASH
+    return f"{num_bytes / 1e9:.2f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.0f} MB"
