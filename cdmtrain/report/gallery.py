@@ -34,8 +34,8 @@ def draw_particles(
 
     Args:
         images: for each particle's name, deposited energy in MeV, (row, column) or (example, row, column).
-        window: side of the square shown of each image, in pixels, placed where the energy is; None: the least that holds
-            95 % of every event's energy; 192: the whole image.
+        window: side of the square shown of each image, in pixels, placed where the energy is; None: the least that
+            holds 95 % of every event's energy; 192: the whole image.
         bar_cm: length of the scale bar.
     """
     columns = {name: image if image.ndim == 3 else image[None] for name, image in images.items()}
@@ -97,7 +97,7 @@ def _side(event: NDArray[np.floating]) -> int:
 
 
 def _corner(event: NDArray[np.floating], side: int) -> tuple[int, int]:
-    """Return the first row and column of the window that holds the most energy, in the middle of all equally good ones."""
+    """Return the first row and column of the window with most energy, in the middle of all that are as good."""
     total = np.pad(event.astype(np.float64).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     inside = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
     good = np.argwhere(inside >= 0.99 * inside.max())

@@ -64,7 +64,7 @@ footer { margin-top: 48px; color: var(--soft); font-size: .88rem; }
   .tile { border: 1px solid var(--line); padding: 6px 8px; }
   .tile b { font-size: 12pt; }
   .pair { grid-template-columns: repeat(2, minmax(0, 1fr)); }
-  figure, .tile, tr { break-inside: avoid; }
+  figure, .tile, tr, .scroll { break-inside: avoid; }
   h2, h3 { break-after: avoid; }
   details::details-content { content-visibility: visible; block-size: auto; }
 }

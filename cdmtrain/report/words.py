@@ -10,9 +10,11 @@ from cdmtrain.report.confusion import confusion_matrix, row_fractions
 from cdmtrain.report.numbers import count, is_number, percent
 from cdmtrain.report.run_files import RunFiles
 
+COUNTS = ("events", "train", "val", "test")  # of the data in provenance.json
+
 
 def title(run: RunFiles) -> str:
-    """Return model and data: `cnn on hdf5`."""
+    """Return network and data: `cnn on hdf5`."""
     choices = run.provenance.get("choices") or {}
     model = choices.get("model") or str((run.config.get("model") or {}).get("_target_", "a run")).rpartition(".")[2]
     return f"{model} on {choices['data']}" if choices.get("data") else str(model)
@@ -21,12 +23,13 @@ def title(run: RunFiles) -> str:
 def subtitle(run: RunFiles) -> str:
     """Return events, experiment, seed, machine and date in one line."""
     data, choices = run.provenance.get("data") or {}, run.provenance.get("choices") or {}
-    parts = [f"{count(data[key])} {key} events" for key in ("train", "val", "test") if is_number(data.get(key))]
+    parts = [f"{count(data[key])} {key} events" for key in COUNTS[1:] if is_number(data.get(key))]
     if choices.get("experiment"):
         parts.insert(0, f"experiment {choices['experiment']}")
     if "seed" in run.config:
         parts.append(f"seed {run.config['seed']}")
-    parts += [str(run.provenance[key]) for key in ("accelerator",) if run.provenance.get(key)]
+    if run.provenance.get("accelerator"):
+        parts.append(str(run.provenance["accelerator"]))
     started = str(run.provenance.get("started") or run.status.get("started") or "")
     return " · ".join([*parts, started[:16].replace("T", " ")] if started else parts)
 
@@ -36,13 +39,11 @@ def unfinished(run: RunFiles) -> str:
     absent = [name for name in ("results.json", "predictions.h5") if name in run.missing]
     if not absent:
         return ""
-    state = run.status.get("state") or "unknown"
-    epoch = run.status.get("epoch")
-    when = f" in epoch {epoch}" if is_number(epoch) else ""
-    reason = f" ({run.status['error']})" if run.status.get("error") else ""
-    return (
-        f"State {state}{when}{reason}: there is no {' and no '.join(absent)}, so this page shows the rest of the run."
-    )
+    epoch, error = run.status.get("epoch"), run.status.get("error")
+    state = f"This run's state is {run.status.get('state') or 'unknown'}"
+    when = f", its last epoch {epoch}" if is_number(epoch) else ""
+    reason = f" ({error})" if error else ""
+    return f"{state}{when}{reason}: there is no {' and no '.join(absent)}, and the page shows what there is."
 
 
 def finding(run: RunFiles) -> str:
@@ -73,25 +74,27 @@ def provenance(run: RunFiles) -> list[tuple[str, str]]:
         ("started", made.get("started") or run.status.get("started")),
         ("ended", run.status.get("ended")),
         ("state", run.status.get("state")),
-        ("data files", ", ".join(str(file) for file in data.get("files") or [])),
-        ("events", _split(data)),
-        ("data fingerprint", data.get("fingerprint")),
         ("overrides", " ".join(str(override) for override in made.get("overrides") or [])),
+        ("events", _split(data)),
     ]
-    return [(name, str(value)) for name, value in pairs if value]
+    about_data = {key: value for key, value in data.items() if key not in COUNTS}
+    return [(name, str(value)) for name, value in pairs if value] + list(settings(about_data, "data"))
 
 
 def _split(data: dict[str, Any]) -> str:
-    parts = [f"{count(data[key])} {key}" for key in ("train", "val", "test") if is_number(data.get(key))]
+    parts = [f"{count(data[key])} {key}" for key in COUNTS[1:] if is_number(data.get(key))]
     return f"{count(data.get('events'))}: {', '.join(parts)}" if parts else ""
 
 
 def settings(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield the settings of a configuration as dotted names and values."""
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict):
         for key, inner in value.items():
             yield from settings(inner, f"{prefix}.{key}" if prefix else str(key))
-    else:
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        for number, inner in enumerate(value):
+            yield from settings(inner, f"{prefix}.{number}")
+    elif prefix:
         yield prefix, as_typed(value)
 
 
@@ -99,4 +102,4 @@ def as_typed(value: Any) -> str:
     """Return a setting as it is typed on the command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
+    return f"[{','.join(map(as_typed, value))}]" if isinstance(value, list) else str(value)
