@@ -51,7 +51,7 @@ RULES = {
     "report": Rule(may=PARTICLES | ARRAYS | {"matplotlib", "h5py", "rich", "yaml"}, never={"torch", "lightning"}),
     "callbacks": Rule(may=PARTICLES | BATCH | TENSORS | {"h5py", "lightning", "rich"}, never=HANDED_IN),
     "launch": Rule(
-        may={"cdmtrain.conf", "torch", "lightning", "hydra", "omegaconf", "yaml", "rich"},
+        may={"cdmtrain.conf", "torch", "lightning", "hydra", "omegaconf", "yaml", "filelock", "rich"},
         never=HANDED_IN,
     ),
     "tasks": Rule(may=ANYTHING, never=MODEL),
