@@ -45,7 +45,8 @@ class EpochProgress(RichProgressBar):
         super().on_train_epoch_end(trainer, module)
         if self._on_terminal or not trainer.is_global_zero:
             return
-        figures = {name: value for name, value in _figures(trainer).items() if name in ("train_loss", *SHOWN)}
+        figures = {"train_loss": float(module.train_loss.compute())}  # type: ignore[operator, union-attr]
+        figures |= {name: value for name, value in _figures(trainer).items() if name in SHOWN}
         line = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
         seconds = time.monotonic() - self._since
         print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {line}  {seconds:.0f} s", flush=True)

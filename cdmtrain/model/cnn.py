@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -12,7 +13,7 @@ class CNN(nn.Module):
     """[convolution -> ReLU -> max pool] once for each entry of `channels`, then one linear layer.
 
     With the defaults of `model=cnn` (kernel 2, stride 1, padding 1, pool 2, channels 1-2-4-8) a 192 x 192 image leaves
-    8 x 24 x 24 numbers for the linear layer: the lecture's network, 18 634 parameters.
+    8 x 24 x 24 numbers for the linear layer: the lecture's network, 18 618 parameters.
 
     Args:
         image_size: rows and columns S of an image.
@@ -46,7 +47,8 @@ class CNN(nn.Module):
             raise ValueError(
                 f"{len(channels)} convolutions and poolings leave nothing of a {image_size} x {image_size} image"
             )
-        self.blocks = nn.Sequential(*blocks)
+        # oneDNN pads channels to 16 in its own layout: with few channels, channels-last is four times as fast
+        self.blocks = nn.Sequential(*blocks).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.linear = nn.Linear(inputs * size**2, num_classes)
 
     def forward(self, image: Image) -> Float[Tensor, "event class"]:

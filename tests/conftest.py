@@ -1,0 +1,70 @@
+"""Small data made here: events that look like tracks, in memory and as files in the challenge's format."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from cdmtrain.batch import EventBatch
+from cdmtrain.particles import PDG_CODES
+
+
+def make_images(num_events: int, image_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, S, S) float32 of straight tracks and their PDG codes (N,); a class is told by length and energy."""
+    rng = np.random.default_rng(seed)
+    which = rng.integers(0, 4, num_events)
+    images = np.zeros((num_events, image_size, image_size), np.float32)
+    for event, kind in enumerate(which):
+        row, column = rng.integers(0, image_size, 2)
+        step = rng.choice([-1, 0, 1], 2) if kind else np.array([0, 1])
+        for place in range(1 + image_size // (1 + kind)):
+            position = (row + place * step[0]) % image_size, (column + place * step[1]) % image_size
+            images[event][position] += np.float32(rng.gamma(2.0) * (0.5 + kind))
+    return images, np.array(PDG_CODES, np.int32)[which]
+
+
+@pytest.fixture
+def challenge_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a file in the challenge's format: challenge_file("a.h5", num_events=60, image_size=16, seed=1)."""
+
+    def write(name: str = "events.h5", *, num_events: int = 60, image_size: int = 16, seed: int = 1) -> Path:
+        images, pdg = make_images(num_events, image_size, seed)
+        with h5py.File(tmp_path / name, "w") as file:
+            file["image"] = images
+            file["pdg"] = pdg
+            file["index"] = np.arange(num_events, dtype=np.int32)
+            file["mean"] = np.array([images.mean()], np.float64)
+            file["std"] = np.array([images.std()], np.float64)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def make_batch() -> Callable[..., EventBatch]:
+    """Makes an EventBatch of random hits: make_batch(8, image_size=16, seed=1, empty=[0, 3]) has events 0, 3 without a hit."""
+
+    def make(num_events: int, *, image_size: int = 16, seed: int = 1, empty: list[int] | None = None) -> EventBatch:
+        images, pdg = make_images(num_events, image_size, seed)
+        images[empty or []] = 0
+        return batch_of(images, pdg)
+
+    return make
+
+
+def batch_of(images: np.ndarray, pdg: np.ndarray) -> EventBatch:
+    """The EventBatch of dense images (N, S, S) and PDG codes (N,)."""
+    flat = torch.from_numpy(images).flatten(1)
+    event, pixel = flat.nonzero(as_tuple=True)
+    num_hits = torch.bincount(event, minlength=len(flat))
+    return EventBatch(
+        pixel=pixel,
+        energy=flat[event, pixel],
+        offset=torch.cat([torch.zeros(1, dtype=torch.int64), num_hits.cumsum(0)]),
+        class_index=torch.from_numpy(np.searchsorted(PDG_CODES, pdg)),
+        entry=torch.arange(len(flat)),
+        image_size=images.shape[1],
+    )
