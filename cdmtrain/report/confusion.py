@@ -68,7 +68,7 @@ def _draw(
 def _write_cells(axes: Axes, shade: NDArray[np.float64], cells: list[list[str]]) -> None:
     for row, texts in enumerate(cells):
         for column, text in enumerate(texts):
-            colour = "white" if shade[row, column] > 0.55 else style.INK
+            colour = "white" if shade[row, column] > 0.66 else style.INK
             weight = "bold" if row == column else "normal"
             axes.text(column, row, text, ha="center", va="center", fontsize=12.5, color=colour, fontweight=weight)
 

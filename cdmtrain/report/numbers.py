@@ -30,8 +30,7 @@ def rate(value: Any) -> str:
     """2156.3 -> 2,160: three significant digits."""
     if not is_number(value) or value <= 0:
         return DASH
-    digits = max(0, 2 - math.floor(math.log10(value)))
-    return f"{value:,.{digits}f}" if value < 100 else f"{float(f'{value:.3g}'):,.0f}"
+    return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def duration(seconds: Any) -> str:

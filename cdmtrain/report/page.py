@@ -38,7 +38,7 @@ def write_report(run_dir: Path) -> Path:
         pictures = [_write_drawing(folder, drawing) for drawing in drawings]
         if pictures:
             parts.append(markup.section(heading, f'<div class="pair">{"".join(pictures)}</div>'))
-    parts.append(_settings(run))
+    parts.append(_details(run))
     if run.results:
         write_text(folder / "summary.csv", csv_text(overall_rows(run.results)))
         write_text(folder / "particles.csv", csv_text(class_rows(run.results)))
@@ -113,20 +113,16 @@ def _by_particle(results: dict[str, Any], prefix: str, events: dict[str, int | N
     return markup.table(header, rows)
 
 
-def _settings(run: RunFiles) -> str:
-    """Return the epochs and the settings, folded, and where the run comes from."""
+def _details(run: RunFiles) -> str:
+    """Return the epochs and the settings, folded, and where the numbers come from."""
     parts = []
     if run.history:
         columns = list(run.history)
         rows = [[f"{value:.6g}" for value in row] for row in zip(*run.history.values(), strict=True)]
         parts.append(markup.folded("Epoch by epoch", markup.table(columns, rows)))
-    for group, value in run.config.items():
-        if isinstance(value, dict):
-            parts.append(markup.folded(f"Settings: {group}", markup.facts(words.settings(value))))
-    rest = {key: value for key, value in run.config.items() if not isinstance(value, dict)}
-    if rest:
-        parts.append(markup.folded("Settings: the rest", markup.facts(words.settings(rest))))
+    if run.config:
+        parts.append(markup.folded("Settings", markup.facts(words.settings(run.config))))
     if provenance := words.provenance(run):
         parts += [markup.element("h2", "Provenance"), markup.facts(provenance)]
     footer = "<footer>The same figures and tables lie beside this page as PNG and CSV.</footer>"
-    return f"<section>{markup.element('h2', 'Settings')}{''.join(parts)}</section>{footer}"
+    return (markup.section("Details", "".join(parts)) if parts else "") + footer

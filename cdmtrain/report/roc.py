@@ -55,7 +55,7 @@ def draw_electron_photon_roc(run: RunFiles) -> Drawing | None:
     axes.fill_between(background, signal, color=style.COLOURS["electron"], alpha=0.10, linewidth=0)
     axes.plot(background, signal, color=style.COLOURS["electron"], linewidth=2.2, label=label)
     _finish(axes, title="area under the curve")
-    words = "True electrons and photons only, by p(e) / (p(e) + p(γ)): nearly all mistakes are between these two."
+    words = "True electrons and photons only, by the score p(e) / (p(e) + p(γ)). Upper left is best."
     rows: Rows = [["photons_kept", "electrons_kept"], *zip(background, signal, strict=True)]
     alternative = f"ROC curve of electrons against photons; area {area}."
     return Drawing("electron_photon_roc", "Electron against photon", words, alternative, figure, rows)

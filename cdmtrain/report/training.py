@@ -16,14 +16,14 @@ from cdmtrain.report.run_files import RunFiles
 def draw_loss(run: RunFiles) -> Drawing | None:
     """Draw training and validation loss."""
     columns: list[str] = [name for name in ("train_loss", "val_loss") if name in run.history]
-    words = "Cross entropy of training and validation events after every epoch."
-    return _draw_history(run, columns, name="loss", title="Loss", ylabel="cross entropy", words=words)
+    words = "Loss of training and validation events in every epoch."
+    return _draw_history(run, columns, name="loss", title="Loss", ylabel="loss", words=words)
 
 
 def draw_accuracy(run: RunFiles) -> Drawing | None:
     """Draw validation accuracy, and training accuracy where it was logged."""
     columns: list[str] = [name for name in ("train_accuracy", "val_accuracy") if name in run.history]
-    words = "Fraction of events whose most probable class is the true one, after every epoch."
+    words = "Fraction of events whose most probable class is the true one, in every epoch."
     return _draw_history(run, columns, name="accuracy", title="Accuracy", ylabel="accuracy", words=words)
 
 

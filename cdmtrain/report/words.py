@@ -23,7 +23,8 @@ def title(run: RunFiles) -> str:
 def subtitle(run: RunFiles) -> str:
     """Return events, experiment, seed, machine and date in one line."""
     data, choices = run.provenance.get("data") or {}, run.provenance.get("choices") or {}
-    parts = [f"{count(data[key])} {key} events" for key in COUNTS[1:] if is_number(data.get(key))]
+    events = _split(data)
+    parts = [f"{events} events"] if events else []
     if choices.get("experiment"):
         parts.insert(0, f"experiment {choices['experiment']}")
     if "seed" in run.config:
@@ -82,8 +83,8 @@ def provenance(run: RunFiles) -> list[tuple[str, str]]:
 
 
 def _split(data: dict[str, Any]) -> str:
-    parts = [f"{count(data[key])} {key}" for key in COUNTS[1:] if is_number(data.get(key))]
-    return f"{count(data.get('events'))}: {', '.join(parts)}" if parts else ""
+    """Return the events of each part: `40,319 train, 3,840 val, 3,840 test`."""
+    return ", ".join(f"{count(data[key])} {key}" for key in COUNTS[1:] if is_number(data.get(key)))
 
 
 def settings(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
