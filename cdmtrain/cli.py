@@ -9,10 +9,12 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
 import cdmtrain
+from cdmtrain.errors import InputError
 
 # at import, so that a process that unpickles the job on another machine has it too
 OmegaConf.register_new_resolver("random", lambda: secrets.token_hex(4), use_cache=True, replace=True)
@@ -68,6 +70,7 @@ def hydra_main() -> None:
     """Hand the command line to Hydra."""
     import hydra
 
+    sys.argv[1:] = in_order(sys.argv[1:])
     hydra.main(config_path="pkg://cdmtrain.conf", config_name="config", version_base="1.3")(job)()
 
 
@@ -78,6 +81,8 @@ def run(words: Sequence[str]) -> int:
     with failed_jobs() as failed:
         try:
             hydra_main()
+        except BrokenPipeError:
+            raise
         except Exception as error:
             complain(explain_composition(error, words), error)
             return 1
@@ -96,21 +101,39 @@ def complain(sentence: str | None, error: Exception, overrides: str = "") -> Non
     print(prefix, f"{overrides}: {sentence}" if overrides else sentence, file=sys.stderr)
 
 
+def in_order(words: list[str]) -> list[str]:
+    """The words, flags before overrides: of `model=cnn -m seed=1,2` Hydra's parser would refuse the end."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    with replaced(parser, "error", refuse):
+        overrides = parser.parse_intermixed_args(words).overrides
+    return [word for word in words if word not in overrides] + overrides
+
+
+def refuse(message: str) -> NoReturn:
+    """What the parser of flags does with a wrong one."""
+    raise InputError(f"{message}; cdmtrain --help shows what can be typed")
+
+
 def main() -> int:
     """Answer the command line; the exit status."""
     words = sys.argv[1:]
     if "--version" in words:
         print(f"cdmtrain {cdmtrain.__version__}")
         return 0
-    if {"--help", "-h"} & set(words):
-        from cdmtrain.launch.help import show
-
-        show(words)
-        return 0
     try:
+        if any(word in ("--help", "-h", "help") or word.endswith("=?") for word in words):
+            from cdmtrain.launch.help import show
+
+            show(words)
+            return 0
         if os.environ.get("HYDRA_FULL_ERROR") != "1":
             return run(words)
         hydra_main()
         return 0
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader of our output, such as head, has gone; Python would complain at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

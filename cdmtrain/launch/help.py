@@ -156,4 +156,4 @@ def show(words: list[str]) -> None:
     found, defaults = groups(), default_options()
     named = [name for name in (word.split("=")[0] for word in words) if name in found]
     parts = [part for name in named for part in group_page(name, found[name], defaults.get(name))]
-    print("\n".join(parts or page(found, defaults)))
+    print("\n".join(parts or page(found, defaults)), flush=True)

@@ -8,7 +8,6 @@ import re
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from importlib.metadata import metadata
 from pathlib import Path
 
 import yaml
@@ -28,7 +27,7 @@ def explain_composition(exception: Exception, words: Sequence[str]) -> str | Non
         return _syntax(exception.override, message)
     if isinstance(exception, MissingConfigException) and exception.missing_cfg_file:
         group, _, option = exception.missing_cfg_file.rpartition("/")
-        return _no_option(group, option)
+        return _no_option(group, option, exception.options or [])
     if "Config group override must be" in message:
         wrong = [word.partition("=") for word in words if word.partition("=")[0] in groups()]
         group, _, option = next(word for word in wrong if not re.match(r"[A-Za-z\[]\w*(?<!null)$", word[2]))
@@ -56,8 +55,8 @@ def _syntax(override: str, message: str) -> str:
     return f"""{override} cannot be read; quote a value with special characters: '{key}="{value}"'"""
 
 
-def _no_option(group: str, option: str) -> str:
-    options = [option.name for option in groups().get(group, [])]
+def _no_option(group: str, option: str, available: Sequence[str] = ()) -> str:
+    options = available or [option.name for option in groups()[group]]
     near = [f"{group}={name}" for name in get_close_matches(option, options)]
     return f"{group}={option} does not exist{_did_you_mean(near)} (options: {', '.join(options)})"
 
@@ -169,12 +168,14 @@ def _accelerator(message: str) -> str | None:
     if not found:
         return None
     name = (found[1] or found[2]).lower()
-    kind = "GPU (CUDA or MPS)" if name == "gpu" else name.upper()
+    kind = "GPU (CUDA or MPS)" if name == "gpu" else f"{name.upper()} device"
     return f"trainer.accelerator={name}: no {kind} is found on this machine; use trainer.accelerator=cpu or auto"
 
 
 def _extra(text: str) -> str | None:
     """The optional dependency of this package that a message speaks of."""
+    from importlib.metadata import metadata
+
     return next((extra for extra in metadata("cdmtrain").get_all("Provides-Extra") or [] if extra in text), None)
 
 
