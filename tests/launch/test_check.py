@@ -1,0 +1,92 @@
+from collections.abc import Callable, Iterator
+
+import pytest
+from hydra import compose, initialize_config_module
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+import cdmtrain.cli  # noqa: F401  registers the resolver that config.yaml uses
+from cdmtrain.errors import InputError
+from cdmtrain.launch.check import check, expected
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hydra() -> Iterator[None]:
+    with initialize_config_module("cdmtrain.conf", version_base="1.3"):
+        yield
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., DictConfig]:
+    """The configuration a job receives for these words, with Hydra's own part set as in a job."""
+
+    def compose_job(*words: str) -> DictConfig:
+        cfg = compose("config", list(words), return_hydra_config=True)
+        monkeypatch.setattr(HydraConfig.instance(), "cfg", cfg.copy())
+        with open_dict(cfg):
+            del cfg["hydra"]
+        return cfg
+
+    return compose_job
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("optimizer.lr=fast", "optimizer.lr=fast: a number is expected (default 0.001)"),
+        ("data.batch_size=ten", "data.batch_size=ten: a whole number is expected (default 100)"),
+        ("trainer.max_epochs=3.5", "trainer.max_epochs=3.5: a whole number is expected (default 10)"),
+        ("seed=x", "seed=x: a whole number is expected (default 1)"),
+        ("seed=true", "seed=true: a whole number is expected (default 1)"),
+        ("print_config=maybe", "print_config=maybe: true or false is expected (default true)"),
+        ("model.channels=8", "model.channels=8: a list of whole numbers in brackets is expected (default [2, 4, 8])"),
+        ("model.channels=[a]", "model.channels=[a]: a list of whole numbers in brackets is expected"),
+        (
+            "data.split.train=0.5",
+            "data.split.train=0.5: a list of numbers in brackets is expected (default [0.0,",
+        ),
+        ("data.split=0.5", "data.split=0.5: {key: value} is expected"),
+        ("trainer.accelerator=[gpu]", "trainer.accelerator=[gpu]: a word is expected (default auto)"),
+    ],
+)
+def test_a_value_of_the_wrong_type_says_what_is_expected(
+    typed: Callable[..., DictConfig], word: str, sentence: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        check(typed(word))
+    assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "optimizer.lr=1",
+        "optimizer.lr=3e-4",
+        "data.split.train=[0,1]",
+        "data.train_events=100",
+        "trainer.gradient_clip_val=0.5",
+        "trainer.devices=auto",
+        "trainer.deterministic=warn",
+        "trainer.precision=16",
+        "data.image_size=${seed}",
+        "run=outputs/train/cnn/x",
+        "+anything=goes",
+        "~print_config",
+    ],
+)
+def test_a_value_of_the_right_type_passes(typed: Callable[..., DictConfig], word: str) -> None:
+    check(typed(word))
+
+
+def test_the_default_is_that_of_the_option_chosen(typed: Callable[..., DictConfig]) -> None:
+    with pytest.raises(InputError, match=r"default 0\.01\)"):
+        check(typed("optimizer=sgd", "optimizer.lr=fast"))
+
+
+def test_a_value_that_must_be_typed_is_asked_for(typed: Callable[..., DictConfig]) -> None:
+    with pytest.raises(InputError, match=r"data\.files is missing; type for example: cdmtrain data=hdf5"):
+        check(typed("data=hdf5"))
+
+
+def test_a_default_of_null_takes_anything() -> None:
+    assert all(expected(value, None) is None for value in (1, "x", [1], {"a": 1}, True))
