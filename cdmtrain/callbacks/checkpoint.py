@@ -80,7 +80,7 @@ class RunCheckpoint(Checkpoint):
             raise InputError(f"callbacks.checkpoint.monitor={self.monitor} is not logged; what is logged: {known}")
         score = float(trainer.callback_metrics[self.monitor])
         if self.best_score is None or self._sign * score < self._sign * self.best_score:
-            self.best_score, self.best_epoch = score, trainer.current_epoch
+            self.best_score, self.best_epoch = score, trainer.current_epoch + 1
             self._save(trainer, "best", weights_only=True)
 
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:

@@ -40,7 +40,7 @@ class MetricsCsv(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        epoch = int(metrics["epoch"])
+        epoch = int(metrics["epoch"]) + 1  # people count epochs from one
         row = self._rows.setdefault(epoch, {"epoch": epoch})
         row.update({name: f"{value:.7g}" for name, value in metrics.items() if name != "epoch"})
         self._rows = {number: self._rows[number] for number in sorted(self._rows) if number <= epoch}

@@ -37,6 +37,8 @@ class EventData(lightning.LightningDataModule):
         self._train_events = train_events
         self._seed = seed
         self.cache_dir = Path(cache_dir)
+        self._resumed: dict[str, int] | None = None
+        self._train_loader: EventLoader
         self.store: EventStore
         self.parts: Parts
 
@@ -62,13 +64,24 @@ class EventData(lightning.LightningDataModule):
             self._check_part(name, self.store.class_index[entries])
 
     def train_dataloader(self) -> EventLoader:
-        return self._loader(self.parts.train, shuffle=True)
+        self._train_loader = self._loader(self.parts.train, shuffle=True)
+        if self._resumed is not None:
+            self._train_loader.load_state_dict(self._resumed)
+        return self._train_loader
 
     def val_dataloader(self) -> EventLoader:
         return self._loader(self.parts.val, shuffle=False)
 
     def test_dataloader(self) -> EventLoader:
         return self._loader(self.parts.test, shuffle=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where training stands in its epoch. Lightning's own record of it is not restored when a schedule has asked
+        for the number of steps before."""
+        return {"train_loader": self._train_loader.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._resumed = state_dict["train_loader"]
 
     def describe(self) -> dict[str, Any]:
         """What the run's provenance says of its events."""

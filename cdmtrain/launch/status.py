@@ -80,7 +80,7 @@ class StatusCallback(Callback):
         value = trainer.callback_metrics.get(self._monitor)
         metric = None if value is None else {"name": self._monitor, "value": float(value)}
         if trainer.is_global_zero:
-            self._status.update(epoch=trainer.current_epoch, metric=metric)
+            self._status.update(epoch=trainer.current_epoch + 1, metric=metric)
 
 
 def _now() -> str:

@@ -1,0 +1,144 @@
+"""A run leaves what the design promises, and a killed run ends where an undisturbed one does."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from cdmtrain import cli
+from cdmtrain.particles import NAMES
+
+TRAIN = ["model.channels=[2,4]", "data.image_size=16", "data.batch_size=10", "trainer=cpu", "print_config=false"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def cdmtrain(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["cdmtrain", *words])
+    return cli.main()
+
+
+def words(file: Path, run_dir: Path, *more: str) -> list[str]:
+    return ["data=hdf5", f"data.files=[{file}]", f"run_dir={run_dir}", *TRAIN, *more]
+
+
+def weights(run_dir: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    checkpoint = torch.load(run_dir / "checkpoints" / f"{name}.ckpt", weights_only=True)
+    return {key: value for key, value in checkpoint["state_dict"].items() if key.startswith("model.")}
+
+
+def same_weights(one: Path, other: Path, name: str = "last") -> bool:
+    first, second = weights(one, name), weights(other, name)
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_run_leaves_the_directory_of_the_design(
+    here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = challenge_file(num_events=200)
+    assert cdmtrain(monkeypatch, "data=hdf5", f"data.files=[{file}]", *TRAIN, "trainer.max_epochs=2") == 0
+    (run,) = (here / "outputs" / "train" / "cnn").iterdir()
+
+    config = OmegaConf.load(run / "config.yaml")
+    assert config.model.channels == [2, 4]
+    assert config.data.seed == config.seed == 1  # resolved
+    provenance = json.loads((run / "provenance.json").read_text())
+    assert provenance["choices"]["model"] == "cnn"
+    assert provenance["data"]["train"] == 168
+    status = json.loads((run / "status.json").read_text())
+    assert (status["state"], status["epoch"], status["error"]) == ("finished", 2, None)
+    with (run / "metrics.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert all(float(row[name]) > 0 for row in rows for name in ("train_loss", "val_loss", "learning_rate"))
+    results = json.loads((run / "results.json").read_text())
+    assert set(results["roc_auc"]) == set(results["efficiency"]) == set(results["val_purity"]) == set(NAMES)
+    assert np.sum(results["confusion_matrix"]) == 16
+    assert results["parameters"] == 10 + 36 + 4 * 4 * 4 * 4 + 4
+    assert results["epochs"] == 2
+    with h5py.File(run / "predictions.h5") as predictions:
+        probability = predictions["probability"][:]
+        truth = predictions["class_index"][:]
+        np.testing.assert_array_equal(predictions["index"], np.arange(184, 200))
+        np.testing.assert_allclose(probability.sum(1), 1, rtol=1e-6)
+        assert results["accuracy"] == pytest.approx((probability.argmax(1) == truth).mean())
+        with h5py.File(file) as source:
+            images = source["image"][184:]
+        np.testing.assert_array_equal(predictions["lit_pixels"], (images > 0).sum((1, 2)))
+        np.testing.assert_allclose(predictions["deposited_energy_mev"], images.sum((1, 2)), rtol=1e-6)
+    assert (run / "report" / "index.html").stat().st_size > 10_000
+    printed = capsys.readouterr().out
+    assert "epoch 2/2" in printed
+    assert "index.html" in printed
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+    here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = challenge_file(num_events=100)
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert cdmtrain(monkeypatch, *words(file, here / name, f"seed={seed}", "trainer.max_epochs=1")) == 0
+    assert same_weights(here / "a", here / "b")
+    assert not same_weights(here / "a", here / "c")
+
+
+KILLER = """
+import os, signal, sys
+from cdmtrain import cli
+from cdmtrain.classifier import Classifier
+step, counted = Classifier.training_step, [0]
+def training_step(self, batch, batch_index):
+    counted[0] += 1
+    if counted[0] == {step}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch, batch_index)
+Classifier.training_step = training_step
+sys.exit(cli.main())
+"""
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["scheduler=onecycle", "augmentation=symmetries", "scheduler=plateau scheduler.scheduler.patience=0"],
+)
+def test_a_run_killed_in_mid_epoch_and_resumed_ends_bit_identical(
+    here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    file = challenge_file(num_events=200)
+    settings = ["trainer.max_epochs=3", "callbacks.checkpoint.every_seconds=0", *setting.split()]
+    assert cdmtrain(monkeypatch, *words(file, here / "undisturbed", *settings)) == 0
+
+    script = KILLER.format(step=17 + 9)  # the ninth of the second epoch's seventeen steps
+    killed = subprocess.run([sys.executable, "-c", script, *words(file, here / "killed", *settings)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert json.loads((here / "killed" / "status.json").read_text())["state"] == "running"
+    config = (here / "killed" / "config.yaml").read_bytes()
+    assert cdmtrain(monkeypatch, f"run={here / 'killed'}", "print_config=false") == 0
+
+    assert same_weights(here / "undisturbed", here / "killed", "last")
+    assert same_weights(here / "undisturbed", here / "killed", "best")
+    assert (here / "killed" / "config.yaml").read_bytes() == config
+    assert rows_without_times(here / "undisturbed") == rows_without_times(here / "killed")
+    with h5py.File(here / "undisturbed/predictions.h5") as one, h5py.File(here / "killed/predictions.h5") as other:
+        np.testing.assert_array_equal(one["probability"], other["probability"])
+
+
+def rows_without_times(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    return [{k: v for k, v in row.items() if k not in ("epoch_seconds", "events_per_second")} for row in rows]
