@@ -26,11 +26,11 @@ CALIBRATION_BINS = 15
 class ClassificationMetrics(nn.Module):
     """Everything a run says of one part of the data, from logits and class indices.
 
-    accuracy, macro_f1 (mean over classes), cross_entropy (nats an event, of the logits, whatever the loss),
-    calibration_error (expected, 15 bins, L1: Guo 2017, arXiv:1706.04599), efficiency (recall) and purity (precision) of each
-    class, roc_auc of each class against the rest, electron_photon_auc (electrons against photons alone, by the
-    difference of their logits), confusion_matrix (counts, rows are truth). A figure that a part cannot have, because a
-    class is absent, is NaN.
+    accuracy, macro_f1 (mean over the classes that occur), cross_entropy (nats an event, of the logits, whatever the
+    loss), calibration_error (expected, 15 bins, L1: Guo 2017, arXiv:1706.04599), efficiency (recall) and purity
+    (precision) of each class, roc_auc of each class against the rest, electron_photon_auc (electrons against photons
+    alone, by the difference of their logits), confusion_matrix (counts, rows are truth). A figure that a part cannot
+    have, because a class is absent, is NaN.
     """
 
     def __init__(self) -> None:
@@ -61,9 +61,8 @@ class ClassificationMetrics(nn.Module):
             getattr(self, name).update(probability, class_index)
         either = (class_index == ELECTRON.class_index) | (class_index == PHOTON.class_index)
         difference = logits[:, ELECTRON.class_index] - logits[:, PHOTON.class_index]
-        self.electron_photon_auc.update(
-            difference[either].sigmoid(), (class_index[either] == ELECTRON.class_index).int()
-        )
+        score = nn.functional.softsign(difference[either]) / 2 + 0.5  # from 0 to 1; a sigmoid is 1 from 37 on
+        self.electron_photon_auc.update(score, (class_index[either] == ELECTRON.class_index).int())
 
     def compute(self) -> dict[str, Any]:
         """The figures as plain numbers, per-class ones as {particle name: number}."""
