@@ -11,7 +11,7 @@ from cdmtrain.batch import EventBatch
 
 @pytest.fixture
 def random_images() -> Callable[..., np.ndarray]:
-    """Makes images (N, S, S) float32, the last one black: random_images(5, 7, lit=0.4, seed=1) lights 40 % of the pixels."""
+    """Makes images (N, S, S) float32, the last one black: random_images(5, 7, lit=0.4) lights 40 % of the pixels."""
 
     def make(num_events: int, size: int, *, lit: float = 0.4, seed: int = 1) -> np.ndarray:
         rng = np.random.default_rng(seed)
