@@ -19,6 +19,12 @@ from cdmtrain.launch.help import CONF, groups
 
 DETAILS = "(HYDRA_FULL_ERROR=1 shows where)"
 
+# what a disk or a path does, rather than the program
+FILE_SYSTEM = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EISDIR)
+
+# what classes raise when they are built from a value they cannot use
+BAD_VALUE = (TypeError, ValueError, RuntimeError, ArithmeticError)
+
 
 def explain_composition(exception: Exception, words: Sequence[str]) -> str | None:
     """The sentence for what Hydra could not compose from the words typed."""
@@ -144,9 +150,9 @@ def explain_job(exception: BaseException) -> str | None:
         return _accelerator(message) or f"{key or 'trainer'}: {message} {DETAILS}"
     if isinstance(cause, ModuleNotFoundError) and (extra := _extra(f"{cause.name} {key} {message}")):
         return f"{_choice(key, extra)} needs {extra}: pip install 'cdmtrain[{extra}]'"
-    if isinstance(cause, OSError) and cause.errno and (cause.filename or cause.errno == errno.ENOSPC):
-        return f"{cause.filename or 'writing'}: {cause.strerror} {DETAILS}"
-    if isinstance(cause, HydraException) or (key and isinstance(cause, (TypeError, ValueError))):
+    if isinstance(cause, OSError) and cause.errno in FILE_SYSTEM:
+        return f"{cause.filename}: {cause.strerror} {DETAILS}" if cause.filename else f"{cause.strerror} {DETAILS}"
+    if isinstance(cause, HydraException) or (key and isinstance(cause, BAD_VALUE)):
         return f"{key}: {message} {DETAILS}"
     return None
 
@@ -176,7 +182,8 @@ def _extra(text: str) -> str | None:
     """The optional dependency of this package that a message speaks of."""
     from importlib.metadata import metadata
 
-    return next((extra for extra in metadata("cdmtrain").get_all("Provides-Extra") or [] if extra in text), None)
+    extras = metadata("cdmtrain").get_all("Provides-Extra") or []
+    return next((extra for extra in extras if re.search(rf"\b{extra}\b", text)), None)
 
 
 def _choice(key: str, extra: str) -> str:
