@@ -5,7 +5,11 @@ An HDF5 file with `image` (N, S, S) float32 deposited energy in MeV, `pdg` (N,) 
 adds is kept when it is there: `kinetic_energy_mev` (N,), `vertex_px` (N, 2) row and column, `direction` (N, 3).
 """
 
+import math
+import stat
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -17,8 +21,13 @@ from cdmtrain.atomic import whole_file
 from cdmtrain.errors import InputError
 from cdmtrain.particles import PDG_CODES, UNKNOWN_CLASS, class_indices
 
-TRUTH = ("kinetic_energy_mev", "vertex_px", "direction")  # optional datasets, one row an event
+# what a simulation adds, all optional, and the shape of an event's entry
+TRUTH: dict[str, tuple[int, ...]] = {"kinetic_energy_mev": (), "vertex_px": (2,), "direction": (3,)}
+MAX_IMAGE_SIZE = 8192  # pixels a side: an image is then 256 MiB
 BLOCK_BYTES = 4 * 2**20  # dense images read at a time; few enough to stay in the processor's cache
+MAX_BLOCK_BYTES = 2**29  # so many where a chunk of the file holds as many events: it is then read once
+UNWRITTEN_BYTES = 2**28  # images that were declared and never written are dark, up to so many bytes
+MAX_COMPRESSION = 2000  # dense bytes to a stored one; deflate ends at 1032 (zlib's technical details)
 
 
 class SparseBlock(Protocol):
@@ -32,18 +41,20 @@ class SparseBlock(Protocol):
 class ChallengeFile:
     """One file in the challenge's format, checked at the door; a context manager.
 
-    Raises InputError, naming file, dataset and entry, for anything that is not of the format.
+    Raises InputError, naming file, dataset and entry, for anything that is not of the format. Float32 of either
+    byte order is accepted: swapping bytes loses none.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = _open(path)
         try:
-            self._image = self._dataset("image")
-            self._check_image()
+            self._image = self._checked_image()
             self.class_index = self._class_index()
-            self.index = self._integers("index") if "index" in self._file else np.arange(self.num_events)
-            self.truth = {name: self._truth(name) for name in TRUTH if name in self._file}
+            index = self._integers("index")
+            self.index = np.arange(self.num_events) if index is None else index
+            truth = {name: self._truth(name) for name in TRUTH}
+            self.truth = {name: values for name, values in truth.items() if values is not None}
         except BaseException:
             self._file.close()
             raise
@@ -58,7 +69,8 @@ class ChallengeFile:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        return dict(self._file.attrs)
+        with self._reading("the attributes"):
+            return dict(self._file.attrs)
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +81,8 @@ class ChallengeFile:
     def blocks(self) -> Iterator[tuple[Int64[np.ndarray, " event_plus_1"], Int32[np.ndarray, " hit"], np.ndarray]]:
         """Every image once, in order, in bounded memory, as (offset, pixel, energy) of each block.
 
-        A pixel is kept when any bit of its float32 is set, so that the dense image comes back bit for bit.
+        A pixel is kept when any bit of its float32 is set, so that the dense image comes back bit for bit: -0.0 is a
+        pixel that was written, with energy -0.0.
         """
         rows = self._rows_per_block()
         pixels = self.image_size**2
@@ -86,17 +99,14 @@ class ChallengeFile:
 
     def _rows_per_block(self) -> int:
         chunk = self._image.chunks[0] if self._image.chunks else 1
-        rows = max(1, BLOCK_BYTES // (4 * self.image_size**2))
-        return min(-(-rows // chunk) * chunk, self.num_events)
+        image_bytes = 4 * self.image_size**2
+        rows = max(1, BLOCK_BYTES // image_bytes)
+        whole_chunks = -(-rows // chunk) * chunk
+        return min(whole_chunks, max(rows, MAX_BLOCK_BYTES // image_bytes), self.num_events)
 
     def _read(self, first: int, count: int, buffer: np.ndarray) -> None:
-        try:
+        with self._reading(f"'image' entries {first} to {first + count - 1}"):
             self._image.read_direct(buffer, np.s_[first : first + count], np.s_[:count])
-        except OSError as error:
-            raise InputError(
-                f"entries {first} to {first + count - 1} of 'image' in {self.path} cannot be read ({_reason(error)}): "
-                "the file is damaged; copy or make it again"
-            ) from error
 
     def _check_energies(self, first: int, lit: np.ndarray, energy: np.ndarray) -> None:
         wrong = np.flatnonzero(~(energy >= 0) | np.isinf(energy))
@@ -108,37 +118,58 @@ class ChallengeFile:
                 "deposited energies are finite and not negative: remove or repair that event"
             )
 
-    def _dataset(self, name: str) -> h5py.Dataset:
-        found = self._file.get(name)
-        if not isinstance(found, h5py.Dataset):
-            raise InputError(
-                f"{self.path} has no dataset '{name}', only {', '.join(map(repr, self._file)) or 'nothing'}; "
-                "the format is 'image' (N, S, S) float32 with 'pdg' (N,) beside it"
+    def _dataset(self, name: str) -> h5py.Dataset | None:
+        """The dataset of that name, if there is one, with a shape and a type that can be read."""
+        with self._reading(f"'{name}'"):
+            linked = self._file.get(name, getlink=True) is not None  # a link to nowhere is damage, no link is none
+            found = self._file[name] if linked else None
+            elsewhere = isinstance(found, h5py.Dataset) and (
+                found.is_virtual or found.external or found.file.filename != self._file.filename
             )
+            facts = (found.shape, found.dtype, found.chunks) if isinstance(found, h5py.Dataset) else ()
+        if found is not None and not facts:
+            raise InputError(f"'{name}' in {self.path} is a group; a dataset is expected")
+        if elsewhere:  # the fingerprint of this file would not tell a change of the other
+            raise InputError(f"'{name}' in {self.path} is kept in another file; copy it into this one")
         return found
 
-    def _check_image(self) -> None:
-        shape, dtype = self._image.shape, self._image.dtype
-        if len(shape) != 3 or shape[1] != shape[2] or dtype != np.float32:
+    def _checked_image(self) -> h5py.Dataset:
+        image = self._dataset("image")
+        if image is None:
+            raise InputError(
+                f"{self.path} has no dataset 'image', only {self._names()}; "
+                "the format is 'image' (N, S, S) float32 with 'pdg' (N,) beside it"
+            )
+        shape: tuple[int, ...] = image.shape or ()
+        dtype = image.dtype
+        if len(shape) != 3 or shape[1] != shape[2] or dtype.newbyteorder("=") != np.float32:
             raise InputError(
                 f"'image' in {self.path} is {dtype} of shape {shape}; float32 of shape (N, S, S) is expected"
             )
         if shape[0] == 0 or shape[1] == 0:
             raise InputError(f"'image' in {self.path} has shape {shape}: there is no event in it")
-
-    def _integers(self, name: str) -> Int64[np.ndarray, " event"]:
-        values = self._per_event(name)
-        if values.ndim != 1 or values.dtype.kind not in "iu":
+        if shape[1] > MAX_IMAGE_SIZE:
             raise InputError(
-                f"'{name}' in {self.path} is {values.dtype} of shape {values.shape}; integers of shape "
-                f"({self.num_events},) are expected"
+                f"'image' in {self.path} has shape {shape}; images of at most {MAX_IMAGE_SIZE} x {MAX_IMAGE_SIZE} "
+                "pixels are expected"
             )
-        return values.astype(np.int64)
+        with self._reading("'image'"):
+            stored = min(image.id.get_storage_size(), self.path.stat().st_size)
+        if 4 * math.prod(shape) > max(MAX_COMPRESSION * stored, UNWRITTEN_BYTES):
+            raise InputError(
+                f"'image' in {self.path} declares shape {shape} and holds {stored} bytes: the file is damaged or was "
+                "never finished; copy or make it again"
+            )
+        return image
+
+    def _names(self) -> str:
+        with self._reading("the list of datasets"):
+            return ", ".join(map(repr, islice(self._file, 10))) or "nothing"
 
     def _class_index(self) -> Int8[np.ndarray, " event"]:
-        if "pdg" not in self._file:
-            return np.full(self.num_events, UNKNOWN_CLASS, np.int8)
         pdg = self._integers("pdg")
+        if pdg is None:
+            return np.full(self.num_events, UNKNOWN_CLASS, np.int8)
         class_index = class_indices(pdg)
         unknown = np.flatnonzero(class_index == UNKNOWN_CLASS)
         if len(unknown):
@@ -148,24 +179,45 @@ class ChallengeFile:
             )
         return class_index
 
-    def _truth(self, name: str) -> Float32[np.ndarray, "event *component"]:
-        values = self._per_event(name)
-        if values.dtype.kind not in "iuf":
-            raise InputError(f"'{name}' in {self.path} is {values.dtype}; numbers are expected")
-        return values.astype(np.float32)
+    def _integers(self, name: str) -> Int64[np.ndarray, " event"] | None:
+        values = self._per_event(name, "iu", "integers")
+        return None if values is None else values.astype(np.int64)
 
-    def _per_event(self, name: str) -> np.ndarray:
-        dataset = self._dataset(name)
-        if not dataset.shape or dataset.shape[0] != self.num_events:
+    def _truth(self, name: str) -> Float32[np.ndarray, " event *component"] | None:
+        values = self._per_event(name, "iuf", "numbers", TRUTH[name])
+        if values is None:
+            return None
+        with np.errstate(over="ignore"):  # what is too large for float32 is reported as infinite
+            values = values.astype(np.float32)
+        wrong = np.argwhere(~np.isfinite(values))
+        if len(wrong):
             raise InputError(
-                f"'{name}' in {self.path} has shape {dataset.shape}, but 'image' has {self.num_events} events; "
-                "there must be one entry an event"
+                f"'{name}' entry {wrong[0, 0]} in {self.path} has {values[tuple(wrong[0])]}; finite numbers are "
+                "expected: remove or repair that event"
             )
-        try:
-            return dataset[:]
-        except OSError as error:
+        return values
+
+    def _per_event(self, name: str, kinds: str, words: str, entry: tuple[int, ...] = ()) -> np.ndarray | None:
+        dataset = self._dataset(name)
+        if dataset is None:
+            return None
+        expected = (self.num_events, *entry)
+        if dataset.dtype.kind not in kinds or dataset.shape != expected:
             raise InputError(
-                f"'{name}' in {self.path} cannot be read ({_reason(error)}): the file is damaged; copy or make it again"
+                f"'{name}' in {self.path} is {dataset.dtype} of shape {dataset.shape}, but 'image' has "
+                f"{self.num_events} events; {words} of shape {expected} are expected"
+            )
+        with self._reading(f"'{name}'"):
+            return dataset[:]
+
+    @contextmanager
+    def _reading(self, what: str) -> Iterator[None]:
+        """Whatever the HDF5 library raises on damaged bytes, and it raises nearly everything, becomes one sentence."""
+        try:
+            yield
+        except Exception as error:
+            raise InputError(
+                f"{what} in {self.path} cannot be read ({_reason(error)}): the file is damaged; copy or make it again"
             ) from error
 
 
@@ -217,25 +269,24 @@ def _columns(block: SparseBlock) -> dict[str, np.ndarray]:
 
 
 def _open(path: Path) -> h5py.File:
-    if not path.exists():
-        raise InputError(f"{path} does not exist (looked for in {Path.cwd()}); check data.files")
-    if not path.is_file():
-        raise InputError(f"{path} is not a file; data.files takes HDF5 files")
     try:
-        return h5py.File(path, "r")
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{path} is not a file; data.files takes HDF5 files")
+        return h5py.File(path, "r", locking="best-effort")
+    except InputError:
+        raise
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{path} does not exist (looked for in {Path.cwd()}); check data.files") from error
     except PermissionError as error:
         raise InputError(f"{path} may not be read by this user; check its permissions") from error
-    except OSError as error:
-        kind = "is damaged HDF5" if _has_signature(path) else "is not an HDF5 file"
+    except BlockingIOError as error:
+        raise InputError(f"{path} is open for writing in another program; close it there first") from error
+    except Exception as error:  # h5py raises nearly everything on damaged bytes
+        kind = "is not an HDF5 file" if "signature not found" in str(error) else "cannot be opened"
         raise InputError(f"{path} {kind} ({_reason(error)}); a file in the challenge's format is expected") from error
 
 
-def _has_signature(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(8) == b"\x89HDF\r\n\x1a\n"
-
-
-def _reason(error: OSError) -> str:
-    text = str(error)
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
     inner = text[text.find("(") + 1 : text.rfind(")")] if "(" in text else text
     return inner.strip() or type(error).__name__
