@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -149,5 +148,5 @@ class SimulatedData(EventData):
         self._simulation = simulation
 
     def directories(self) -> list[Path]:
-        settings = {"events": self._events, "seed": self._sample_seed, "cache_dir": self.cache_dir}
-        return [simulated(self._simulation, **settings)]
+        seed, cache_dir = self._sample_seed, self.cache_dir
+        return [simulated(self._simulation, events=self._events, seed=seed, cache_dir=cache_dir)]

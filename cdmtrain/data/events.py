@@ -64,7 +64,7 @@ class EventStore:
         self.class_index: Int[Tensor, " event"] = _joined(columns, "class_index").long()
         self.index: Int[Tensor, " event"] = _joined(columns, "index")
         shared = set.intersection(*(set(column) for column in columns)) - {"offset", "class_index", "index"}
-        self.truth: dict[str, Float[Tensor, "event *component"]] = {n: _joined(columns, n) for n in sorted(shared)}
+        self.truth: dict[str, Float[Tensor, " event *component"]] = {n: _joined(columns, n) for n in sorted(shared)}
 
     def __len__(self) -> int:
         return len(self.class_index)

@@ -1,6 +1,7 @@
 """Which events train, validate and test; the same for every architecture and every seed of the training."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import torch
@@ -62,8 +63,8 @@ def _checked(*parts: Sequence[float]) -> list[tuple[float, float]]:
     for name, part in zip(PARTS, parts, strict=True):
         if len(part) != 2 or not 0 <= part[0] <= part[1] <= 1:
             raise InputError(f"data.split.{name}={list(part)}: two fractions [a, b] with 0 <= a <= b <= 1 are expected")
-    ordered = sorted((tuple(part) for part in parts if part[0] < part[1]))
-    for (_, end), (begin, _) in zip(ordered, ordered[1:], strict=False):
+    ordered = sorted(tuple(part) for part in parts if part[0] < part[1])
+    for (_, end), (begin, _) in pairwise(ordered):
         if begin < end:
             raise InputError(f"data.split: {list(map(list, ordered))} overlap; no event may be in two parts")
     return [(float(part[0]), float(part[1])) for part in parts]
