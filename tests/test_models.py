@@ -1,0 +1,214 @@
+"""One sweep over every model: what any architecture must do, whatever it is."""
+
+import functools
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from torch import nn
+
+import cdmtrain.cli  # registers the resolver that the configuration uses
+import cdmtrain.conf
+from cdmtrain.batch import EventBatch
+
+MODELS = sorted(path.stem for path in (Path(cdmtrain.conf.__file__).parent / "model").glob("*.yaml"))
+IMAGE_SIZE = 64
+
+every_model = pytest.mark.parametrize("name", MODELS)
+
+
+@functools.cache
+def composed(name: str, image_size: int) -> DictConfig:
+    data = ["data=hdf5", "data.files=[x]", f"data.image_size={image_size}"]
+    with initialize_config_module("cdmtrain.conf", version_base="1.3"):
+        return compose("config", overrides=[f"model={name}", *data])
+
+
+def network(name: str, *, image_size: int = IMAGE_SIZE, seed: int = 1) -> nn.Sequential:
+    """Return representation and model as one network from EventBatch to logits, its weights drawn from the seed."""
+    cfg = composed(name, image_size)
+    torch.manual_seed(seed)
+    return nn.Sequential(instantiate(cfg.representation), instantiate(cfg.model))
+
+
+def batch_of(*events: list[int], image_size: int = IMAGE_SIZE) -> EventBatch:
+    """Return events whose lit pixels are given, with energies of some MeV."""
+    pixel = torch.tensor([pixel for event in events for pixel in event], dtype=torch.int64)
+    return EventBatch(
+        pixel=pixel,
+        energy=0.5 + (pixel % 7) / 4,
+        offset=torch.tensor([0, *(len(event) for event in events)]).cumsum(0),
+        class_index=torch.arange(len(events)) % 4,
+        entry=torch.arange(len(events)),
+        image_size=image_size,
+    )
+
+
+def event_of(batch: EventBatch, number: int) -> EventBatch:
+    """Return one event as a batch of its own."""
+    hits = slice(*batch.offset[number : number + 2].tolist())
+    return EventBatch(
+        pixel=batch.pixel[hits],
+        energy=batch.energy[hits],
+        offset=batch.offset[number : number + 2] - batch.offset[number],
+        class_index=batch.class_index[number : number + 1],
+        entry=batch.entry[number : number + 1],
+        image_size=batch.image_size,
+    )
+
+
+EMPTY: list[int] = []
+FULL = list(range(IMAGE_SIZE**2))
+EXTREMES = {
+    "an empty event among others": batch_of([5, 6], EMPTY, [70, 134]),
+    "an empty event first and last": batch_of(EMPTY, [5, 6], EMPTY),
+    "only empty events": batch_of(EMPTY, EMPTY, EMPTY),
+    "one empty event": batch_of(EMPTY),
+    "one pixel, first and last": batch_of([0], [IMAGE_SIZE**2 - 1]),
+    "full images": batch_of(FULL, FULL),
+    "full and empty": batch_of(EMPTY, FULL, [9]),
+}
+
+
+def refusal(name: str, image_size: int) -> BaseException | None:
+    """Return why the model is not built for images of this size; None where it is."""
+    try:
+        network(name, image_size=image_size)
+    except InstantiationException as error:
+        return error.__cause__
+    return None
+
+
+def loss_of(net: nn.Module, batch: EventBatch) -> torch.Tensor:
+    return nn.functional.cross_entropy(net(batch), batch.class_index)
+
+
+@every_model
+@pytest.mark.parametrize("num_events", [1, 2, 64])
+def test_any_number_of_events_trains_and_gives_four_logits_each(make_batch, name, num_events):
+    net, batch = network(name), make_batch(num_events, image_size=IMAGE_SIZE)
+    loss_of(net.train(), batch).backward()
+    logits = net.eval()(batch)
+    assert logits.shape == (num_events, 4)
+    assert logits.dtype == torch.float32
+    assert logits.isfinite().all()
+
+
+@every_model
+@pytest.mark.parametrize("extreme", EXTREMES)
+def test_logits_and_gradients_are_finite_on(name, extreme):
+    net, batch = network(name), EXTREMES[extreme]
+    loss_of(net, batch).backward()
+    assert net.eval()(batch).isfinite().all()
+    assert all(weight.grad is None or weight.grad.isfinite().all() for weight in net.parameters())
+
+
+@every_model
+def test_gradient_reaches_every_parameter(make_batch, name):
+    net = network(name)
+    loss_of(net, make_batch(16, image_size=IMAGE_SIZE)).backward()
+    unreached = [key for key, weight in net.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert not unreached
+
+
+@every_model
+def test_learns_sixteen_distinct_events_by_heart(make_batch, name):
+    net = network(name)
+    batch = make_batch(16, image_size=IMAGE_SIZE, seed=3)  # events that differ even to the GCN, which knows no position
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+    for _ in range(300):
+        loss = loss_of(net, batch)
+        if loss < 0.1:
+            return
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    pytest.fail(f"after 300 steps the loss of 16 events is {loss.item():.3f}")
+
+
+@every_model
+def test_logits_of_a_batch_are_those_of_its_events_one_by_one(make_batch, name):
+    net, batch = network(name).eval(), make_batch(12, image_size=IMAGE_SIZE, empty=[0, 5])
+    alone = torch.cat([net(event_of(batch, number)) for number in range(12)])
+    torch.testing.assert_close(net(batch), alone, rtol=1e-4, atol=1e-5)  # float32 sums, ordered as the batch size suits
+
+
+@every_model
+def test_bfloat16_logits_are_near_those_of_float32(make_batch, name):
+    net, batch = network(name).eval(), make_batch(12, image_size=IMAGE_SIZE, empty=[3])
+    exact = net(batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = net(batch).float()
+    assert rough.isfinite().all()
+    # bfloat16 keeps 8 bits, 0.4 %, and a few roundings add up; a logit near zero is a difference of larger numbers
+    torch.testing.assert_close(rough, exact, rtol=0, atol=0.03 * exact.abs().max().item())
+
+
+@every_model
+def test_bfloat16_training_has_finite_gradients(make_batch, name):
+    net, batch = network(name), make_batch(12, image_size=IMAGE_SIZE, empty=[3])
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = loss_of(net, batch)
+    loss.backward()
+    assert all(weight.grad.isfinite().all() for weight in net.parameters())
+
+
+@every_model
+def test_the_seed_fixes_the_initial_weights(name):
+    first, same, other = (network(name, seed=seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(first[key], same[key]) for key in first)
+    assert not all(torch.equal(first[key], other[key]) for key in first)
+
+
+@every_model
+def test_weights_come_back_from_a_file_of_plain_tensors(make_batch, name):
+    net, other, file = network(name).eval(), network(name, seed=2).eval(), io.BytesIO()
+    torch.save(net.state_dict(), file)
+    file.seek(0)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    batch = make_batch(4, image_size=IMAGE_SIZE)
+    assert torch.equal(other(batch), net(batch))
+
+
+@every_model
+@pytest.mark.parametrize("image_size", [2, 7, 33, 100])
+def test_another_image_size_works_or_is_refused_by_its_number(make_batch, name, image_size):
+    cause = refusal(name, image_size)
+    if cause is None:
+        assert network(name, image_size=image_size).eval()(make_batch(3, image_size=image_size)).shape == (3, 4)
+    else:
+        assert isinstance(cause, ValueError)
+        assert str(image_size) in str(cause)
+
+
+@every_model
+def test_evaluation_changes_neither_weights_nor_its_own_answer(make_batch, name):
+    net, batch = network(name).eval(), make_batch(4, image_size=IMAGE_SIZE)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    assert torch.equal(net(batch), net(batch))
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's compiler, when imported
+@every_model
+def test_compiled_logits_are_those_of_the_network(make_batch, name):
+    net = network(name).eval()
+    compiled = torch.compile(net)
+    for num_events in (8, 3):  # the second has other shapes
+        batch = make_batch(num_events, image_size=IMAGE_SIZE, empty=[1])
+        torch.testing.assert_close(compiled(batch), net(batch), rtol=1e-4, atol=1e-5)  # fused float32 sums
+
+
+@pytest.mark.gpu
+@every_model
+def test_logits_on_a_gpu_are_those_of_the_processor(make_batch, name):
+    net, batch = network(name).eval(), make_batch(8, image_size=IMAGE_SIZE, empty=[1])
+    here = net(batch)
+    there = net.to("cuda")(batch.to("cuda")).cpu()
+    torch.testing.assert_close(there, here, rtol=1e-3, atol=1e-4)  # other kernels, other orders of float32 sums
