@@ -30,7 +30,16 @@ GAP_INCHES, TOP_INCHES, BOTTOM_INCHES = 0.12, 0.45, 0.78
 def draw_particles(
     path: Path, images: Mapping[str, NDArray[np.floating]], *, window: int | None = None, bar_cm: float = 10
 ) -> None:
-    """Draw examples of each particle into the PNG `path`: a column a particle, a row an example.
+    """Draw examples of each particle into the PNG `path`, as `particles_figure` does."""
+    png = png_bytes(particles_figure(images, window=window, bar_cm=bar_cm))
+    with whole_file(path) as temporary:
+        temporary.write_bytes(png)
+
+
+def particles_figure(
+    images: Mapping[str, NDArray[np.floating]], *, window: int | None = None, bar_cm: float = 10
+) -> Figure:
+    """Return a figure of examples of each particle: a column a particle, a row an example.
 
     Args:
         images: for each particle's name, deposited energy in MeV, (row, column) or (example, row, column).
@@ -53,8 +62,7 @@ def draw_particles(
                 _write_name(axes, name)
     _draw_scale_bar(figure.axes[0], side, bar_cm)
     _draw_colour_bar(figure, norm)
-    with whole_file(path) as temporary:
-        temporary.write_bytes(png_bytes(figure))
+    return figure
 
 
 def _new_figure(num_rows: int, num_columns: int, panel: float) -> Figure:
@@ -114,8 +122,9 @@ def _draw_event(axes: Axes, event: NDArray[np.floating], side: int, norm: LogNor
 
 
 def _write_name(axes: Axes, name: str) -> None:
-    symbol = next(particle.latex for particle in PARTICLES if particle.name == name)
-    axes.set_title(f"{name}  {symbol}", fontsize=15, color=_lighter(style.COLOURS[name]), pad=8)
+    """Write a particle's name and symbol above its column; any other name, such as unknown, in grey."""
+    symbol = next((particle.latex for particle in PARTICLES if particle.name == name), "")
+    axes.set_title(f"{name}  {symbol}".strip(), fontsize=15, color=_lighter(style.COLOURS.get(name, FAINT)), pad=8)
 
 
 def _lighter(colour: str) -> tuple[float, ...]:

@@ -35,7 +35,7 @@ def write_report(run_dir: Path) -> Path:
     parts = [_head(run), _tables(run)]
     for heading, drawers in SECTIONS.items():
         drawings = [drawing for draw in drawers if (drawing := draw(run)) is not None]
-        pictures = [_write_drawing(folder, drawing) for drawing in drawings]
+        pictures = [write_drawing(folder, drawing) for drawing in drawings]
         if pictures:
             parts.append(markup.section(heading, f'<div class="pair">{"".join(pictures)}</div>'))
     parts.append(_details(run))
@@ -47,7 +47,7 @@ def write_report(run_dir: Path) -> Path:
     return page
 
 
-def _write_drawing(folder: Path, drawing: Drawing) -> str:
+def write_drawing(folder: Path, drawing: Drawing) -> str:
     """Write a figure's PNG and CSV and return it as HTML."""
     png = png_bytes(drawing.figure)
     with whole_file(folder / f"{drawing.name}.png") as temporary:

@@ -41,6 +41,12 @@ def new_axes(figure: Figure, xlabel: str, ylabel: str, *, bottom: float = 0.15, 
     axes = figure.add_axes((0.155, bottom, 0.805, top - bottom))
     axes.set_xlabel(xlabel, fontsize=FONT_SIZE, color=INK)
     axes.set_ylabel(ylabel, fontsize=FONT_SIZE, color=INK)
+    dress(axes)
+    return axes
+
+
+def dress(axes: Axes) -> None:
+    """Give axes the colours, ticks and grid that all have."""
     axes.tick_params(labelsize=SMALL, colors=INK, color=GREY, length=3)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -48,7 +54,6 @@ def new_axes(figure: Figure, xlabel: str, ylabel: str, *, bottom: float = 0.15, 
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(GREY)
-    return axes
 
 
 def legend(axes: Axes, *, place: Place = "best", title: str | None = None) -> None:
