@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cdmtrain.atomic import whole_directory
 from cdmtrain.data.events import STORE_VERSION, StoreWriter, is_whole
 from cdmtrain.data.hdf5 import TRUTH, ChallengeFile
+from cdmtrain.errors import InputError
 from cdmtrain.particles import class_indices
 
 log = logging.getLogger(__name__)
@@ -33,12 +35,15 @@ class Simulation(Protocol):
 
 def file_fingerprint(path: Path) -> str:
     """32 hex digits of a file's size, modification time and three samples of its bytes; not of its place."""
-    stat = path.stat()
-    digest = hashlib.blake2b(f"{STORE_VERSION} {stat.st_size} {stat.st_mtime_ns}".encode(), digest_size=16)
-    with path.open("rb") as stream:
-        for start in (0, stat.st_size // 2, max(0, stat.st_size - SAMPLE_BYTES)):
-            stream.seek(start)
-            digest.update(stream.read(SAMPLE_BYTES))
+    try:
+        with path.open("rb") as stream:
+            stat = os.fstat(stream.fileno())
+            digest = hashlib.blake2b(f"{STORE_VERSION} {stat.st_size} {stat.st_mtime_ns}".encode(), digest_size=16)
+            for start in (0, stat.st_size // 2, max(0, stat.st_size - SAMPLE_BYTES)):
+                stream.seek(start)
+                digest.update(stream.read(SAMPLE_BYTES))
+    except OSError as error:
+        raise InputError(f"{path} can no longer be read ({error.strerror}); was it moved or removed?") from error
     return digest.hexdigest()
 
 
@@ -48,14 +53,15 @@ def converted(path: Path, cache_dir: Path) -> Path:
         fingerprint = file_fingerprint(path)
 
         def convert(directory: Path) -> None:
-            writer = StoreWriter(directory)
-            with _progress() as progress:
+            with StoreWriter(directory) as writer, _progress() as progress:
                 task = progress.add_task(f"converting {path.name}", total=file.num_events)
                 for offset, pixel, energy in file.blocks():
                     writer.append(offset, pixel, energy)
                     progress.advance(task, len(offset) - 1)
-            columns = {"class_index": file.class_index, "index": file.index, **file.truth}
-            writer.finish(columns=columns, about=_about(file.image_size, fingerprint, {"file": path.name}))
+                columns = {"class_index": file.class_index, "index": file.index, **file.truth}
+                writer.finish(columns=columns, about=_about(file.image_size, fingerprint, {"file": path.name}))
+            if file_fingerprint(path) != fingerprint:
+                raise InputError(f"{path} changed while it was read; start again when nothing writes it any more")
 
         return _made_once(cache_dir / fingerprint, convert, what=f"the conversion of {path}")
 
@@ -67,9 +73,8 @@ def simulated(simulation: Simulation, *, events: int, seed: int, cache_dir: Path
     fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def simulate(directory: Path) -> None:
-        writer = StoreWriter(directory)
         columns: dict[str, list[np.ndarray]] = {name: [] for name in ("class_index", *TRUTH)}
-        with _progress() as progress:
+        with StoreWriter(directory) as writer, _progress() as progress:
             task = progress.add_task("simulating (compiling at first use)", total=events)
             for block in simulation.blocks(events=events, seed=seed):
                 writer.append(block.offset, block.pixel, block.energy_mev)
@@ -77,9 +82,9 @@ def simulated(simulation: Simulation, *, events: int, seed: int, cache_dir: Path
                 for name in TRUTH:
                     columns[name].append(getattr(block, name))
                 progress.update(task, advance=len(block.pdg), description="simulating")
-        joined = {name: np.concatenate(parts) for name, parts in columns.items()}
-        joined["index"] = np.arange(events)
-        writer.finish(columns=joined, about=_about(simulation.image_size, fingerprint, {"simulation": made_by}))
+            joined = {name: np.concatenate(parts) for name, parts in columns.items()}
+            joined["index"] = np.arange(events)
+            writer.finish(columns=joined, about=_about(simulation.image_size, fingerprint, {"simulation": made_by}))
 
     return _made_once(cache_dir / fingerprint, simulate, what="the simulation of the same sample")
 
@@ -89,6 +94,8 @@ def _about(image_size: int, fingerprint: str, source: dict[str, Any]) -> dict[st
 
 
 def _made_once(directory: Path, make: Callable[[Path], None], *, what: str) -> Path:
+    if is_whole(directory):  # needs no lock, and so no right to write: a cache may be shared
+        return directory
     directory.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(directory.with_name(f".{directory.name}.lock"))
     try:
@@ -113,5 +120,5 @@ def _clear(directory: Path) -> None:
 
 
 def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, transient=True)
