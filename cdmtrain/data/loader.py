@@ -45,27 +45,28 @@ class EventLoader:
         self._batch_size = batch_size
         self._rank = rank
         self._world_size = world_size
-        self._next = 0
-        self._resumed: dict[str, int] | None = None
+        self._state = {"epoch": 0, "batch": 0}
+        self._resuming = False
 
     def __len__(self) -> int:
         return -(-len(self.sampler) // self._batch_size)
 
     def __iter__(self) -> Iterator[EventBatch]:
-        resumed, self._resumed = self._resumed, None
-        first = resumed["batch"] if resumed and resumed["epoch"] == self.sampler.epoch else 0
-        entries = self.sampler.entries()
+        epoch, entries = self.sampler.epoch, self.sampler.entries()
+        first = self._state["batch"] if self._resuming and self._state["epoch"] == epoch else 0
+        self._resuming = False
         for number in range(first, len(self)):
-            self._next = number + 1
+            self._state = {"epoch": epoch, "batch": number + 1}
             chosen = entries[number * self._batch_size : (number + 1) * self._batch_size]
             yield self._store.gather(chosen[self._rank :: self._world_size])
 
     def state_dict(self) -> dict[str, int]:
-        """Where the next batch will come from."""
-        return {"epoch": self.sampler.epoch, "batch": self._next}
+        """The epoch of the last batch given and the number of the one after it."""
+        return dict(self._state)
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        self._resumed = dict(state)
+        """The next iteration goes on from `state` if it is of the same epoch, else begins the epoch."""
+        self._state, self._resuming = dict(state), True
 
 
 def _mixed(seed: int, epoch: int) -> int:
