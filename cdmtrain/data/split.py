@@ -59,10 +59,15 @@ def _bounds(part: tuple[float, float], num_events: int) -> tuple[int, int]:
     return round(part[0] * num_events), round(part[1] * num_events)
 
 
+def _is_part(part: object) -> bool:
+    numbers = list(part) if isinstance(part, Sequence) else []
+    return len(numbers) == 2 and all(isinstance(n, int | float) for n in numbers) and 0 <= numbers[0] <= numbers[1] <= 1
+
+
 def _checked(*parts: Sequence[float]) -> list[tuple[float, float]]:
     for name, part in zip(PARTS, parts, strict=True):
-        if len(part) != 2 or not 0 <= part[0] <= part[1] <= 1:
-            raise InputError(f"data.split.{name}={list(part)}: two fractions [a, b] with 0 <= a <= b <= 1 are expected")
+        if not _is_part(part):
+            raise InputError(f"data.split.{name}={part}: two fractions [a, b] with 0 <= a <= b <= 1 are expected")
     ordered = sorted(tuple(part) for part in parts if part[0] < part[1])
     for (_, end), (begin, _) in pairwise(ordered):
         if begin < end:
