@@ -26,9 +26,9 @@ class EventData(lightning.LightningDataModule):
         self, *, split: Split, cache_dir: str, image_size: int, batch_size: int, train_events: int | None, seed: int
     ) -> None:
         super().__init__()
-        if batch_size < 1:
+        if not _is_count(batch_size):
             raise InputError(f"data.batch_size={batch_size}: at least 1 event a batch is expected")
-        if train_events is not None and train_events < 1:
+        if train_events is not None and not _is_count(train_events):
             raise InputError(f"data.train_events={train_events}: at least 1 event, or null for all, is expected")
         self._split = split
         self._image_size = image_size
@@ -85,7 +85,9 @@ class EventData(lightning.LightningDataModule):
     def describe(self) -> dict[str, Any]:
         """What the run's provenance says of its events."""
         return {
-            "sources": [{k: v for k, v in about.items() if k != "store_version"} for about in self.store.about],
+            "sources": [
+                {k: v for k, v in about.items() if k not in ("store_version", "files")} for about in self.store.about
+            ],
             "events": len(self.store),
             **{name: len(entries) for name, entries in zip(PARTS, self.parts, strict=True)},
         }
@@ -114,12 +116,15 @@ class Hdf5Data(EventData):
 
     def __init__(self, *, files: Sequence[str], **settings: Any) -> None:
         super().__init__(**settings)
-        if isinstance(files, str) or not files:
+        if isinstance(files, str) or not files or not all(isinstance(file, str) for file in files):
             raise InputError(f"data.files={files!r}: a list of HDF5 files is expected, as in data.files=[a.h5,b.h5]")
         self._files = [Path(file) for file in files]
 
     def directories(self) -> list[Path]:
         made = [converted(file, self.cache_dir) for file in self._files]
+        twice = [str(file) for file, store in zip(self._files, made, strict=True) if made.count(store) > 1]
+        if twice:
+            raise InputError(f"data.files has the same events in {' and '.join(twice)}; name each file once")
         sizes = {EventStore([directory]).image_size for directory in made}
         if len(sizes) > 1:
             raise InputError(f"data.files hold images of sizes {sorted(sizes)}; files that act as one have one size")
@@ -141,7 +146,7 @@ class SimulatedData(EventData):
 
     def __init__(self, *, events: int, sample_seed: int, simulation: Simulation, **settings: Any) -> None:
         super().__init__(**settings)
-        if events < 1:
+        if not _is_count(events):
             raise InputError(f"data.events={events}: at least 1 event is expected")
         self._events = events
         self._sample_seed = sample_seed
@@ -150,3 +155,7 @@ class SimulatedData(EventData):
     def directories(self) -> list[Path]:
         seed, cache_dir = self._sample_seed, self.cache_dir
         return [simulated(self._simulation, events=self._events, seed=seed, cache_dir=cache_dir)]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value >= 1
