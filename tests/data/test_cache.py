@@ -1,0 +1,285 @@
+"""A store is made once, whole or not at all, by one process, and never beside the user's files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from cdmtrain.data import hdf5
+from cdmtrain.data.cache import converted
+from cdmtrain.data.events import EventStore, is_whole
+from cdmtrain.data.hdf5 import ChallengeFile
+from cdmtrain.errors import InputError
+
+CONVERT = """
+import logging, sys
+from pathlib import Path
+from cdmtrain.data import cache, hdf5
+
+def blocks(file):
+    for number, block in enumerate(everything(file)):
+        yield block
+        if number == 0:
+            print("converting", flush=True)
+            sys.stdin.readline()
+
+everything, hdf5.ChallengeFile.blocks = hdf5.ChallengeFile.blocks, blocks
+hdf5.BLOCK_BYTES = 2 * 4 * 16**2
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+print(cache.converted(Path(sys.argv[1]), Path(sys.argv[2])), flush=True)
+"""
+
+
+@pytest.fixture
+def cache_dir(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def blocks_read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Files whose images were read."""
+    paths, blocks = [], ChallengeFile.blocks
+
+    def counted(file: ChallengeFile) -> Iterator:
+        paths.append(file.path)
+        return blocks(file)
+
+    monkeypatch.setattr(ChallengeFile, "blocks", counted)
+    return paths
+
+
+@pytest.fixture
+def conversion(cache_dir: Path) -> Iterator[Callable[[Path], subprocess.Popen]]:
+    """Starts a process that converts a file; it says "converting" after a block and goes on when told."""
+    started = []
+
+    def start(path: Path) -> subprocess.Popen:
+        command = [sys.executable, "-c", CONVERT, str(path), str(cache_dir)]
+        pipe = subprocess.PIPE
+        started.append(
+            subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env={**os.environ, "TERM": "dumb"})
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def said(process: subprocess.Popen, words: str) -> None:
+    """Wait until the process says so."""
+    for line in process.stdout:
+        if words in line:
+            return
+    raise AssertionError(f"the process ended without saying {words!r}")
+
+
+def names(directory: Path) -> list[str]:
+    """What is in a directory, but for lock files."""
+    return [path.name for path in directory.iterdir() if not path.name.endswith(".lock")] if directory.exists() else []
+
+
+def test_a_file_is_converted_once(challenge_file, cache_dir, blocks_read):
+    path = challenge_file()
+    assert converted(path, cache_dir) == converted(path, cache_dir)
+    assert len(blocks_read) == 1
+
+
+def test_a_changed_file_is_converted_again(challenge_file, cache_dir, blocks_read):
+    path = challenge_file()
+    before = converted(path, cache_dir)
+    with h5py.File(path, "r+") as file:
+        file["image"][7, 3, 2] = 12.5
+    after = converted(path, cache_dir)
+    assert after != before
+    assert len(blocks_read) == 2
+    batch = EventStore([after]).gather(torch.tensor([7]))
+    assert batch.energy[batch.pixel == 3 * 16 + 2].tolist() == [12.5]
+
+
+def test_a_file_that_was_only_moved_is_not_converted_again(challenge_file, cache_dir, tmp_path, blocks_read):
+    path = challenge_file()
+    before = converted(path, cache_dir)
+    (tmp_path / "elsewhere").mkdir()
+    assert converted(path.rename(tmp_path / "elsewhere" / "other.h5"), cache_dir) == before
+    assert len(blocks_read) == 1
+
+
+def test_nothing_is_written_beside_the_users_file(challenge_file, tmp_path, cache_dir):
+    directory = tmp_path / "mine"
+    directory.mkdir()
+    path = challenge_file().rename(directory / "events.h5")
+    before = path.read_bytes(), path.stat().st_mtime_ns, directory.stat().st_mtime_ns
+    path.chmod(0o400)
+    directory.chmod(0o500)
+    try:
+        converted(path, cache_dir)
+        assert (path.read_bytes(), path.stat().st_mtime_ns, directory.stat().st_mtime_ns) == before
+        assert names(directory) == ["events.h5"]
+    finally:
+        directory.chmod(0o700)
+
+
+def test_a_cache_that_may_not_be_written_is_read(challenge_file, cache_dir, monkeypatch):
+    path = challenge_file()
+    store = converted(path, cache_dir)
+    monkeypatch.setattr("cdmtrain.data.cache.FileLock", lambda *_: pytest.fail("a lock needs the right to write"))
+    assert converted(path, cache_dir) == store
+
+
+def test_a_store_says_where_it_comes_from(challenge_file, cache_dir):
+    about = json.loads((converted(challenge_file("a.h5", num_events=9), cache_dir) / "store.json").read_text())
+    assert (about["file"], about["num_events"], about["image_size"]) == ("a.h5", 9, 16)
+
+
+def test_brackets_in_a_name_are_no_markup(challenge_file, cache_dir):
+    assert is_whole(converted(challenge_file("[red]a[bold].h5"), cache_dir))
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("the process fell over"), KeyboardInterrupt(), OSError(28, "disk full")]
+)
+def test_an_interrupted_conversion_leaves_nothing(error, challenge_file, cache_dir, monkeypatch):
+    path, blocks = challenge_file(), ChallengeFile.blocks
+
+    def interrupted(file: ChallengeFile) -> Iterator:
+        yield next(blocks(file))
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hdf5, "BLOCK_BYTES", 4 * 16**2)
+        patch.setattr(ChallengeFile, "blocks", interrupted)
+        with pytest.raises(type(error)):
+            converted(path, cache_dir)
+    assert names(cache_dir) == []
+    assert len(EventStore([converted(path, cache_dir)])) == 60
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(challenge_file, cache_dir, monkeypatch):
+    path, blocks = challenge_file(), ChallengeFile.blocks
+
+    def changed(file: ChallengeFile) -> Iterator:
+        yield from blocks(file)
+        os.utime(path)
+
+    monkeypatch.setattr(ChallengeFile, "blocks", changed)
+    with pytest.raises(InputError, match=r"events\.h5 changed while it was read; start again"):
+        converted(path, cache_dir)
+    assert names(cache_dir) == []
+
+
+def test_a_file_that_vanishes_after_it_was_opened_is_one_sentence(challenge_file, cache_dir, monkeypatch):
+    path, check = challenge_file(), ChallengeFile._checked_image
+
+    def vanished(file: ChallengeFile) -> h5py.Dataset:
+        image = check(file)
+        path.unlink()
+        return image
+
+    monkeypatch.setattr(ChallengeFile, "_checked_image", vanished)
+    with pytest.raises(InputError, match=r"events\.h5 can no longer be read \(No such file"):
+        converted(path, cache_dir)
+
+
+def test_what_killed_processes_left_is_removed(challenge_file, cache_dir):
+    path = challenge_file()
+    store = converted(path, cache_dir)
+    whole = {file.name: file.read_bytes() for file in store.iterdir()}
+    store.rename(cache_dir / f".{store.name}.4711.tmp")
+    (cache_dir / f".{store.name}.12.tmp").mkdir()
+    converted(path, cache_dir)
+    assert names(cache_dir) == [store.name]
+    assert {file.name: file.read_bytes() for file in store.iterdir()} == whole
+
+
+DAMAGE = {
+    "hits_truncated": ("pixel.i32", lambda content: content[:-4]),
+    "hits_empty": ("energy.f32", lambda content: b""),
+    "hits_longer": ("energy.f32", lambda content: content + b"\0\0\0\0"),
+    "hits_missing": ("pixel.i32", None),
+    "columns_truncated": ("events.npz", lambda content: content[: len(content) // 2]),
+    "columns_of_other_numbers": ("events.npz", lambda content: content[:200] + b"\xff" + content[201:]),
+    "columns_missing": ("events.npz", None),
+    "description_empty": ("store.json", lambda content: b""),
+    "description_truncated": ("store.json", lambda content: content[:-20]),
+    "description_not_text": ("store.json", lambda content: b"\xff\xfe\x00" + content),
+    "description_of_nothing": ("store.json", lambda content: b"{}"),
+    "description_a_list": ("store.json", lambda content: b"[1]"),
+    "description_null": ("store.json", lambda content: b"null"),
+    "description_of_another_version": ("store.json", lambda content: content.replace(b'_version": ', b'_version": 9')),
+    "description_missing": ("store.json", None),
+}
+
+
+@pytest.mark.parametrize(("name", "damage"), DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_store_is_made_anew(name, damage, challenge_file, cache_dir, blocks_read):
+    path = challenge_file()
+    store = converted(path, cache_dir)
+    whole = {file.name: file.read_bytes() for file in store.iterdir()}
+    if damage is None:
+        (store / name).unlink()
+    else:
+        assert damage(whole[name]) != whole[name]
+        (store / name).write_bytes(damage(whole[name]))
+    assert not is_whole(store)
+    assert converted(path, cache_dir) == store
+    assert {file.name: file.read_bytes() for file in store.iterdir()} == whole
+    assert len(blocks_read) == 2
+
+
+def test_of_two_processes_one_converts_and_the_other_waits_and_says_so(challenge_file, cache_dir, conversion):
+    path = challenge_file()
+    first = conversion(path)
+    said(first, "converting")
+    second = conversion(path)
+    said(second, f"waiting for the conversion of {path} in another process")
+    stores = []
+    for process in (first, second):
+        rest, _ = process.communicate("go on\n", timeout=60)
+        assert process.returncode == 0
+        assert "converting" not in rest
+        stores.append(rest.split()[-1])
+    assert stores[0] == stores[1]
+    assert names(cache_dir) == [Path(stores[0]).name]
+
+
+def test_after_a_kill_in_mid_conversion_the_next_one_makes_the_whole(challenge_file, cache_dir, conversion):
+    path = challenge_file()
+    process = conversion(path)
+    said(process, "converting")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert [name[-4:] for name in names(cache_dir)] == [".tmp"]
+    store = converted(path, cache_dir)
+    assert names(cache_dir) == [store.name]
+    assert len(EventStore([store])) == 60
+
+
+def test_memory_of_a_conversion_does_not_grow_with_the_file(write_images, cache_dir, monkeypatch):
+    monkeypatch.setattr(hdf5, "BLOCK_BYTES", 2**18)
+
+    def peak_bytes(num_events: int) -> int:
+        images = np.zeros((num_events, 64, 64), np.float32)
+        images[:, 5:15, 7] = 1
+        path = write_images(images, f"{num_events}.h5")
+        del images
+        tracemalloc.start()
+        converted(path, cache_dir)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peak_bytes(100)  # what is allocated once
+    small, large = peak_bytes(200), peak_bytes(2000)
+    assert large < 2 * 2**20  # the images are 32 MB
+    assert large - small < 1800 * 150  # a few columns, of 8 bytes an event
