@@ -1,0 +1,314 @@
+"""Whatever is wrong with a file ends in one sentence that names it, and nothing stays in the cache."""
+
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from cdmtrain.data.cache import converted
+from cdmtrain.data.events import EventStore
+from cdmtrain.errors import InputError
+
+NUM_EVENTS, SIZE = 10, 16
+IMAGES = np.random.default_rng(1).gamma(2, size=(NUM_EVENTS, SIZE, SIZE)).astype(np.float32)
+IMAGES[IMAGES < 4] = 0
+PDG = np.array([11, 13, 22, 2212, 11, 13, 22, 2212, 11, 13], np.int32)
+
+
+def write(path: Path, **datasets: object) -> None:
+    """A good file but for these datasets; None leaves one out."""
+    with h5py.File(path, "w") as file:
+        for name, values in {"image": IMAGES, "pdg": PDG, "index": np.arange(NUM_EVENTS), **datasets}.items():
+            if values is not None:
+                file[name] = values
+
+
+def with_dataset(name: str, values: object) -> Callable[[Path], None]:
+    return lambda path: write(path, **{name: values})
+
+
+def with_image(shape: tuple[int, ...], dtype: object = np.float32, **layout: object) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        write(path, image=None)
+        with h5py.File(path, "r+") as file:
+            file.create_dataset("image", shape, dtype, **layout)
+
+    return make
+
+
+def with_value(value: float, entry: int, row: int = 3, column: int = 4, **layout: object) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        write(path, image=None)
+        images = IMAGES.copy()
+        images[entry, row, column] = value
+        with h5py.File(path, "r+") as file:
+            file.create_dataset("image", data=images, **layout)
+
+    return make
+
+
+def changed_at(values: np.ndarray, place: object, value: object) -> np.ndarray:
+    values = values.copy()
+    values[place] = value
+    return values
+
+
+def with_group(name: str) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        write(path, **{name: None})
+        with h5py.File(path, "r+") as file:
+            file.create_group(name)
+
+    return make
+
+
+def with_group_inside(path: Path) -> None:
+    write(path, image=None)
+    with h5py.File(path, "r+") as file:
+        file["event/image"] = IMAGES
+
+
+def virtual(path: Path) -> None:
+    write(path.with_name("source.h5"))
+    write(path, image=None)
+    layout = h5py.VirtualLayout(IMAGES.shape, np.float32)
+    layout[:] = h5py.VirtualSource(path.with_name("source.h5"), "image", IMAGES.shape)
+    with h5py.File(path, "r+") as file:
+        file.create_virtual_dataset("image", layout)
+
+
+def linked(path: Path) -> None:
+    write(path.with_name("source.h5"))
+    write(path, pdg=None)
+    with h5py.File(path, "r+") as file:
+        file["pdg"] = h5py.ExternalLink("source.h5", "pdg")
+
+
+def with_link(link: object) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        write(path, image=None)
+        with h5py.File(path, "r+") as file:
+            file["image"] = link
+
+    return make
+
+
+def damaged_chunk(chunk: int, **layout: object) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        write(path, image=None)
+        with h5py.File(path, "r+") as file:
+            file.create_dataset("image", data=IMAGES, chunks=(2, SIZE, SIZE), **layout)
+            stored = file["image"].id.get_chunk_info(chunk)
+        with path.open("r+b") as stream:
+            stream.seek(stored.byte_offset + stored.size // 2)
+            stream.write(b"\xab" * 8)  # to Fletcher's checksum 0xffff is 0
+
+    return make
+
+
+def damaged_labels(path: Path) -> None:
+    write(path, pdg=None)
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("pdg", data=PDG, chunks=(10,), compression="gzip")
+        stored = file["pdg"].id.get_chunk_info(0)
+    with path.open("r+b") as stream:
+        stream.seek(stored.byte_offset)
+        stream.write(b"\xff" * stored.size)
+
+
+def cut(to: int) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        write(path)
+        os.truncate(path, to if to >= 0 else path.stat().st_size + to)
+
+    return make
+
+
+def bytes_of(content: bytes) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(content) and None
+
+
+NOT_HDF5 = ["is not an HDF5 file"]
+CASES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
+    "missing": (lambda path: None, ["does not exist", "data.files"]),
+    "directory": (lambda path: path.mkdir(), ["is not a file"]),
+    "pipe": (lambda path: os.mkfifo(path), ["is not a file"]),
+    "link_to_nothing": (lambda path: path.symlink_to("nothing"), ["does not exist"]),
+    "link_to_itself": (lambda path: path.symlink_to(path), ["cannot be opened"]),
+    "zero_length": (bytes_of(b""), NOT_HDF5),
+    "text": (bytes_of(b"image,pdg\n" * 100), NOT_HDF5),
+    "a_picture": (bytes_of(b"\x89PNG\r\n\x1a\n" + b"\0" * 500), NOT_HDF5),
+    "zeros": (bytes_of(b"\0" * 5000), NOT_HDF5),
+    "signature_alone": (bytes_of(b"\x89HDF\r\n\x1a\n"), ["cannot be opened"]),
+    "signature_and_noise": (bytes_of(b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 9), ["cannot be opened"]),
+    "no_dataset": (lambda path: write(path, image=None, pdg=None, index=None), ["'image'", "nothing"]),
+    "no_image": (lambda path: write(path, image=None), ["no dataset 'image'", "'index', 'pdg'"]),
+    "image_in_a_group": (with_group_inside, ["no dataset 'image'", "'event'"]),
+    "image_a_group": (with_group("image"), ["'image'", "is a group"]),
+    "image_a_link_to_nothing": (with_link(h5py.SoftLink("/nothing")), ["'image'", "cannot be read"]),
+    "image_in_a_missing_file": (with_link(h5py.ExternalLink("no.h5", "image")), ["'image'", "cannot be read"]),
+    "image_virtual": (virtual, ["'image'", "another file"]),
+    "image_external": (with_image(IMAGES.shape, external="pixels.raw"), ["'image'", "another file"]),
+    "image_scalar": (with_dataset("image", np.float32(1)), ["'image'", "shape ()", "(N, S, S)"]),
+    "image_null": (with_dataset("image", h5py.Empty("f4")), ["'image'", "shape ()"]),
+    "image_of_one_axis": (with_image((100,)), ["'image'", "(100,)", "(N, S, S)"]),
+    "image_flat": (with_image((10, 256)), ["'image'", "(10, 256)", "(N, S, S)"]),
+    "image_with_channels": (with_image((10, 16, 16, 1)), ["'image'", "(10, 16, 16, 1)"]),
+    "image_not_square": (with_image((10, 16, 15)), ["'image'", "(10, 16, 15)", "(N, S, S)"]),
+    "image_without_event": (with_image((0, 16, 16)), ["'image'", "(0, 16, 16)", "no event"]),
+    "image_without_pixel": (with_image((10, 0, 0)), ["'image'", "(10, 0, 0)", "no event"]),
+    "image_enormous": (with_image((1, 8193, 8193)), ["'image'", "(1, 8193, 8193)", "8192 x 8192"]),
+    "image_declared_huge": (with_image((2**40, 16, 16)), ["'image'", "declares", "holds 0 bytes"]),
+    "image_declared_huge_in_chunks": (with_image((2**50, 16, 16), chunks=(1, 16, 16)), ["'image'", "declares"]),
+    "image_declared_beyond_64_bits": (with_image((2**62, 16, 16), chunks=(1, 16, 16)), ["'image'", "declares"]),
+    "image_float64": (with_image(IMAGES.shape, np.float64), ["'image'", "float64", "float32"]),
+    "image_float16": (with_image(IMAGES.shape, np.float16), ["'image'", "float16"]),
+    "image_int32": (with_image(IMAGES.shape, np.int32), ["'image'", "int32"]),
+    "image_uint8": (with_image(IMAGES.shape, np.uint8), ["'image'", "uint8"]),
+    "image_bool": (with_image(IMAGES.shape, np.bool_), ["'image'", "bool"]),
+    "image_complex": (with_image(IMAGES.shape, np.complex64), ["'image'", "complex64"]),
+    "image_strings": (with_image(IMAGES.shape, h5py.string_dtype()), ["'image'", "object"]),
+    "image_bytes": (with_image(IMAGES.shape, "S4"), ["'image'", "S4"]),
+    "image_references": (with_image(IMAGES.shape, h5py.ref_dtype), ["'image'", "object"]),
+    "image_ragged": (with_image(IMAGES.shape, h5py.vlen_dtype(np.float32)), ["'image'", "object"]),
+    "image_compound": (with_image(IMAGES.shape, [("a", "f4"), ("b", "i4")]), ["'image'", "float32"]),
+    "image_opaque": (with_image(IMAGES.shape, "V4"), ["'image'", "V4"]),
+    "image_dates": (with_image(IMAGES.shape, h5py.opaque_dtype("M8[s]")), ["'image'", "datetime64"]),
+    "pixel_nan": (with_value(np.nan, 0), ["'image' entry 0", "nan at row 3, column 4"]),
+    "pixel_nan_in_the_last_image": (with_value(np.nan, 9, 15, 15), ["'image' entry 9", "nan at row 15, column 15"]),
+    "pixel_infinite": (with_value(np.inf, 4), ["'image' entry 4", "inf at row 3"]),
+    "pixel_minus_infinite": (with_value(-np.inf, 4, 0, 0), ["'image' entry 4", "-inf at row 0, column 0"]),
+    "pixel_negative": (with_value(-0.5, 7), ["'image' entry 7", "-0.5 at row 3, column 4", "not negative"]),
+    "pixel_negative_subnormal": (with_value(-1e-45, 7), ["'image' entry 7", "-1.4012984"]),
+    "pixel_negative_compressed": (with_value(-1, 2, compression="gzip"), ["'image' entry 2", "-1.0"]),
+    "pixel_nan_big_endian": (with_value(np.nan, 2, dtype=">f4"), ["'image' entry 2", "nan"]),
+    "gzip_damaged": (damaged_chunk(0, compression="gzip"), ["'image' entries 0 to 9", "cannot be read"]),
+    "gzip_damaged_at_the_end": (damaged_chunk(4, compression="gzip"), ["'image' entries", "damaged"]),
+    "checksum_wrong": (damaged_chunk(3, fletcher32=True), ["'image' entries", "damaged"]),
+    "pdg_damaged": (damaged_labels, ["'pdg'", "cannot be read"]),
+    "pdg_too_short": (with_dataset("pdg", PDG[:9]), ["'pdg'", "(9,)", "10 events", "(10,)"]),
+    "pdg_too_long": (with_dataset("pdg", np.append(PDG, 11)), ["'pdg'", "(11,)", "10 events"]),
+    "pdg_empty": (with_dataset("pdg", PDG[:0]), ["'pdg'", "(0,)"]),
+    "pdg_scalar": (with_dataset("pdg", np.int32(11)), ["'pdg'", "shape ()"]),
+    "pdg_null": (with_dataset("pdg", h5py.Empty("i4")), ["'pdg'", "shape None"]),
+    "pdg_a_column": (with_dataset("pdg", PDG[:, None]), ["'pdg'", "(10, 1)"]),
+    "pdg_float": (with_dataset("pdg", PDG.astype(np.float32)), ["'pdg'", "float32", "integers"]),
+    "pdg_words": (with_dataset("pdg", ["electron"] * 10), ["'pdg'", "object", "integers"]),
+    "pdg_bool": (with_dataset("pdg", PDG == 11), ["'pdg'", "bool"]),
+    "pdg_a_group": (with_group("pdg"), ["'pdg'", "is a group"]),
+    "pdg_in_another_file": (linked, ["'pdg'", "another file"]),
+    "pdg_unknown": (with_dataset("pdg", changed_at(PDG, 6, 211)), ["pdg code 211 at entry 6", "11, 13, 22, 2212"]),
+    "pdg_of_antiparticle": (with_dataset("pdg", changed_at(PDG, 0, -11)), ["pdg code -11 at entry 0"]),
+    "pdg_class_index": (with_dataset("pdg", PDG * 0), ["pdg code 0 at entry 0"]),
+    "pdg_large": (with_dataset("pdg", np.full(10, 2**64 - 1, np.uint64)), ["pdg code", "at entry 0"]),
+    "index_too_short": (with_dataset("index", np.arange(3)), ["'index'", "(3,)", "10 events"]),
+    "index_float": (with_dataset("index", np.arange(10.0)), ["'index'", "float64", "integers"]),
+    "energy_too_short": (with_dataset("kinetic_energy_mev", np.ones(3)), ["'kinetic_energy_mev'", "(3,)"]),
+    "energy_words": (with_dataset("kinetic_energy_mev", ["1"] * 10), ["'kinetic_energy_mev'", "numbers"]),
+    "energy_nan": (
+        with_dataset("kinetic_energy_mev", changed_at(np.ones(10), 8, np.nan)),
+        ["'kinetic_energy_mev' entry 8", "nan"],
+    ),
+    "energy_beyond_float32": (
+        with_dataset("kinetic_energy_mev", changed_at(np.ones(10), 5, 1e300)),
+        ["'kinetic_energy_mev' entry 5", "inf"],
+    ),
+    "vertex_of_three": (with_dataset("vertex_px", np.ones((10, 3))), ["'vertex_px'", "(10, 3)", "(10, 2)"]),
+    "vertex_infinite": (
+        with_dataset("vertex_px", changed_at(np.ones((10, 2)), (4, 1), np.inf)),
+        ["'vertex_px' entry 4", "inf"],
+    ),
+    "direction_of_two": (with_dataset("direction", np.ones((10, 2))), ["'direction'", "(10, 2)", "(10, 3)"]),
+    **{
+        f"cut_at_{to}": (cut(to), ["HDF5 file" if 0 <= to < 8 else "cannot be opened"])
+        for to in (1, 7, 8, 9, 47, 48, 95, 96, 300, 511, 512, 800, 1500, 2047, 2048, 2049, 5000, 9000, -512, -8, -1)
+    },
+}
+
+
+@pytest.mark.parametrize(("make", "words"), CASES.values(), ids=CASES)
+def test_a_bad_file_is_one_sentence_and_leaves_nothing(make, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path, cache_dir = tmp_path / "bad.h5", tmp_path / "cache"
+    make(path)
+    before = set(tmp_path.iterdir())
+    with pytest.raises(InputError) as raised:
+        converted(path, cache_dir)
+    sentence = str(raised.value)
+    for word in ["bad.h5", *words]:
+        assert word in sentence
+    assert "\n" not in sentence
+    assert ". " not in sentence
+    assert not sentence.endswith(".")
+    assert len(sentence.replace(str(tmp_path), "")) < 320
+    assert set(tmp_path.iterdir()) - {cache_dir} == before
+    assert [left for left in cache_dir.rglob("*") if left.suffix != ".lock"] == []
+
+
+def test_the_good_file_of_these_cases_is_good(tmp_path):
+    write(tmp_path / "good.h5")
+    assert len(EventStore([converted(tmp_path / "good.h5", tmp_path / "cache")])) == NUM_EVENTS
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".h5", "a\0.h5", "good.h5/events.h5"])
+def test_an_impossible_name_is_one_sentence(name, tmp_path):
+    write(tmp_path / "good.h5")
+    with pytest.raises(InputError, match=r"cannot be opened|does not exist"):
+        converted(tmp_path / name, tmp_path / "cache")
+
+
+def test_a_file_that_may_not_be_read_is_one_sentence(tmp_path, monkeypatch):
+    write(tmp_path / "bad.h5")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(h5py, "File", refuse)
+    with pytest.raises(InputError, match=r"bad\.h5 may not be read by this user; check its permissions"):
+        converted(tmp_path / "bad.h5", tmp_path / "cache")
+
+
+def test_a_file_that_another_program_writes_is_one_sentence(tmp_path):
+    write(tmp_path / "bad.h5")
+    with (tmp_path / "bad.h5").open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)  # as the HDF5 library does when it writes
+        with pytest.raises(InputError, match=r"bad\.h5 is open for writing in another program"):
+            converted(tmp_path / "bad.h5", tmp_path / "cache")
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "gzip", "lzf"])
+def test_random_damage_ends_in_a_whole_store_or_in_one_sentence(layout, tmp_path):
+    good, bad, cache_dir = tmp_path / "good.h5", tmp_path / "bad.h5", tmp_path / "cache"
+    write(good, image=None, kinetic_energy_mev=np.ones(NUM_EVENTS, np.float32))
+    options = {
+        "contiguous": {},
+        "gzip": {"compression": "gzip", "chunks": (4, SIZE, SIZE)},
+        "lzf": {"compression": "lzf", "chunks": (3, 8, 8), "shuffle": True, "fletcher32": True},
+    }
+    with h5py.File(good, "r+") as file:
+        file.create_dataset("image", data=IMAGES, **options[layout])
+    content, rng = good.read_bytes(), np.random.default_rng(len(layout))
+    num_whole = 0
+    for turn in range(100):
+        damaged = bytearray(content)
+        if turn % 4 == 0:
+            del damaged[rng.integers(len(content)) :]
+        else:  # anywhere, or in the first bytes, where the description of the file is
+            places = rng.integers(len(content) if turn % 4 == 1 else 2600, size=rng.integers(1, 6))
+            for place in places:
+                damaged[place] = rng.integers(256)
+        bad.write_bytes(damaged)
+        try:
+            store = EventStore([converted(bad, cache_dir)])
+        except InputError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+            assert "bad.h5" in str(error)  # noqa: PT017
+        else:
+            assert len(store) == len(store.offset) - 1 == len(store.index)
+            num_whole += 1
+    assert 10 < num_whole < 90
+    assert len([left for left in cache_dir.iterdir() if left.suffix != ".lock"]) <= num_whole
