@@ -12,7 +12,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import nn
 
-import cdmtrain.cli  # registers the resolver that the configuration uses
 import cdmtrain.conf
 from cdmtrain.batch import EventBatch
 
@@ -196,6 +195,7 @@ def test_evaluation_changes_neither_weights_nor_its_own_answer(make_batch, name)
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's compiler, when imported
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # and when it looks at tensors
 @every_model
 def test_compiled_logits_are_those_of_the_network(make_batch, name):
     net = network(name).eval()

@@ -1,0 +1,143 @@
+"""What each architecture does not see, and what it does: nodes without order, hits in order, shifted images."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cdmtrain.batch import EventBatch, Graph, Image, Sequence
+from cdmtrain.model.cnn import CNN
+from cdmtrain.model.dnn import DNN
+from cdmtrain.model.gnn import GNN
+from cdmtrain.model.rnn import RNN
+from cdmtrain.representation.graph import GraphRepresentation
+from cdmtrain.representation.image import ImageRepresentation
+from cdmtrain.representation.sequence import SequenceRepresentation
+
+SIZE = 32
+FLOAT32_SUMS = {"rtol": 1e-4, "atol": 1e-5}  # the same numbers added in another order
+
+
+@pytest.fixture
+def central(make_batch: Callable[..., EventBatch]) -> EventBatch:
+    """Return events whose hits are at least 8 pixels from the border of the image."""
+    batch = make_batch(6, image_size=SIZE - 16, empty=[3])
+    row, column = batch.pixel // batch.image_size, batch.pixel % batch.image_size
+    return replace(batch, pixel=(row + 8) * SIZE + column + 8, image_size=SIZE)
+
+
+def shifted(batch: EventBatch, rows: int, columns: int) -> EventBatch:
+    return replace(batch, pixel=batch.pixel + rows * SIZE + columns)
+
+
+@pytest.fixture
+def gnn() -> GNN:
+    torch.manual_seed(1)
+    return GNN(width=16, depth=3)
+
+
+def graph_of(batch: EventBatch) -> Graph:
+    return GraphRepresentation(threshold_mev=0.1)(batch)
+
+
+def test_gnn_logits_do_not_depend_on_node_order(gnn, central):
+    graph, generator = graph_of(central), torch.Generator().manual_seed(1)
+    order = torch.randperm(len(graph.event), generator=generator)
+    new_number = order.argsort()
+    edges = new_number[graph.edge_index][:, torch.randperm(graph.edge_index.shape[1], generator=generator)]
+    renumbered = replace(graph, feature=graph.feature[order], event=graph.event[order], edge_index=edges)
+    assert not torch.equal(renumbered.event, graph.event)
+    torch.testing.assert_close(gnn(renumbered), gnn(graph), **FLOAT32_SUMS)
+
+
+def test_gnn_logits_depend_on_edges(gnn, central):
+    graph = graph_of(central)
+    cut = replace(graph, edge_index=graph.edge_index[:, :0])
+    lit = central.num_hits > 1
+    assert ((gnn(cut) - gnn(graph)).abs().amax(1) > 1e-3)[lit].any()
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 1), (5, 0), (-8, 7)])
+def test_gnn_logits_do_not_depend_on_where_an_event_is(gnn, central, rows, columns):
+    assert torch.equal(gnn(graph_of(shifted(central, rows, columns))), gnn(graph_of(central)))  # the very same graph
+
+
+def test_gnn_sees_an_event_without_a_node_as_zeros(gnn, central):
+    torch.testing.assert_close(gnn(graph_of(central))[3], gnn.linear.bias, rtol=0, atol=0)
+
+
+def test_rnn_logits_depend_on_the_order_of_hits(central):
+    torch.manual_seed(1)
+    rnn = RNN(hidden=16, layers=1)
+    sequence = SequenceRepresentation()(central)
+    backwards = sequence.feature.clone()
+    for event, num_hits in enumerate(central.num_hits.tolist()):
+        backwards[event, :num_hits] = sequence.feature[event, :num_hits].flip(0)
+    moved = (rnn(replace(sequence, feature=backwards)) - rnn(sequence)).abs().amax(1)
+    assert (moved[central.num_hits > 1] > 1e-3).all()
+
+
+def test_rnn_does_not_read_padding(central):
+    torch.manual_seed(1)
+    rnn = RNN(hidden=16, layers=2)
+    sequence = SequenceRepresentation()(central)
+    assert not sequence.mask.all()
+    longer = Sequence(
+        feature=torch.nn.functional.pad(sequence.feature, (0, 0, 0, 9)),
+        mask=torch.nn.functional.pad(sequence.mask, (0, 9)),
+    )
+    torch.testing.assert_close(rnn(longer), rnn(sequence), rtol=0, atol=0)
+    loud = replace(sequence, feature=sequence.feature.masked_fill(~sequence.mask.unsqueeze(2), 7.0))
+    read = central.num_hits > 0  # an event without a hit is read as its first place
+    torch.testing.assert_close(rnn(loud)[read], rnn(sequence)[read], rtol=0, atol=0)
+
+
+def cnn(pool_size: int) -> CNN:
+    torch.manual_seed(1)
+    return CNN(image_size=SIZE, channels=[2, 4], kernel_size=3, stride=1, padding=1, pool_size=pool_size)
+
+
+def features(net: CNN, batch: EventBatch) -> torch.Tensor:
+    return net.blocks(ImageRepresentation()(batch).energy)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 1), (3, 0), (-4, 3)])
+def test_convolutions_without_pooling_commute_with_shifts_away_from_borders(central, rows, columns):
+    net = cnn(pool_size=1)
+    moved = features(net, central).roll((rows, columns), dims=(2, 3))
+    inside = (..., slice(6, -6), slice(6, -6))  # the largest shift and the reach of two convolutions from the border
+    # each output is the same sum of the same numbers, but a border changes how the processor groups them
+    torch.testing.assert_close(features(net, shifted(central, rows, columns))[inside], moved[inside], **FLOAT32_SUMS)
+
+
+def test_convolutions_with_pooling_commute_with_shifts_by_their_stride(central):
+    net = cnn(pool_size=2)  # two poolings: one place of the result is 4 pixels
+    inside = (..., slice(2, -2), slice(2, -2))
+    moved = features(net, central).roll((1, -1), dims=(2, 3))
+    torch.testing.assert_close(features(net, shifted(central, 4, -4))[inside], moved[inside], **FLOAT32_SUMS)
+    by_one_pixel = features(net, shifted(central, 1, 0))
+    assert (by_one_pixel - features(net, central)).abs().max() > 1e-3
+
+
+def test_dense_network_sees_where_an_event_is(central):
+    torch.manual_seed(1)
+    net = DNN(image_size=SIZE, width=16, depth=3)
+    here, there = (net(ImageRepresentation()(batch)) for batch in (central, shifted(central, 3, 3)))
+    assert ((here - there).abs().amax(1) > 1e-4)[central.num_hits > 0].all()
+
+
+def test_dense_network_of_permuted_pixels_is_one_with_permuted_weights(central):
+    torch.manual_seed(1)
+    net, permuted = (DNN(image_size=SIZE, width=16, depth=3) for _ in range(2))
+    order = torch.randperm(SIZE**2, generator=torch.Generator().manual_seed(1))
+    permuted.load_state_dict(net.state_dict())
+    permuted.layers[1].weight.data = net.layers[1].weight.data[:, order]
+    image = ImageRepresentation()(central)
+    mixed = Image(energy=image.energy.flatten(2)[..., order].view_as(image.energy))
+    torch.testing.assert_close(permuted(mixed), net(image), **FLOAT32_SUMS)
+
+
+def test_cnn_refuses_an_image_that_its_poolings_use_up():
+    with pytest.raises(ValueError, match="3 convolutions and poolings leave nothing of a 2 x 2 image"):
+        CNN(image_size=2, channels=[2, 4, 8], kernel_size=2, stride=1, padding=1, pool_size=3)
