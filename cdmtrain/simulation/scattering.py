@@ -31,7 +31,7 @@ ATOM_MOMENTUM_MEV = FINE_STRUCTURE * ELECTRON_MASS_MEV * ATOMIC_NUMBER ** (1 / 3
 
 
 def scattering_tables(kinetic_mev: np.ndarray, mass_mev: float) -> tuple[np.ndarray, ...]:
-    """Mean of 1 - cos theta per cm below mu_cut, scatters per cm above, mu_cut, and A."""
+    """Mean of 1 - cos theta per cm below mu_cut, scatters per cm above, mu_cut, A, and the mean per cm of all."""
     gamma = 1 + kinetic_mev / mass_mev
     momentum2 = kinetic_mev * (kinetic_mev + 2 * mass_mev)
     beta2 = 1 - 1 / gamma**2
@@ -43,7 +43,9 @@ def scattering_tables(kinetic_mev: np.ndarray, mass_mev: float) -> tuple[np.ndar
     cut = np.maximum(cut, 0.0)
     soft = 2 * strength * (np.log(1 + cut / screening) - cut / (cut + screening))
     hard = strength * (1 / (cut + screening) - 1 / (1 + screening))
-    return soft, hard, cut, screening
+    large = 2 * strength * (np.log((1 + screening) / (cut + screening)) - beta2 * (1 - cut))
+    large += 2 * strength * (screening / (1 + screening) - screening / (cut + screening))
+    return soft, hard, cut, screening, soft + large
 
 
 @njit(cache=True, nogil=True)

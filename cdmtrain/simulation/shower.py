@@ -24,12 +24,15 @@ class Shower(NamedTuple):
     count: np.ndarray  # (3,) int64: particles waiting, deposits made, 1 when either did not fit
     lost: np.ndarray  # (1,) MeV that left no trace: neutrons, neutrinos, nuclear binding, rest mass
     now: np.ndarray  # (columns,) the tables at the present energy
+    clock: np.ndarray  # (4,) mean free paths left to the next collision, photon, large scatter, nuclear event
 
 
 def new_shower(columns: int) -> Shower:
     """Work space for one thread."""
     waiting = np.zeros((LARGEST_STACK, 8))
-    return Shower(waiting, np.zeros((LARGEST_DEPOSITS, 5)), np.zeros(3, np.int64), np.zeros(1), np.zeros(columns))
+    return Shower(
+        waiting, np.zeros((LARGEST_DEPOSITS, 5)), np.zeros(3, np.int64), np.zeros(1), np.zeros(columns), np.zeros(4)
+    )
 
 
 @njit(cache=True, nogil=True)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from cdmtrain.particles import PDG_CODES
 from cdmtrain.simulation import settings as check
 from cdmtrain.simulation.argon import MASS_MEV
 from cdmtrain.simulation.block import simulate_block
+from cdmtrain.simulation.freshness import forget_outdated_kernels
 from cdmtrain.simulation.shower import new_shower
 from cdmtrain.simulation.tables import COLUMNS, charged_and_photon_tables
 
@@ -22,6 +24,8 @@ BLOCK_EVENTS = 1000
 WORLD_AXES = ("x", "y", "z")
 DEFAULT_ENERGIES = {"electron": (50, 100), "muon": (75, 150), "photon": (50, 100), "proton": (150, 250)}
 EQUAL_MIX = {"electron": 1, "muon": 1, "photon": 1, "proton": 1}
+
+forget_outdated_kernels(Path(simulate_block.stats.cache_path))
 
 
 @dataclass(frozen=True)

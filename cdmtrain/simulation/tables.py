@@ -19,8 +19,8 @@ NODES = round(NODES_PER_DECADE * math.log10(HIGHEST_MEV / LOWEST_MEV)) + 1
 
 # columns of charged particles
 SOFT_LOSS, SOFT_VARIANCE, COLLISION_RATE, RADIATION_RATE, RANGE = 0, 1, 2, 3, 4
-SOFT_SCATTER, SCATTER_RATE, SCATTER_CUT, SCREENING, NUCLEAR_RATE = 5, 6, 7, 8, 9
-COLUMNS = 10
+SOFT_SCATTER, SCATTER_RATE, SCATTER_CUT, SCREENING, TRANSPORT_RATE, NUCLEAR_RATE = 5, 6, 7, 8, 9, 10
+COLUMNS = 11
 # columns of photons
 COMPTON_RATE, PAIR_RATE, PHOTOELECTRIC_RATE = 0, 1, 2
 
@@ -61,7 +61,7 @@ def charged_table(kind: int) -> np.ndarray:
         table[:, SOFT_VARIANCE] = ionisation.heavy_variance(kinetic, mass, cut)
         table[:, COLLISION_RATE] = ionisation.heavy_collision_rate(kinetic, mass, cut)
     table[:, RANGE] = continuous_range(kinetic, kind)
-    table[:, SOFT_SCATTER : SCREENING + 1] = np.stack(scattering.scattering_tables(kinetic, mass), axis=1)
+    table[:, SOFT_SCATTER : TRANSPORT_RATE + 1] = np.stack(scattering.scattering_tables(kinetic, mass), axis=1)
     return table
 
 

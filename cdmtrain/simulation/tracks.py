@@ -13,6 +13,7 @@ from numba import njit
 
 from cdmtrain.simulation.argon import (
     COLLISION_CUT_MEV,
+    DELTA_RAY_MEV,
     ELECTRON,
     ELECTRON_MASS_MEV,
     ELECTRON_RADIUS_CM,
@@ -27,7 +28,7 @@ from cdmtrain.simulation.argon import (
 from cdmtrain.simulation.nuclear import ELASTIC_SHARE, leave, muon_at_rest, react, scatter_on_nucleus
 from cdmtrain.simulation.radiation import sample_photon_mev, sample_small_angle
 from cdmtrain.simulation.scattering import sample_hard_scatter, sample_small_scatter
-from cdmtrain.simulation.shower import KIND, KINETIC, Shower, U, V, W, X, Y, Z, push_turned, turn
+from cdmtrain.simulation.shower import KIND, KINETIC, Shower, U, V, W, X, Y, Z, deposit, push_turned, turn
 from cdmtrain.simulation.tables import (
     COLLISION_RATE,
     COLUMNS,
@@ -40,12 +41,15 @@ from cdmtrain.simulation.tables import (
     SOFT_LOSS,
     SOFT_SCATTER,
     SOFT_VARIANCE,
+    TRANSPORT_RATE,
     interpolate,
 )
 
 LONGEST_STEP_CM = 0.1
-STEP_RANGE_SHARE = 0.15
-LARGEST_SOFT_SCATTER = 0.2
+HEAVY_RANGE_SHARE = 0.15
+LIGHT_RANGE_SHARE = 1.0
+END_ADVANCE = 0.14  # where an electron's last energy is, in ranges ahead
+COLLISION, RADIATION, SCATTER, RARE = 0, 1, 2, 3  # clocks
 TWO_PI = 2 * math.pi
 
 
@@ -90,22 +94,21 @@ def sample_transfer(kinetic_mev: float, mass_mev: float, light: bool, rng: np.ra
 
 
 @njit(cache=True, nogil=True)
-def collide(shower: Shower, particle: np.ndarray, kind: int, density: float, rng: np.random.Generator) -> None:
-    """One collision over the cut: a delta ray, followed if it can leave its place."""
+def collide(shower: Shower, particle: np.ndarray, kind: int, rng: np.random.Generator) -> float:
+    """One collision over the cut: a delta ray; returns its energy if it is too short to be followed."""
     kinetic, mass = particle[KINETIC], MASS_MEV[kind]
-    light = kind in (ELECTRON, POSITRON)
-    transfer = min(sample_transfer(kinetic, mass, light, rng), kinetic)
-    if transfer > STOP_MEV[ELECTRON]:
-        momentum = math.sqrt(kinetic * (kinetic + 2 * mass))
-        knocked = math.sqrt(transfer * (transfer + 2 * ELECTRON_MASS_MEV))
-        cosine = min(transfer * (kinetic + mass + ELECTRON_MASS_MEV) / (knocked * momentum), 1.0)
-        azimuth = TWO_PI * rng.random()
-        push_turned(shower, particle, ELECTRON, transfer, cosine, azimuth)
-        along, across = momentum - knocked * cosine, knocked * math.sqrt(1 - cosine * cosine)
-        change_direction(particle, along / math.sqrt(along * along + across * across), azimuth + math.pi)
-    else:
-        leave(shower, particle, transfer, density)
+    transfer = min(sample_transfer(kinetic, mass, kind in (ELECTRON, POSITRON), rng), kinetic)
     particle[KINETIC] = kinetic - transfer
+    if transfer < DELTA_RAY_MEV:
+        return transfer
+    momentum = math.sqrt(kinetic * (kinetic + 2 * mass))
+    knocked = math.sqrt(transfer * (transfer + 2 * ELECTRON_MASS_MEV))
+    cosine = min(transfer * (kinetic + mass + ELECTRON_MASS_MEV) / (knocked * momentum), 1.0)
+    azimuth = TWO_PI * rng.random()
+    push_turned(shower, particle, ELECTRON, transfer, cosine, azimuth)
+    along, across = momentum - knocked * cosine, knocked * math.sqrt(1 - cosine * cosine)
+    change_direction(particle, along / math.sqrt(along * along + across * across), azimuth + math.pi)
+    return 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -151,6 +154,8 @@ def annihilate(shower: Shower, particle: np.ndarray, rng: np.random.Generator) -
 @njit(cache=True, nogil=True)
 def end(shower: Shower, particle: np.ndarray, kind: int, now: np.ndarray, rng: np.random.Generator) -> None:
     """The particle stops: leave what it has, and let positron and muon do what they do at rest."""
+    if kind in (ELECTRON, POSITRON):
+        move(particle, END_ADVANCE * now[RANGE])
     leave(shower, particle, particle[KINETIC], particle[KINETIC] / now[RANGE])
     particle[KINETIC] = 0.0
     if kind == POSITRON:
@@ -160,68 +165,90 @@ def end(shower: Shower, particle: np.ndarray, kind: int, now: np.ndarray, rng: n
 
 
 @njit(cache=True, nogil=True)
+def shortened(length_cm: float, transport_rate: float) -> float:
+    """Mean advance along the first direction on a path that scatters: lambda (1 - exp(-path / lambda))."""
+    depth = length_cm * transport_rate
+    return length_cm if depth < 1e-4 else (1 - math.exp(-depth)) / transport_rate
+
+
+@njit(cache=True, nogil=True)
 def step(
-    shower: Shower, particle: np.ndarray, kind: int, tables: np.ndarray, rng: np.random.Generator
-) -> tuple[float, float]:
-    """One step with its continuous loss and small scatter; returns its length and its dE/dx."""
+    shower: Shower, particle: np.ndarray, kind: int, tables: np.ndarray, clock: np.ndarray, rng: np.random.Generator
+) -> float:
+    """One step: small scatter, continuous loss, collisions, one deposit; returns its length."""
     now, kinetic = shower.now, particle[KINETIC]
-    length = min(LONGEST_STEP_CM, STEP_RANGE_SHARE * now[RANGE], LARGEST_SOFT_SCATTER / now[SOFT_SCATTER])
+    share = LIGHT_RANGE_SHARE if kind in (ELECTRON, POSITRON) else HEAVY_RANGE_SHARE
+    length = min(LONGEST_STEP_CM, share * now[RANGE])
     half = max(kinetic - 0.5 * length * now[SOFT_LOSS], 0.5 * kinetic)
     spread = math.sqrt(now[SOFT_VARIANCE] * length) * rng.standard_normal()
-    scatter = 1 - math.exp(-length * now[SOFT_SCATTER])
     interpolate(tables, kind, half, COLUMNS, now)
     loss = min(max(now[SOFT_LOSS] * length + spread, 0.0), kinetic)
-    hinge = length * rng.random()
-    move(particle, hinge)
-    leave(shower, particle, loss, now[SOFT_LOSS])
-    change_direction(particle, sample_small_scatter(scatter, rng), TWO_PI * rng.random())
-    move(particle, length - hinge)
+    straight = shortened(length, now[TRANSPORT_RATE])
+    move(particle, 0.5 * straight)
+    x, y, z = particle[X], particle[Y], particle[Z]
+    move(particle, 0.5 * straight)
+    cosine = sample_small_scatter(1 - math.exp(-length * now[SOFT_SCATTER]), rng)
+    change_direction(particle, cosine, TWO_PI * rng.random())
     particle[KINETIC] = kinetic - loss
-    return length, now[SOFT_LOSS]
+    clock[COLLISION] -= length * now[COLLISION_RATE]
+    while clock[COLLISION] < 0:
+        loss += collide(shower, particle, kind, rng)
+        clock[COLLISION] += rng.standard_exponential()
+    deposit(shower, x, y, z, loss, loss / length)
+    return length
+
+
+@njit(cache=True, nogil=True)
+def scatter_hard(particle: np.ndarray, kind: int, now: np.ndarray, rng: np.random.Generator) -> None:
+    """One large Coulomb scatter."""
+    kinetic, mass = particle[KINETIC], MASS_MEV[kind]
+    momentum2 = kinetic * (kinetic + 2 * mass)
+    beta2 = momentum2 / (kinetic + mass) ** 2
+    change_direction(
+        particle, sample_hard_scatter(now[SCATTER_CUT], now[SCREENING], momentum2, beta2, rng), TWO_PI * rng.random()
+    )
+
+
+@njit(cache=True, nogil=True)
+def meet_nucleus(shower: Shower, particle: np.ndarray, rng: np.random.Generator) -> bool:
+    """A proton's elastic scatter or reaction; True if it is gone."""
+    if rng.random() > ELASTIC_SHARE:
+        react(shower, particle, rng)
+        return True
+    change_direction(particle, scatter_on_nucleus(particle[KINETIC], rng), TWO_PI * rng.random())
+    return False
 
 
 @njit(cache=True, nogil=True)
 def follow_charged(shower: Shower, particle: np.ndarray, tables: np.ndarray, rng: np.random.Generator) -> None:
     """From where the particle is to its end, everything it makes pushed on the shower."""
-    kind, now = int(particle[KIND]), shower.now
-    mass = MASS_MEV[kind]
-    to_collision, to_photon = rng.standard_exponential(), rng.standard_exponential()
-    to_scatter, to_rare = rng.standard_exponential(), rng.standard_exponential()
+    kind, now, clock = int(particle[KIND]), shower.now, shower.clock
+    for n in range(clock.size):
+        clock[n] = rng.standard_exponential()
     while True:
         interpolate(tables, kind, max(particle[KINETIC], 1e-3), COLUMNS, now)
         if particle[KINETIC] < STOP_MEV[kind]:
             end(shower, particle, kind, now, rng)
             return
-        length, density = step(shower, particle, kind, tables, rng)
-        kinetic = particle[KINETIC]
-        to_scatter -= length * now[SCATTER_RATE]
-        while to_scatter < 0:
-            momentum2 = kinetic * (kinetic + 2 * mass)
-            beta2 = momentum2 / (kinetic + mass) ** 2
-            cosine = sample_hard_scatter(now[SCATTER_CUT], now[SCREENING], momentum2, beta2, rng)
-            change_direction(particle, cosine, TWO_PI * rng.random())
-            to_scatter += rng.standard_exponential()
-        to_photon -= length * now[RADIATION_RATE]
-        if to_photon < 0 and particle[KINETIC] > STOP_MEV[kind]:
-            radiate(shower, particle, rng)
-            to_photon = rng.standard_exponential()
-        to_collision -= length * now[COLLISION_RATE]
-        while to_collision < 0:
-            collide(shower, particle, kind, density, rng)
-            to_collision += rng.standard_exponential()
+        length = step(shower, particle, kind, tables, clock, rng)
+        clock[SCATTER] -= length * now[SCATTER_RATE]
+        while clock[SCATTER] < 0:
+            scatter_hard(particle, kind, now, rng)
+            clock[SCATTER] += rng.standard_exponential()
         if particle[KINETIC] < STOP_MEV[kind]:
             continue
+        clock[RADIATION] -= length * now[RADIATION_RATE]
+        if clock[RADIATION] < 0:
+            radiate(shower, particle, rng)
+            clock[RADIATION] = rng.standard_exponential()
         if kind == PROTON:
-            to_rare -= length * now[NUCLEAR_RATE]
-            if to_rare < 0:
-                if rng.random() > ELASTIC_SHARE:
-                    react(shower, particle, rng)
+            clock[RARE] -= length * now[NUCLEAR_RATE]
+            if clock[RARE] < 0:
+                if meet_nucleus(shower, particle, rng):
                     return
-                cosine = scatter_on_nucleus(particle[KINETIC], rng)
-                change_direction(particle, cosine, TWO_PI * rng.random())
-                to_rare = rng.standard_exponential()
-        elif kind == POSITRON:
-            to_rare -= length * annihilation_rate(1 + particle[KINETIC] / mass)
-            if to_rare < 0:
+                clock[RARE] = rng.standard_exponential()
+        elif kind == POSITRON and particle[KINETIC] > STOP_MEV[kind]:
+            clock[RARE] -= length * annihilation_rate(1 + particle[KINETIC] / ELECTRON_MASS_MEV)
+            if clock[RARE] < 0:
                 annihilate(shower, particle, rng)
                 return
