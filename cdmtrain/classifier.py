@@ -1,7 +1,7 @@
 """The LightningModule: one step for training, validation and test; it knows no architecture."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning
 import torch
@@ -12,6 +12,7 @@ from torchmetrics import MeanMetric
 from cdmtrain.batch import EventBatch
 from cdmtrain.metrics import ClassificationMetrics, scalars
 
+Part = Literal["val", "test"]
 Augmentation = Callable[[EventBatch, torch.Generator], EventBatch]
 
 
@@ -71,7 +72,7 @@ class Classifier(lightning.LightningModule):
         return self._evaluate(batch, "test")
 
     def on_train_epoch_end(self) -> None:
-        self.log("train_loss", self.train_loss.compute())
+        self.log("train_loss", self.train_loss.compute(), sync_dist=True)
         self.train_loss.reset()
 
     def on_validation_epoch_end(self) -> None:
@@ -89,19 +90,23 @@ class Classifier(lightning.LightningModule):
         steps = {argument: int(self.trainer.estimated_stepping_batches)} if argument else {}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": make(optimizer, **steps), **settings}}
 
-    def _evaluate(self, batch: EventBatch, part: Literal["val", "test"]) -> Float[Tensor, "event class"]:
+    def _evaluate(self, batch: EventBatch, part: Part) -> Float[Tensor, "event class"]:
         logits = self(batch).float()
-        self.losses[part].update(self.loss(logits, batch.class_index), batch.num_events)
-        self.figures[part].update(logits, batch.class_index)
+        figures, loss = self._metrics(part)
+        loss.update(self.loss(logits, batch.class_index), batch.num_events)
+        figures.update(logits, batch.class_index)
         return logits
 
-    def _log_figures(self, part: Literal["val", "test"]) -> None:
-        figures, loss = self.figures[part], self.losses[part]
+    def _log_figures(self, part: Part) -> None:
+        figures, loss = self._metrics(part)
         self.results[part] = figures.compute()
-        self.log(f"{part}_loss", loss.compute())
-        self.log_dict({f"{part}_{name}": value for name, value in scalars(self.results[part]).items()})
+        self.log(f"{part}_loss", loss.compute(), sync_dist=True)
+        self.log_dict({f"{part}_{name}": value for name, value in scalars(self.results[part]).items()}, sync_dist=True)
         figures.reset()
         loss.reset()
+
+    def _metrics(self, part: Part) -> tuple[ClassificationMetrics, MeanMetric]:
+        return cast(ClassificationMetrics, self.figures[part]), cast(MeanMetric, self.losses[part])
 
     def _generator(self) -> torch.Generator:
         place = (self._seed, self.global_step, self.global_rank)

@@ -73,7 +73,7 @@ class RunCheckpoint(Checkpoint):
             self._save(trainer, "last")
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        if not trainer.state.fn == "fit" or trainer.sanity_checking:
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         if self.monitor not in trainer.callback_metrics:
             known = ", ".join(sorted(trainer.callback_metrics))
@@ -99,10 +99,10 @@ class RunCheckpoint(Checkpoint):
 def random_states() -> dict[str, Any]:
     """The states of every random generator a network may draw from, as plain numbers and tensors."""
     version, numbers, gauss = random.getstate()
-    numpy_state: Any = np.random.get_state(legacy=False)
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002 (the state that seed_everything set)
     return {
         "python": [version, list(numbers), gauss],
-        "numpy": {**numpy_state, "state": {**numpy_state["state"], "key": numpy_state["state"]["key"].tolist()}},
+        "numpy": [str(kind), [int(key) for key in keys], *rest],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
@@ -112,9 +112,8 @@ def set_random_states(states: dict[str, Any]) -> None:
     """Put every generator back to what `random_states` recorded."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
-    numpy_state = states["numpy"]
-    key = np.array(numpy_state["state"]["key"], dtype=np.uint32)
-    np.random.set_state({**numpy_state, "state": {**numpy_state["state"], "key": key}})
+    kind, keys, *rest = states["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))  # noqa: NPY002
     torch.set_rng_state(states["torch"])
     if len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states["cuda"])

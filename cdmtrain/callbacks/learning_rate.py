@@ -11,4 +11,4 @@ class LearningRate(Callback):
     """
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        module.log("learning_rate", trainer.optimizers[0].param_groups[0]["lr"])
+        module.log("learning_rate", trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)

@@ -11,7 +11,6 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from cdmtrain.atomic import write_text
 
-
 FIRST = ("epoch", "train_loss", "val_loss", "val_accuracy")  # the columns one looks for
 
 

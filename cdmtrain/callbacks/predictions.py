@@ -14,7 +14,7 @@ from cdmtrain.batch import EventBatch
 
 
 class Predictions(Callback):
-    """Collects the test's outputs and writes them to `path`, one row an event in the order of the test.
+    """Collects the test's outputs and writes them to `path`, one row an event in the order of the data set.
 
     Datasets: index (of the file), class_index (truth, -1 unknown), probability (N, 4), lit_pixels,
     deposited_energy_mev, and what truth the data have: kinetic_energy_mev, vertex_px, direction.
@@ -49,9 +49,21 @@ class Predictions(Callback):
 
     def on_test_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         columns = {name: torch.cat(parts) for name, parts in self._columns.items()}
+        if trainer.world_size > 1:
+            columns = _of_all_processes(columns, trainer.world_size)
+        if not trainer.is_global_zero:
+            return
+        order = columns["entry"].argsort()
+        columns = {name: values[order] for name, values in columns.items()}
         entry = columns.pop("entry")
         store = trainer.datamodule.store  # type: ignore[attr-defined]
         columns |= {"index": store.index[entry], **{name: values[entry] for name, values in store.truth.items()}}
         with whole_file(self._path) as temporary, h5py.File(temporary, "w") as file:
             for name, values in columns.items():
                 file[name] = np.asarray(values)
+
+
+def _of_all_processes(columns: dict[str, torch.Tensor], world_size: int) -> dict[str, torch.Tensor]:
+    gathered: list[Any] = [None] * world_size
+    torch.distributed.all_gather_object(gathered, columns)
+    return {name: torch.cat([part[name] for part in gathered]) for name in columns}

@@ -41,12 +41,14 @@ class EpochProgress(RichProgressBar):
         self._loss = outputs["loss"]
         super().on_train_batch_end(trainer, module, outputs, batch, batch_idx)
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         super().on_train_epoch_end(trainer, module)
-        if self._on_terminal or not trainer.is_global_zero:
+        if self._on_terminal:
             return
-        figures = {"train_loss": float(module.train_loss.compute())}  # type: ignore[operator, union-attr]
+        figures = {"train_loss": float(module.train_loss.compute())}  # of every process: all take part in it
         figures |= {name: value for name, value in _figures(trainer).items() if name in SHOWN}
+        if not trainer.is_global_zero:
+            return
         line = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
         seconds = time.monotonic() - self._since
         print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {line}  {seconds:.0f} s", flush=True)

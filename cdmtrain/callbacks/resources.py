@@ -62,8 +62,8 @@ class Resources(Callback):
         self._epoch_seconds, self._epoch_events = self._epoch_seconds + taken, self._epoch_events + events
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        module.log("epoch_seconds", self._epoch_seconds)
-        module.log("events_per_second", self._epoch_events / max(self._epoch_seconds, 1e-9))
+        module.log("epoch_seconds", self._epoch_seconds, sync_dist=True)
+        module.log("events_per_second", self._epoch_events / max(self._epoch_seconds, 1e-9), sync_dist=True)
         self._epoch_seconds, self._epoch_events = 0.0, 0
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from cdmtrain.atomic import write_text
@@ -60,6 +61,11 @@ def opened(cfg: DictConfig) -> Iterator[RunDirectory]:
             os.environ.pop(CHILD, None)
 
 
+def is_first_process() -> bool:
+    """Whether this is the process of a run on several devices that writes its files and speaks."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
 def job_hash(cfg: DictConfig) -> str:
     """8 hex digits of the resolved configuration, wherever and beside whatever it runs."""
     content = OmegaConf.to_container(cfg, resolve=True)
@@ -80,7 +86,7 @@ def _place(cfg: DictConfig) -> Path:
     if cfg.run_dir:
         return Path(cfg.run_dir)
     hydra = HydraConfig.get()
-    model = hydra.runtime.choices.model
+    model = dict(hydra.runtime.choices)["model"]
     if hydra.mode == RunMode.MULTIRUN:
         return Path(hydra.sweep.dir) / f"{model}_seed{cfg.seed}_{job_hash(cfg)}"
     return Path("outputs/train") / model / new_name()

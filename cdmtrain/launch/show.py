@@ -11,11 +11,11 @@ HIDDEN = ("print_config", "sweep", "run")
 def show_config(cfg: DictConfig, choices: dict[str, str]) -> None:
     """Print every group with the option that was chosen and its values, in the order of the flow."""
     tree = Tree("[bold]configuration")
-    for name, content in cfg.items():
+    for name, content in ((str(name), content) for name, content in cfg.items()):
         if name in HIDDEN or content is None or content == {}:
             continue
         if isinstance(content, DictConfig):
-            chosen = choices.get(str(name))
+            chosen = choices.get(name)
             branch = tree.add(f"[bold cyan]{name}[/]" + (f" = [bold]{chosen}[/]" if chosen else ""))
             text = OmegaConf.to_yaml(content, resolve=True).rstrip()
             branch.add(Syntax(text, "yaml", background_color="default", word_wrap=True))

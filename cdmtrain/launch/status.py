@@ -13,6 +13,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from cdmtrain.atomic import write_json
+from cdmtrain.launch.run_directory import is_first_process
 
 HEARTBEAT_SECONDS = 30
 
@@ -23,9 +24,12 @@ class RunStatus:
     Args:
         path: of status.json.
         explain: gives the sentence of an exception.
+
+    Of the processes of a run on several devices only the first writes.
     """
 
     def __init__(self, path: Path, explain: Callable[[BaseException], str]) -> None:
+        self._silent = not is_first_process()
         self._path = path
         self._explain = explain
         self._stop = threading.Event()
@@ -45,7 +49,8 @@ class RunStatus:
     def update(self, **changes: Any) -> None:
         with self._write_lock:
             self._content.update(changes, updated=_now())
-            write_json(self._path, self._content)
+            if not self._silent:
+                write_json(self._path, self._content)
 
     def __enter__(self) -> Self:
         self.update()
@@ -79,8 +84,7 @@ class StatusCallback(Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         value = trainer.callback_metrics.get(self._monitor)
         metric = None if value is None else {"name": self._monitor, "value": float(value)}
-        if trainer.is_global_zero:
-            self._status.update(epoch=trainer.current_epoch + 1, metric=metric)
+        self._status.update(epoch=trainer.current_epoch + 1, metric=metric)
 
 
 def _now() -> str:

@@ -22,7 +22,7 @@ from cdmtrain.callbacks.resources import Resources, peak_memory_bytes
 from cdmtrain.classifier import Classifier
 from cdmtrain.data.datamodule import EventData
 from cdmtrain.launch.provenance import provenance
-from cdmtrain.launch.run_directory import RunDirectory, opened
+from cdmtrain.launch.run_directory import RunDirectory, is_first_process, opened
 from cdmtrain.launch.sentences import explain_job
 from cdmtrain.launch.show import show_config
 from cdmtrain.launch.status import RunStatus, StatusCallback
@@ -37,16 +37,14 @@ def train(cfg: DictConfig) -> float:
     with opened(cfg) as run:
         with RunStatus(run.path / "status.json", explain) as status:
             results = finished_results(run) or trained_results(run, status, show=cfg.print_config)
-        page = write_report(run.path)
-    console = Console()
-    console.print(results_table(results))
-    console.print(f"page: {page}", soft_wrap=True)
+        if is_first_process():
+            show_results(run, results)
     return float(results["val_cross_entropy"])
 
 
 def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict[str, Any]:
     """Train (or go on training), evaluate the best epoch, write results.json and predictions.h5."""
-    if show:
+    if show and is_first_process():
         show_config(run.cfg, chosen())
     quiet()
     lightning.seed_everything(run.cfg.seed, workers=True, verbose=False)
@@ -56,7 +54,7 @@ def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict
     data.prepare_data()
     data.setup()
     classifier = make_classifier(run.cfg)
-    if not (run.path / "provenance.json").exists():
+    if trainer.is_global_zero and not (run.path / "provenance.json").exists():
         write_json(run.path / "provenance.json", provenance(data.describe(), trainer.strategy.root_device))
     fit(trainer, classifier, data, run)
     results = evaluate(classifier, data, run) | {
@@ -67,7 +65,8 @@ def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict
         "epochs": trainer.current_epoch,
         "best_epoch": checkpoint_callback(trainer).best_epoch,
     }
-    write_json(run.path / "results.json", numbers(results))
+    if trainer.is_global_zero:
+        write_json(run.path / "results.json", numbers(results))
     return numbers(results)
 
 
@@ -130,6 +129,14 @@ def quiet_options(run: RunDirectory) -> dict[str, Any]:
     }
 
 
+def show_results(run: RunDirectory, results: dict[str, Any]) -> None:
+    """Write the page, show the figures and say where the page is."""
+    page = write_report(run.path)
+    console = Console()
+    console.print(results_table(results))
+    console.print(f"page: {page}", soft_wrap=True)
+
+
 def checkpoint_callback(trainer: lightning.Trainer) -> RunCheckpoint:
     return next(callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoint))  # type: ignore[attr-defined]
 
@@ -154,5 +161,6 @@ def quiet() -> None:
     """Keep Lightning's advertisements off the screen; its warnings of what the user can change stay."""
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message="The number of training batches")
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, changes no number
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.fabric.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # time for nothing
