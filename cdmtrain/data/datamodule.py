@@ -95,6 +95,11 @@ class EventData(lightning.LightningDataModule):
     def _loader(self, entries: Int[Tensor, " chosen"], *, shuffle: bool) -> EventLoader:
         order = EpochOrder(entries, shuffle=shuffle, seed=self._seed)
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        if min(self._batch_size, len(entries)) < world_size:
+            raise InputError(
+                f"data.batch_size={self._batch_size} and a part of {len(entries)} events cannot be shared out over "
+                f"{world_size} devices; every device needs an event"
+            )
         return EventLoader(self.store, order, batch_size=self._batch_size, rank=rank, world_size=world_size)
 
     def _check_part(self, name: str, class_index: Int[Tensor, " chosen"]) -> None:

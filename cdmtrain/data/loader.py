@@ -35,7 +35,11 @@ class EpochOrder:
 
 
 class EventLoader:
-    """An iterable of EventBatch; `batch_size` is of all processes together, each takes every `world_size`-th event."""
+    """An iterable of EventBatch; `batch_size` is of all processes together, each takes every `world_size`-th event.
+
+    The last batch holds what remains. Where that is less than an event a process, it joins the batch before: the mean
+    loss of no event is not a number, and would end in the gradients of all.
+    """
 
     def __init__(
         self, store: EventStore, order: EpochOrder, *, batch_size: int, rank: int = 0, world_size: int = 1
@@ -49,7 +53,8 @@ class EventLoader:
         self._resuming = False
 
     def __len__(self) -> int:
-        return -(-len(self.sampler) // self._batch_size)
+        full, rest = divmod(len(self.sampler), self._batch_size)
+        return full + (rest >= self._world_size) or min(rest, 1)
 
     def __iter__(self) -> Iterator[EventBatch]:
         epoch, entries = self.sampler.epoch, self.sampler.entries()
@@ -57,7 +62,8 @@ class EventLoader:
         self._resuming = False
         for number in range(first, len(self)):
             self._state = {"epoch": epoch, "batch": number + 1}
-            chosen = entries[number * self._batch_size : (number + 1) * self._batch_size]
+            end = (number + 1) * self._batch_size if number + 1 < len(self) else len(entries)
+            chosen = entries[number * self._batch_size : end]
             yield self._store.gather(chosen[self._rank :: self._world_size])
 
     def state_dict(self) -> dict[str, int]:
