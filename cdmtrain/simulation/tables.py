@@ -19,8 +19,8 @@ NODES = round(NODES_PER_DECADE * math.log10(HIGHEST_MEV / LOWEST_MEV)) + 1
 
 # columns of charged particles
 SOFT_LOSS, SOFT_VARIANCE, COLLISION_RATE, RADIATION_RATE, RANGE = 0, 1, 2, 3, 4
-SOFT_SCATTER, SCATTER_RATE, SCATTER_CUT, SCREENING, TRANSPORT_RATE, NUCLEAR_RATE = 5, 6, 7, 8, 9, 10
-COLUMNS = 11
+SOFT_SCATTER, SCATTER_RATE, SCATTER_CUT, SCREENING, TRANSPORT_RATE, NUCLEAR_RATE, DELTA_RAY_RATE = 5, 6, 7, 8, 9, 10, 11
+COLUMNS = 12
 # columns of photons
 COMPTON_RATE, PAIR_RATE, PHOTOELECTRIC_RATE = 0, 1, 2
 
@@ -55,11 +55,14 @@ def charged_table(kind: int) -> np.ndarray:
         table[:, SOFT_LOSS] = ionisation.electron_loss(kinetic, cut) + soft
         table[:, SOFT_VARIANCE] = ionisation.electron_variance(kinetic, cut)
         table[:, COLLISION_RATE] = ionisation.electron_collision_rate(kinetic, cut)
+        table[:, DELTA_RAY_RATE] = ionisation.electron_collision_rate(kinetic, argon.DELTA_RAY_MEV)
         table[:, RADIATION_RATE] = rate
     else:
         table[:, SOFT_LOSS] = ionisation.heavy_loss(kinetic, mass, cut)
         table[:, SOFT_VARIANCE] = ionisation.heavy_variance(kinetic, mass, cut)
         table[:, COLLISION_RATE] = ionisation.heavy_collision_rate(kinetic, mass, cut)
+        table[:, DELTA_RAY_RATE] = ionisation.heavy_collision_rate(kinetic, mass, argon.DELTA_RAY_MEV)
+    table[:, COLLISION_RATE] -= table[:, DELTA_RAY_RATE]
     table[:, RANGE] = continuous_range(kinetic, kind)
     table[:, SOFT_SCATTER : TRANSPORT_RATE + 1] = np.stack(scattering.scattering_tables(kinetic, mass), axis=1)
     return table

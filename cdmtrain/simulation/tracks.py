@@ -28,10 +28,11 @@ from cdmtrain.simulation.argon import (
 from cdmtrain.simulation.nuclear import ELASTIC_SHARE, leave, muon_at_rest, react, scatter_on_nucleus
 from cdmtrain.simulation.radiation import sample_photon_mev, sample_small_angle
 from cdmtrain.simulation.scattering import sample_hard_scatter, sample_small_scatter
-from cdmtrain.simulation.shower import KIND, KINETIC, Shower, U, V, W, X, Y, Z, deposit, push_turned, turn
+from cdmtrain.simulation.shower import KIND, KINETIC, Shower, U, V, W, X, Y, Z, push_turned, turn
 from cdmtrain.simulation.tables import (
     COLLISION_RATE,
     COLUMNS,
+    DELTA_RAY_RATE,
     NUCLEAR_RATE,
     RADIATION_RATE,
     RANGE,
@@ -46,10 +47,12 @@ from cdmtrain.simulation.tables import (
 )
 
 LONGEST_STEP_CM = 0.1
+SHORTEST_STEP_CM = 1e-6
+CLOCK_DUE = 1e-9
 HEAVY_RANGE_SHARE = 0.15
 LIGHT_RANGE_SHARE = 1.0
 END_ADVANCE = 0.14  # where an electron's last energy is, in ranges ahead
-COLLISION, RADIATION, SCATTER, RARE = 0, 1, 2, 3  # clocks
+DELTA_RAY, RADIATION, SCATTER, RARE = 0, 1, 2, 3  # clocks
 TWO_PI = 2 * math.pi
 
 
@@ -68,18 +71,21 @@ def move(particle: np.ndarray, length_cm: float) -> None:
 
 
 @njit(cache=True, nogil=True)
-def sample_transfer(kinetic_mev: float, mass_mev: float, light: bool, rng: np.random.Generator) -> float:
-    """Energy over the cut given to an atomic electron: 1/T^2 with Moller's or the spin 1/2 factor; 0 if impossible."""
+def sample_transfer(
+    kinetic_mev: float, mass_mev: float, light: bool, low_mev: float, high_mev: float, rng: np.random.Generator
+) -> float:
+    """Energy given to an atomic electron, between two bounds: 1/T^2 with Moller's or the spin 1/2 factor."""
     gamma = 1 + kinetic_mev / mass_mev
     ratio = ELECTRON_MASS_MEV / mass_mev
     top = 2 * ELECTRON_MASS_MEV * (gamma * gamma - 1) / (1 + 2 * gamma * ratio + ratio * ratio)
     if light:
         top = kinetic_mev / 2
-    if top <= COLLISION_CUT_MEV:
+    high = min(high_mev, top)
+    if high <= low_mev:
         return 0.0
     beta2, energy = 1 - 1 / (gamma * gamma), gamma * mass_mev
     while True:
-        transfer = 1 / (1 / COLLISION_CUT_MEV + rng.random() * (1 / top - 1 / COLLISION_CUT_MEV))
+        transfer = 1 / (1 / low_mev + rng.random() * (1 / high - 1 / low_mev))
         if light:
             x = transfer / kinetic_mev
             other = x / (1 - x)
@@ -94,13 +100,12 @@ def sample_transfer(kinetic_mev: float, mass_mev: float, light: bool, rng: np.ra
 
 
 @njit(cache=True, nogil=True)
-def collide(shower: Shower, particle: np.ndarray, kind: int, rng: np.random.Generator) -> float:
-    """One collision over the cut: a delta ray; returns its energy if it is too short to be followed."""
+def knock_on(shower: Shower, particle: np.ndarray, kind: int, rng: np.random.Generator) -> None:
+    """A delta ray that is followed; both directions as two-body kinematics has them."""
     kinetic, mass = particle[KINETIC], MASS_MEV[kind]
-    transfer = min(sample_transfer(kinetic, mass, kind in (ELECTRON, POSITRON), rng), kinetic)
-    particle[KINETIC] = kinetic - transfer
-    if transfer < DELTA_RAY_MEV:
-        return transfer
+    transfer = sample_transfer(kinetic, mass, kind in (ELECTRON, POSITRON), DELTA_RAY_MEV, kinetic, rng)
+    if transfer == 0.0:
+        return
     momentum = math.sqrt(kinetic * (kinetic + 2 * mass))
     knocked = math.sqrt(transfer * (transfer + 2 * ELECTRON_MASS_MEV))
     cosine = min(transfer * (kinetic + mass + ELECTRON_MASS_MEV) / (knocked * momentum), 1.0)
@@ -108,7 +113,7 @@ def collide(shower: Shower, particle: np.ndarray, kind: int, rng: np.random.Gene
     push_turned(shower, particle, ELECTRON, transfer, cosine, azimuth)
     along, across = momentum - knocked * cosine, knocked * math.sqrt(1 - cosine * cosine)
     change_direction(particle, along / math.sqrt(along * along + across * across), azimuth + math.pi)
-    return 0.0
+    particle[KINETIC] = kinetic - transfer
 
 
 @njit(cache=True, nogil=True)
@@ -172,30 +177,48 @@ def shortened(length_cm: float, transport_rate: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def step(
-    shower: Shower, particle: np.ndarray, kind: int, tables: np.ndarray, clock: np.ndarray, rng: np.random.Generator
-) -> float:
-    """One step: small scatter, continuous loss, collisions, one deposit; returns its length."""
-    now, kinetic = shower.now, particle[KINETIC]
+def step_length(kind: int, now: np.ndarray, clock: np.ndarray) -> float:
+    """To the next photon or delta ray, 1 mm at most; their clocks run down."""
     share = LIGHT_RANGE_SHARE if kind in (ELECTRON, POSITRON) else HEAVY_RANGE_SHARE
     length = min(LONGEST_STEP_CM, share * now[RANGE])
+    for which, rate in ((RADIATION, now[RADIATION_RATE]), (DELTA_RAY, now[DELTA_RAY_RATE])):
+        if rate * length > clock[which]:
+            length = clock[which] / rate
+    clock[RADIATION] -= length * now[RADIATION_RATE]
+    clock[DELTA_RAY] -= length * now[DELTA_RAY_RATE]
+    return length
+
+
+@njit(cache=True, nogil=True)
+def lose(particle: np.ndarray, kind: int, length: float, now: np.ndarray, rng: np.random.Generator) -> float:
+    """Energy left in a step: continuous loss with Bohr's spread, and collisions too soft for a delta ray."""
+    kinetic = particle[KINETIC]
+    loss = now[SOFT_LOSS] * length + math.sqrt(now[SOFT_VARIANCE] * length) * rng.standard_normal()
+    loss = min(max(loss, 0.0), kinetic)
+    to_collision = rng.standard_exponential()
+    while to_collision < length * now[COLLISION_RATE] and kinetic - loss > COLLISION_CUT_MEV:
+        left, light = kinetic - loss, kind in (ELECTRON, POSITRON)
+        loss += min(sample_transfer(left, MASS_MEV[kind], light, COLLISION_CUT_MEV, DELTA_RAY_MEV, rng), left)
+        to_collision += rng.standard_exponential()
+    particle[KINETIC] = kinetic - loss
+    return loss
+
+
+@njit(cache=True, nogil=True)
+def step(
+    shower: Shower, particle: np.ndarray, kind: int, tables: np.ndarray, length: float, rng: np.random.Generator
+) -> None:
+    """Straight on with one deposit in the middle, then one turn for all small scatters."""
+    now, kinetic = shower.now, particle[KINETIC]
     half = max(kinetic - 0.5 * length * now[SOFT_LOSS], 0.5 * kinetic)
-    spread = math.sqrt(now[SOFT_VARIANCE] * length) * rng.standard_normal()
     interpolate(tables, kind, half, COLUMNS, now)
-    loss = min(max(now[SOFT_LOSS] * length + spread, 0.0), kinetic)
     straight = shortened(length, now[TRANSPORT_RATE])
     move(particle, 0.5 * straight)
-    x, y, z = particle[X], particle[Y], particle[Z]
+    loss = lose(particle, kind, length, now, rng)
+    leave(shower, particle, loss, loss / length)
     move(particle, 0.5 * straight)
     cosine = sample_small_scatter(1 - math.exp(-length * now[SOFT_SCATTER]), rng)
     change_direction(particle, cosine, TWO_PI * rng.random())
-    particle[KINETIC] = kinetic - loss
-    clock[COLLISION] -= length * now[COLLISION_RATE]
-    while clock[COLLISION] < 0:
-        loss += collide(shower, particle, kind, rng)
-        clock[COLLISION] += rng.standard_exponential()
-    deposit(shower, x, y, z, loss, loss / length)
-    return length
 
 
 @njit(cache=True, nogil=True)
@@ -230,24 +253,27 @@ def follow_charged(shower: Shower, particle: np.ndarray, tables: np.ndarray, rng
         if particle[KINETIC] < STOP_MEV[kind]:
             end(shower, particle, kind, now, rng)
             return
-        length = step(shower, particle, kind, tables, clock, rng)
+        length = max(step_length(kind, now, clock), SHORTEST_STEP_CM)
+        step(shower, particle, kind, tables, length, rng)
         clock[SCATTER] -= length * now[SCATTER_RATE]
         while clock[SCATTER] < 0:
             scatter_hard(particle, kind, now, rng)
             clock[SCATTER] += rng.standard_exponential()
-        if particle[KINETIC] < STOP_MEV[kind]:
-            continue
-        clock[RADIATION] -= length * now[RADIATION_RATE]
-        if clock[RADIATION] < 0:
+        if clock[RADIATION] < CLOCK_DUE and particle[KINETIC] > STOP_MEV[kind]:
             radiate(shower, particle, rng)
             clock[RADIATION] = rng.standard_exponential()
+        if clock[DELTA_RAY] < CLOCK_DUE and particle[KINETIC] > STOP_MEV[kind]:
+            knock_on(shower, particle, kind, rng)
+            clock[DELTA_RAY] = rng.standard_exponential()
+        if particle[KINETIC] < STOP_MEV[kind]:
+            continue
         if kind == PROTON:
             clock[RARE] -= length * now[NUCLEAR_RATE]
             if clock[RARE] < 0:
                 if meet_nucleus(shower, particle, rng):
                     return
                 clock[RARE] = rng.standard_exponential()
-        elif kind == POSITRON and particle[KINETIC] > STOP_MEV[kind]:
+        elif kind == POSITRON:
             clock[RARE] -= length * annihilation_rate(1 + particle[KINETIC] / ELECTRON_MASS_MEV)
             if clock[RARE] < 0:
                 annihilate(shower, particle, rng)
