@@ -1,0 +1,242 @@
+"""A data module gives every architecture the same events, and says in a sentence what it cannot use."""
+
+import logging
+import re
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from cdmtrain.data.datamodule import ChallengeData, EventData, Hdf5Data, SimulatedData
+from cdmtrain.data.split import FractionSplit, StratifiedSplit
+from cdmtrain.errors import InputError
+
+FRACTIONS = {"train": [0.0, 0.5], "val": [0.5, 0.75], "test": [0.75, 1.0]}
+BLOCK = SimpleNamespace(
+    offset=np.array([0, 1, 3]),
+    pixel=np.array([5, 1, 2], np.int32),
+    energy_mev=np.ones(3, np.float32),
+    pdg=np.array([11, 2212]),
+    kinetic_energy_mev=np.ones(2, np.float32),
+    vertex_px=np.ones((2, 2), np.float32),
+    direction=np.ones((2, 3), np.float32),
+)
+
+
+class Twos:
+    """A simulation of the same two events over and over."""
+
+    image_size = 16
+
+    def settings(self):
+        return {"version": 1}
+
+    def blocks(self, *, events, seed):
+        return (BLOCK for _ in range(events // 2))
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """What every data module is given; settings(batch_size=5) changes one of them."""
+
+    def make(**changed):
+        usual = {"image_size": 16, "batch_size": 10, "train_events": None, "seed": 1}
+        return {"split": FractionSplit(**FRACTIONS), "cache_dir": str(tmp_path / "cache"), **usual, **changed}
+
+    return make
+
+
+@pytest.fixture
+def hdf5_data(challenge_file, settings):
+    """A data module of a file of 60 events, set up."""
+
+    def make(**changed):
+        data = Hdf5Data(files=[str(challenge_file())], **settings(**changed))
+        data.prepare_data()
+        data.setup()
+        return data
+
+    return make
+
+
+def entries_of(loader):
+    return [entry for batch in loader for entry in batch.entry.tolist()]
+
+
+def refused(sentence):
+    return pytest.raises(InputError, match=f"^{re.escape(sentence)}$")
+
+
+def test_the_parts_are_those_of_the_split(hdf5_data):
+    data = hdf5_data()
+    assert sorted(entries_of(data.train_dataloader())) == list(range(30))
+    assert entries_of(data.val_dataloader()) == list(range(30, 45))
+    assert entries_of(data.test_dataloader()) == list(range(45, 60))
+
+
+def test_events_and_their_order_depend_on_the_seed_alone(hdf5_data):
+    torch.manual_seed(1)
+    one = entries_of(hdf5_data().train_dataloader())
+    torch.manual_seed(2)
+    assert entries_of(hdf5_data(batch_size=7).train_dataloader()) == one
+    assert entries_of(hdf5_data(seed=2).train_dataloader()) != one
+
+
+def test_another_seed_changes_no_part_of_a_stratified_split(hdf5_data):
+    for part in ("train", "val", "test"):
+        one, other = (
+            getattr(hdf5_data(seed=seed, split=StratifiedSplit(**FRACTIONS, seed=5)).parts, part) for seed in (1, 2)
+        )
+        assert one.tolist() == other.tolist()
+
+
+@pytest.mark.parametrize(("train_events", "expected"), [(None, 30), (1, 1), (12, 12), (30, 30), (1000, 30)])
+def test_train_events_is_the_most_events_trained_on(train_events, expected, hdf5_data):
+    data = hdf5_data(train_events=train_events)
+    assert sorted(entries_of(data.train_dataloader())) == list(range(expected))
+    assert len(entries_of(data.val_dataloader())) == 15
+
+
+def test_setting_up_again_reads_nothing(hdf5_data, monkeypatch):
+    data = hdf5_data()
+    monkeypatch.setattr(Hdf5Data, "directories", lambda self: pytest.fail("read again"))
+    data.setup("fit")
+    data.setup("test")
+
+
+def test_files_act_as_one_in_the_order_given(challenge_file, settings):
+    files = [str(challenge_file(f"{seed}.h5", num_events=20, seed=seed)) for seed in (2, 1)]
+    data = Hdf5Data(files=files, **settings())
+    data.setup()
+    assert len(data.store) == 40
+    assert [about["file"] for about in data.store.about] == ["2.h5", "1.h5"]
+
+
+def test_provenance_says_what_the_events_are(hdf5_data):
+    described = hdf5_data(train_events=10).describe()
+    assert {name: described[name] for name in ("events", "train", "val", "test")} == {
+        "events": 60,
+        "train": 10,
+        "val": 15,
+        "test": 15,
+    }
+    (source,) = described["sources"]
+    assert source.keys() == {"image_size", "fingerprint", "file", "num_events", "num_hits"}
+
+
+def test_simulated_events_are_made_from_their_own_seed(settings):
+    data = SimulatedData(events=40, sample_seed=3, simulation=Twos(), **settings())
+    data.prepare_data()
+    data.setup()
+    assert len(data.store) == 40
+    assert data.describe()["sources"][0]["simulation"] == {"events": 40, "seed": 3, "version": 1}
+
+
+def test_devices_share_a_batch(hdf5_data):
+    data = hdf5_data()
+    data.trainer = SimpleNamespace(global_rank=1, world_size=2)
+    assert [batch.num_events for batch in data.train_dataloader()] == [5, 5, 5]
+    data.trainer = SimpleNamespace(global_rank=1, world_size=11)
+    with refused(
+        "data.batch_size=10 and a part of 30 events cannot be shared out over 11 devices; every device needs an event"
+    ):
+        data.train_dataloader()
+
+
+def test_an_absent_class_is_a_warning(write_images, random_images, settings, caplog):
+    pdg = np.where(np.arange(40) < 30, 11, 13)
+    data = Hdf5Data(files=[str(write_images(random_images(40, 16), columns={"pdg": pdg}))], **settings())
+    with caplog.at_level(logging.WARNING):
+        data.setup()
+    assert caplog.messages == [
+        "the train part has no muon, photon, proton; data/split=stratified shares every class out",
+        "the val part has no muon, photon, proton; data/split=stratified shares every class out",
+        "the test part has no electron, photon, proton; data/split=stratified shares every class out",
+    ]
+
+
+def test_another_image_size_is_one_sentence(hdf5_data):
+    with refused("the images are 16 x 16, data.image_size is 192: set data.image_size=16"):
+        hdf5_data(image_size=192)
+
+
+def test_files_of_several_image_sizes_are_one_sentence(challenge_file, settings):
+    files = [str(challenge_file(f"{size}.h5", image_size=size)) for size in (16, 8)]
+    with refused("data.files hold images of sizes [8, 16]; files that act as one have one size"):
+        Hdf5Data(files=files, **settings()).setup()
+
+
+def test_a_file_named_twice_is_one_sentence(challenge_file, settings, tmp_path):
+    file = challenge_file()
+    (tmp_path / "link.h5").symlink_to(file)
+    with pytest.raises(
+        InputError, match=r"^data\.files has the same events in \S+events\.h5 and \S+link\.h5; name each"
+    ):
+        Hdf5Data(files=[str(file), str(tmp_path / "link.h5")], **settings()).setup()
+
+
+@pytest.mark.parametrize("num_unlabelled", [1, 2])
+def test_events_without_labels_are_one_sentence(num_unlabelled, write_images, random_images, settings):
+    images = random_images(40, 16)
+    files = [write_images(images, "a.h5"), write_images(images, "b.h5", columns={})]
+    with refused("the train part has events without 'pdg'; a classifier is trained and tested on labelled ones"):
+        Hdf5Data(files=[str(file) for file in files[::-1][:num_unlabelled]], **settings()).setup()
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_an_empty_part_is_one_sentence(part, hdf5_data):
+    with refused(f"the {part} part of 60 events is empty; widen data.split.{part} or give more events"):
+        hdf5_data(split=FractionSplit(**{**FRACTIONS, part: [0.5, 0.5]}))
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, "ten", None, 2.5])
+def test_a_batch_without_an_event_is_one_sentence(batch_size, settings):
+    with refused(f"data.batch_size={batch_size}: at least 1 event a batch is expected"):
+        EventData(**settings(batch_size=batch_size))
+
+
+@pytest.mark.parametrize("train_events", [0, -1, "all", 0.5])
+def test_training_without_an_event_is_one_sentence(train_events, settings):
+    with refused(f"data.train_events={train_events}: at least 1 event, or null for all, is expected"):
+        EventData(**settings(train_events=train_events))
+
+
+@pytest.mark.parametrize("events", [0, -5, "many", None])
+def test_a_sample_without_an_event_is_one_sentence(events, settings):
+    with refused(f"data.events={events}: at least 1 event is expected"):
+        SimulatedData(events=events, sample_seed=1, simulation=Twos(), **settings())
+
+
+@pytest.mark.parametrize("files", ["a.h5", [], None, [None], [1]])
+def test_files_that_are_no_list_of_names_are_one_sentence(files, settings):
+    with refused(f"data.files={files!r}: a list of HDF5 files is expected, as in data.files=[a.h5,b.h5]"):
+        Hdf5Data(files=files, **settings())
+
+
+def test_a_missing_file_is_one_sentence(tmp_path, settings):
+    with pytest.raises(InputError, match=r"^\S+no\.h5 does not exist \(looked for in .*\); check data\.files$"):
+        Hdf5Data(files=[str(tmp_path / "no.h5")], **settings()).prepare_data()
+
+
+def test_a_missing_challenge_file_is_one_sentence(tmp_path, settings):
+    file = tmp_path / "if-image-train.h5"
+    with refused(f"{file} is not there; point data.dir at the directory that holds if-image-train.h5"):
+        ChallengeData(dir=str(tmp_path), **settings())
+
+
+def test_the_challenge_file_is_found(challenge_file, tmp_path, settings):
+    challenge_file("if-image-train.h5")
+    data = ChallengeData(dir=str(tmp_path), **settings())
+    data.setup()
+    assert len(data.store) == 60
+
+
+def test_an_architecture_sees_a_dark_event_too(challenge_file, settings):
+    file = challenge_file()
+    with h5py.File(file, "r+") as opened:
+        opened["image"][30:45] = 0
+    data = Hdf5Data(files=[str(file)], **settings())
+    data.setup()
+    assert [batch.num_hits.tolist() for batch in data.val_dataloader()] == [10 * [0], 5 * [0]]
