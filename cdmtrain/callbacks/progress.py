@@ -7,7 +7,7 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import RichProgressBar
 
-SHOWN = ("val_loss", "val_accuracy", "val_electron_photon_auc")
+SHOWN = {"val_loss": "val", "val_accuracy": "acc", "val_electron_photon_auc": "e/γ"}  # and its name in a bar
 
 
 class EpochProgress(RichProgressBar):
@@ -29,7 +29,10 @@ class EpochProgress(RichProgressBar):
 
     def get_metrics(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> dict[str, Any]:
         loss = {"loss": f"{float(self._loss):.3f}"} if self._loss is not None else {}
-        return loss | {name: f"{value:.3f}" for name, value in _figures(trainer).items() if name in SHOWN}
+        return loss | {SHOWN[name]: f"{value:.3f}" for name, value in _figures(trainer).items() if name in SHOWN}
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         super().on_train_epoch_start(trainer, module)

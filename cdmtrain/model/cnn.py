@@ -13,7 +13,8 @@ class CNN(nn.Module):
     """[convolution -> ReLU -> max pool] once for each entry of `channels`, then one linear layer.
 
     With the defaults of `model=cnn` (kernel 2, stride 1, padding 1, pool 2, channels 1-2-4-8) a 192 x 192 image leaves
-    8 x 24 x 24 numbers for the linear layer: the lecture's network, 18 618 parameters.
+    8 x 24 x 24 numbers for the linear layer: the lecture's network, 18 618 parameters. ReLU and max commute, gradients
+    included, so it is computed after the pooling, on a quarter of the numbers.
 
     Args:
         image_size: rows and columns S of an image.
@@ -37,10 +38,12 @@ class CNN(nn.Module):
         num_classes: int = 4,
     ) -> None:
         super().__init__()
+        if min(channels, default=0) < 1:
+            raise ValueError(f"channels={list(channels)}: at least one convolution of at least 1 channel is expected")
         blocks: list[nn.Module] = []
         size, inputs = image_size, 1
         for outputs in channels:
-            blocks += [nn.Conv2d(inputs, outputs, kernel_size, stride, padding), nn.ReLU(), nn.MaxPool2d(pool_size)]
+            blocks += [nn.Conv2d(inputs, outputs, kernel_size, stride, padding), nn.MaxPool2d(pool_size), nn.ReLU()]
             size = ((size + 2 * padding - kernel_size) // stride + 1) // pool_size
             inputs = outputs
         if size < 1:

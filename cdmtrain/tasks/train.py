@@ -96,6 +96,7 @@ def fit(trainer: lightning.Trainer, classifier: Classifier, data: EventData, run
     try:
         trainer.fit(classifier, datamodule=data, ckpt_path=run.last_checkpoint, weights_only=True)
     except SystemExit:  # how Lightning ends on Ctrl-C
+        Console().print(f"interrupted; to go on: cdmtrain run={run.path}", soft_wrap=True)
         raise KeyboardInterrupt from None
 
 
