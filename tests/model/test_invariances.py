@@ -78,6 +78,15 @@ def test_rnn_logits_depend_on_the_order_of_hits(central):
     assert (moved[central.num_hits > 1] > 1e-3).all()
 
 
+def test_rnn_answers_what_its_top_layer_says_after_the_last_hit(central):
+    torch.manual_seed(1)
+    rnn = RNN(hidden=16, layers=2)
+    sequence = SequenceRepresentation()(central)
+    for feature, num_hits, logits in zip(sequence.feature, central.num_hits.tolist(), rnn(sequence), strict=True):
+        said, _ = rnn.lstm(feature[: max(num_hits, 1)])  # one event, hit after hit, without padding
+        torch.testing.assert_close(logits, rnn.linear(said[-1]), **FLOAT32_SUMS)
+
+
 def test_rnn_does_not_read_padding(central):
     torch.manual_seed(1)
     rnn = RNN(hidden=16, layers=2)
