@@ -49,7 +49,7 @@ def particles_figure(
     """
     columns = {name: image if image.ndim == 3 else image[None] for name, image in images.items()}
     size = max(events.shape[-1] for events in columns.values())
-    side = min(size, window or max(_side(event) for events in columns.values() for event in events))
+    side = min(size, window or max(side_of(event) for events in columns.values() for event in events))
     norm = LogNorm(LEAST_MEV, max(2 * LEAST_MEV, *(float(events.max()) for events in columns.values())))
     num_rows = max(len(events) for events in columns.values())
     panel = side * ceil(PANEL_DOTS / side) / style.DPI  # inches; a pixel is a whole number of dots, all the same
@@ -98,7 +98,7 @@ def _extent(event: NDArray[np.floating], axis: int) -> tuple[float, float]:
     return float(first), float(last)
 
 
-def _side(event: NDArray[np.floating]) -> int:
+def side_of(event: NDArray[np.floating]) -> int:
     """Return the side of the square window an event asks for, a margin included, in pixels."""
     spans: Iterable[float] = (last - first for first, last in (_extent(event, 0), _extent(event, 1)))
     return max(48, round(1.12 * max(spans)) + 4)

@@ -29,6 +29,11 @@ SMALL: Final = 9.5
 WIDTH_INCHES: Final = 4.8
 
 
+def colour(name: str) -> str:
+    """Return a particle's colour; ink for all together or for events of unknown particle."""
+    return COLOURS.get(name, INK)
+
+
 def new_figure(height_inches: float = 3.7, width_inches: float = WIDTH_INCHES, colour: str = PAPER) -> Figure:
     """Return an empty figure with its own Agg canvas."""
     figure = Figure(figsize=(width_inches, height_inches), dpi=DPI, facecolor=colour)
