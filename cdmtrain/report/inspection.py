@@ -1,0 +1,168 @@
+"""What a data set holds, in numbers: figures of every event, sums over all pixels, the distance of two samples."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cdmtrain.particles import NAMES
+
+ALL, UNKNOWN = "all", "unknown"  # beside the particles: every event, and events of a file without pdg
+CLASSES = (*NAMES, UNKNOWN)  # the class index -1 is the last
+SPECTRUM_EDGES_MEV = np.geomspace(1e-3, 1e3, 121)  # 20 bins a decade, from a pixel below noise to one above any track
+MOST_CELLS = 48  # a side of the mean image: cells of 4 x 4 pixels in 192 x 192
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
+Bools = NDArray[np.bool_]
+Block = tuple[Ints, Ints, Floats]  # offset (event + 1,), pixel (hit,), energy in MeV (hit,) of consecutive events
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A data set, measured: N events of S x S pixels."""
+
+    title: str
+    image_size: int
+    class_index: Ints  # (N,) 0..3, -1 where unknown
+    event: dict[
+        str, Floats
+    ]  # figure -> (N,), NaN where unknown; vertex and kinetic energy only where the file knows them
+    spectrum: Floats  # (5, bin) lit pixels of each class between SPECTRUM_EDGES_MEV
+    cell_mev: Floats  # (5, cell, cell) energy of each class deposited in each cell of the image
+    sources: list[dict[str, Any]]  # what the events were read from
+
+    @property
+    def present(self) -> list[str]:
+        """The classes that have events, in class order, UNKNOWN last."""
+        return [name for name in CLASSES if self.of(name).any()]
+
+    def of(self, name: str) -> Bools:
+        """(N,) whether an event is of the class, every one for ALL."""
+        if name == ALL:
+            return np.ones(len(self.class_index), dtype=bool)
+        return np.asarray(self.class_index % len(CLASSES) == CLASSES.index(name))
+
+    def values(self, key: str, name: str) -> Floats:
+        """The known values of a figure for one class; empty where the file has none."""
+        values = self.event[key][self.of(name)] if key in self.event else np.empty(0)
+        return values[np.isfinite(values)]
+
+    def total(self, per_class: Floats, name: str) -> Floats:
+        """The part of `spectrum` or `cell_mev` that belongs to one class, or the sum of all."""
+        return np.asarray(per_class.sum(axis=0) if name == ALL else per_class[CLASSES.index(name)])
+
+
+def measure(
+    blocks: Iterable[Block],
+    *,
+    title: str,
+    image_size: int,
+    class_index: Ints,
+    truth: Mapping[str, Floats],
+    sources: list[dict[str, Any]],
+) -> Sample:
+    """Measure events that come block by block; only figures with one value an event are kept.
+
+    Args:
+        blocks: the events, sparse, in the order of `class_index`.
+        truth: `kinetic_energy_mev` (N,) and `vertex_px` (N, 2), row and column, where the file has them.
+    """
+    place = np.arange(image_size) * min(MOST_CELLS, image_size) // image_size
+    cells = int(place[-1]) + 1
+    cell_of_pixel = (place[:, None] * cells + place).ravel()
+    spectrum: Floats = np.zeros((len(CLASSES), len(SPECTRUM_EDGES_MEV) - 1))
+    cell_mev: Floats = np.zeros((len(CLASSES), cells**2))
+    parts, first = [], 0
+    for offset, pixel, energy in blocks:
+        parts.append(event_sums(offset, energy))
+        of_event = class_index[first : first + len(offset) - 1] % len(CLASSES)
+        of_hit = np.repeat(of_event, np.diff(offset)).astype(np.intp)
+        in_spectrum = np.searchsorted(SPECTRUM_EDGES_MEV[1:-1].astype(energy.dtype), energy, side="right")
+        spectrum += _by_class(of_hit, in_spectrum, energy > 0, spectrum.shape[1])
+        cell_mev += _by_class(of_hit, cell_of_pixel[pixel], energy, cells**2)
+        first += len(of_event)
+    event = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} | _truth(truth, image_size)
+    return Sample(title, image_size, class_index, event, spectrum, cell_mev.reshape(-1, cells, cells), sources)
+
+
+def _by_class(of_hit: Ints, place: Ints, weight: NDArray[Any], num_places: int) -> Floats:
+    """Return (class, place): the sum of `weight` over the hits."""
+    sums = np.bincount(of_hit * num_places + place, weight, len(CLASSES) * num_places)
+    return sums.reshape(len(CLASSES), num_places).astype(np.float64)
+
+
+def event_sums(offset: Ints, energy_mev: Floats) -> dict[str, Floats]:
+    """Return lit pixels, sum, sum of squares and brightest pixel of each event; all zero for one without a hit."""
+    filled = np.diff(offset) > 0
+    first = offset[:-1][filled] - offset[0]  # events without a hit have no span, so the others' spans meet
+
+    def reduced(reduce: np.ufunc, values: Floats) -> Floats:
+        result = np.zeros(len(filled))
+        if len(first):
+            result[filled] = reduce.reduceat(values, first)
+        return result
+
+    energy = energy_mev.astype(np.float64)
+    return {
+        "lit_pixels": reduced(np.add, (energy > 0).astype(np.float64)),
+        "sum_mev": reduced(np.add, energy),
+        "sum_squares_mev2": reduced(np.add, energy**2),
+        "brightest_mev": reduced(np.maximum, energy),
+    }
+
+
+def _truth(truth: Mapping[str, Floats], image_size: int) -> dict[str, Floats]:
+    """Return what is known of the particle: kinetic energy, pixels between its vertex and the nearest edge."""
+    known = {"kinetic_energy_mev": truth["kinetic_energy_mev"]} if "kinetic_energy_mev" in truth else {}
+    if "vertex_px" in truth:
+        vertex = truth["vertex_px"]
+        known["vertex_to_edge_px"] = np.minimum(vertex, image_size - 1 - vertex).min(axis=1)
+    return {key: np.asarray(values, dtype=np.float64) for key, values in known.items()}
+
+
+def figures(sample: Sample, name: str) -> dict[str, float]:
+    """Return the figures of one class, NaN where there is no event or the file does not know."""
+    lit, kinetic, edge = (sample.values(key, name) for key in ("lit_pixels", "kinetic_energy_mev", "vertex_to_edge_px"))
+    p10, p50, p90 = np.percentile(lit, (10, 50, 90)).tolist() if len(lit) else [np.nan] * 3
+    return {
+        "events": len(lit),
+        "kinetic_energy_min_mev": float(kinetic.min()) if len(kinetic) else np.nan,
+        "kinetic_energy_max_mev": float(kinetic.max()) if len(kinetic) else np.nan,
+        "mean_sum_mev": _mean(sample.values("sum_mev", name)),
+        "mean_sum_squares_mev2": _mean(sample.values("sum_squares_mev2", name)),
+        "mean_lit_pixels": _mean(lit),
+        "p10_lit_pixels": p10,
+        "p50_lit_pixels": p50,
+        "p90_lit_pixels": p90,
+        "median_brightest_mev": float(np.median(sample.values("brightest_mev", name))) if len(lit) else np.nan,
+        "vertex_at_edge": _mean(edge <= 1),
+        "events_without_lit_pixel": int((lit == 0).sum()),
+    }
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if len(values) else np.nan
+
+
+def pixel_mean_and_std(sample: Sample) -> tuple[float, float]:
+    """Return mean and standard deviation over all pixels of all images, dark ones included, in MeV."""
+    pixels = len(sample.class_index) * sample.image_size**2
+    mean, square = (sample.event[key].sum() / pixels for key in ("sum_mev", "sum_squares_mev2"))
+    return float(mean), float(np.sqrt(max(square - mean**2, 0.0)))
+
+
+def ks_distance(one: Floats, other: Floats) -> float:
+    """Return the Kolmogorov-Smirnov distance max |F1(x) - F2(x)|, F(x) the fraction <= x; NaN for an empty sample."""
+    if not len(one) or not len(other):
+        return float("nan")
+    both = np.concatenate([one, other])  # a jump counts whole, at its upper end: ties need no more
+    below = [np.searchsorted(np.sort(values), both, side="right") / len(values) for values in (one, other)]
+    return float(np.abs(below[0] - below[1]).max())
+
+
+def shared_classes(samples: Sequence[Sample]) -> list[str]:
+    """Return the classes that every sample has; ALL where there is none."""
+    return [name for name in samples[0].present if all(name in sample.present for sample in samples)] or [ALL]

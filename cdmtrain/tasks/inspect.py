@@ -1,0 +1,151 @@
+"""cdmtrain task=inspect: show what a data set holds, beside a reference where one is given."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from jaxtyping import Float32
+from omegaconf import DictConfig
+from rich.console import Console
+
+from cdmtrain.atomic import write_json
+from cdmtrain.data.cache import converted
+from cdmtrain.data.datamodule import EventData
+from cdmtrain.data.events import EventStore
+from cdmtrain.errors import InputError
+from cdmtrain.launch.run_directory import new_name
+from cdmtrain.report.gallery import side_of
+from cdmtrain.report.inspection import Block, Sample, measure, pixel_mean_and_std
+from cdmtrain.report.inspection_page import WINDOW, write_inspection
+from cdmtrain.report.inspection_tables import Table, make_tables
+from cdmtrain.report.numbers import count, is_number
+
+Images = Float32[np.ndarray, "event row column"]
+ALIKE = 40  # events of about as many lit pixels, to choose an example from
+EVENTS_PER_BLOCK = 10_000  # about 1 million hits: 40 MB in all
+
+
+def inspect(cfg: DictConfig) -> None:
+    """Measure every event of the data set, print the tables, leave a directory with the page and all numbers."""
+    if cfg.examples < 1:
+        raise InputError(f"examples={cfg.examples}: at least 1 event of each particle is expected")
+    stores = [EventStore(directories) for directories in sources(cfg)]
+    samples = [measured(store) for store in stores]
+    tables = make_tables(samples)
+    console = Console()
+    for sample in samples:
+        console.print(headline(sample), soft_wrap=True, highlight=False)
+    for table in tables:
+        console.print(table.terminal())
+    folder = Path("outputs/inspect") / new_name()
+    images = [examples(*each, number=cfg.examples) for each in zip(stores, samples, strict=True)]
+    page = write_inspection(folder, samples, images)
+    write_json(folder / "inspection.json", content(samples, tables))
+    console.print(f"page: {page}", soft_wrap=True)
+
+
+def sources(cfg: DictConfig) -> list[list[Path]]:
+    """The store directories of the data, and of the reference, which must have images of the same size."""
+    reference = None if cfg.reference is None else Path(cfg.reference)
+    if reference is not None and not reference.is_file():
+        raise InputError(f"reference={reference} is not a file; give an HDF5 file in the challenge's format")
+    data: EventData = instantiate(cfg.data)
+    directories = [data.directories()]
+    if reference is not None:
+        directories.append([converted(reference, data.cache_dir)])
+        size, other = (EventStore(each).image_size for each in directories)
+        if size != other:
+            raise InputError(
+                f"reference={reference} has images of {other} x {other} pixels, the data {size} x {size}; "
+                "give a reference of the same image size"
+            )
+    return directories
+
+
+def measured(store: EventStore) -> Sample:
+    """The figures of every event of a store, in bounded memory."""
+    return measure(
+        blocks(store),
+        title=title(store.about),
+        image_size=store.image_size,
+        class_index=store.class_index.numpy(),
+        truth={name: values.numpy() for name, values in store.truth.items()},
+        sources=[{key: value for key, value in about.items() if key != "store_version"} for about in store.about],
+    )
+
+
+def blocks(store: EventStore) -> Iterator[Block]:
+    """All events in order, some thousand at a time."""
+    for entries in torch.arange(len(store)).split(EVENTS_PER_BLOCK):
+        batch = store.gather(entries)
+        yield batch.offset.numpy(), batch.pixel.numpy(), batch.energy.numpy()
+
+
+def title(about: Sequence[Mapping[str, Any]]) -> str:
+    """The files' names, or `simulated` with the seed of the sample."""
+    simulated = [f"simulated, seed {one['simulation']['seed']}" for one in about if "simulation" in one]
+    return ", ".join(simulated or [one["file"] for one in about])
+
+
+def headline(sample: Sample) -> str:
+    """The data set in one line."""
+    mean, std = pixel_mean_and_std(sample)
+    size = sample.image_size
+    events = f"{count(len(sample.class_index))} events of {size} x {size} pixels"
+    return f"[bold]{sample.title}[/]: {events}, pixel mean {mean:.4g} and std {std:.4g} MeV"
+
+
+def examples(store: EventStore, sample: Sample, *, number: int) -> dict[str, Images]:
+    """Images of `number` events of each class, few lit pixels to many: from the middle of each of so many equal parts.
+
+    Of the ALIKE events nearest there, those that fit into the picture are put in order of extent; a third are longer.
+    """
+    images = {}
+    for name in sample.present:
+        entries = np.flatnonzero(sample.of(name))
+        order = entries[np.argsort(sample.event["lit_pixels"][entries], kind="stable")]
+        middles = ((np.arange(number) + 0.5) / number * len(order)).astype(int)
+        alike = [dense_images(store, order[max(0, middle - ALIKE // 2) :][:ALIKE]) for middle in middles]
+        images[name] = np.stack([fitting(events) for events in alike])
+    return images
+
+
+def dense_images(store: EventStore, entries: np.ndarray) -> Images:
+    """The images of some events."""
+    batch = store.gather(torch.from_numpy(entries))
+    dense = np.zeros((len(entries), store.image_size**2), np.float32)
+    dense[batch.event.numpy(), batch.pixel.numpy()] = batch.energy.numpy()
+    return dense.reshape(-1, store.image_size, store.image_size)
+
+
+def fitting(images: Images) -> Float32[np.ndarray, "row column"]:
+    """The event that a third of those which fit the picture exceed in extent; the smallest where none fits."""
+    extent = np.array([side_of(image) for image in images])
+    order = np.argsort(extent, kind="stable")
+    return images[order[2 * int((extent <= WINDOW).sum()) // 3]]
+
+
+def content(samples: Sequence[Sample], tables: Sequence[Table]) -> dict[str, Any]:
+    """What inspection.json says: every number of the page; null where there is none."""
+    by_class = {table.name: _plain(table.figures) for table in tables}
+    described = []
+    for name, sample in zip(("summary", "summary_reference"), samples, strict=False):
+        mean, std = pixel_mean_and_std(sample)
+        whole = {
+            "events": len(sample.class_index),
+            "image_size": sample.image_size,
+            "pixel_mean": mean,
+            "pixel_std": std,
+        }
+        described.append({"title": sample.title, "sources": sample.sources, **whole, "classes": by_class[name]})
+    names = ("sample", "reference")
+    return {**dict(zip(names, described, strict=False)), "comparison": by_class.get("comparison")}
+
+
+def _plain(figures: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+    return {
+        name: {key: value if is_number(value) else None for key, value in of.items()} for name, of in figures.items()
+    }
