@@ -5,17 +5,20 @@ numbers (row * image_size + column), and "hit" is the axis of lit pixels of all 
 """
 
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
+OnDevice = TypeVar("OnDevice", bound="_OnDevice")
+
+
 class _OnDevice:
     """Moves every tensor field of a dataclass at once."""
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
+    def to(self: OnDevice, device: torch.device | str, *, non_blocking: bool = False) -> OnDevice:
         def move(value: Any) -> Any:
             return value.to(device, non_blocking=non_blocking) if isinstance(value, Tensor) else value
 

@@ -1,6 +1,6 @@
 """The LightningModule: one step for training, validation and test; it knows no architecture."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
 
 import lightning
@@ -37,7 +37,7 @@ class Classifier(lightning.LightningModule):
         representation: nn.Module,
         loss: nn.Module,
         optimizer: Callable[..., torch.optim.Optimizer],
-        scheduler: dict[str, Any] | None = None,
+        scheduler: Mapping[str, Any] | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
     ) -> None:

@@ -7,9 +7,13 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from jaxtyping import install_import_hook
 
-from cdmtrain.batch import EventBatch
-from cdmtrain.particles import PDG_CODES
+ROOMS = ("augmentation", "batch", "classifier", "metrics", "model", "representation")
+install_import_hook([f"cdmtrain.{room}" for room in ROOMS], "beartype.beartype")  # shapes are checked
+
+from cdmtrain.batch import EventBatch  # noqa: E402
+from cdmtrain.particles import PDG_CODES  # noqa: E402
 
 
 def make_images(num_events: int, image_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
