@@ -30,8 +30,13 @@ ELASTIC_SHARE = 1 / 3
 COULOMB_BARRIER_MEV = 7.0
 DIFFRACTION_MEV2 = 88.0**2  # mean q^2 of an elastic nuclear scatter, 1/b with b = R^2/4, R = 4.5 fm
 BINDING_MEV = 8.0  # a nucleon in argon
-EXCITATION_SHARE = 0.18
-DECAY_SHARE = 0.24
+# knobs of the parametrisation
+EXCITATION_SHARE, LEAST_EXCITATION_MEV = 0.12, 2.0
+ONE_NUCLEON, CASCADE_PROTONS = 0.2, 0.6
+EVAPORATED_CHARGED, EVAPORATED_ALPHAS, EVAPORATION_MARGIN_MEV = 0.5, 0.2, 3.0
+PHOTON_SHARE = 0.85
+DECAY_SHARE = 0.28
+CAPTURE_PHOTONS_MEV, CAPTURE_PROTONS = 1.5, 0.30
 ATOMIC_CASCADE_MEV = 0.88  # binding of the muon's 1s orbit, mostly one 2p-1s photon of 0.64 MeV
 MICHEL_END_MEV = 52.83
 
@@ -52,42 +57,55 @@ def scatter_on_nucleus(kinetic_mev: float, rng: np.random.Generator) -> float:
 
 
 @njit(cache=True, nogil=True)
-def evaporate(shower: Shower, parent: np.ndarray, excitation_mev: float, rng: np.random.Generator) -> float:
-    """Nucleons, alphas and photons boiled off an excited nucleus; returns the energy that left a trace or will."""
-    seen = 0.0
-    while excitation_mev > BINDING_MEV + 3.0:
-        kinetic = min(
-            1.0 + 1.6 * (rng.standard_exponential() + rng.standard_exponential()), excitation_mev - BINDING_MEV
-        )
-        excitation_mev -= BINDING_MEV + kinetic
-        charged = rng.random()
-        if charged < 0.35:
-            kinetic += 2.0
-            excitation_mev = max(excitation_mev - 2.0, 0.0)
-            push_isotropic(shower, parent, PROTON, kinetic, rng)
-            seen += kinetic
-    while excitation_mev > 0.1:
-        photon = min(excitation_mev, 0.3 + 2.0 * rng.standard_exponential())
+def leave(shower: Shower, parent: np.ndarray, energy_mev: float, density_mev_cm: float) -> None:
+    """Deposit where the particle is."""
+    deposit(shower, parent[X], parent[Y], parent[Z], energy_mev, density_mev_cm)
+
+
+@njit(cache=True, nogil=True)
+def shine(shower: Shower, parent: np.ndarray, energy_mev: float, rng: np.random.Generator) -> None:
+    """Nuclear photons that carry this energy away."""
+    while energy_mev > 0:
+        photon = min(energy_mev, 0.5 + 4.0 * rng.standard_exponential())
         push_isotropic(shower, parent, PHOTON, photon, rng)
-        excitation_mev -= photon
-        seen += photon
-    return seen
+        energy_mev -= photon
+
+
+@njit(cache=True, nogil=True)
+def evaporate(shower: Shower, parent: np.ndarray, excitation_mev: float, rng: np.random.Generator) -> float:
+    """Neutrons, protons, alphas (left in place) and photons boiled off a nucleus; returns the energy not lost."""
+    seen = 0.0
+    while excitation_mev > BINDING_MEV + EVAPORATION_MARGIN_MEV:
+        free = excitation_mev - BINDING_MEV
+        kinetic = min(1.0 + 1.6 * (rng.standard_exponential() + rng.standard_exponential()), free)
+        which = rng.random()
+        if which < EVAPORATED_CHARGED:
+            kinetic = min(kinetic + 3.0, free)
+            if which < EVAPORATED_ALPHAS:
+                leave(shower, parent, kinetic, 500.0)
+            else:
+                push_isotropic(shower, parent, PROTON, kinetic, rng)
+            seen += kinetic
+        excitation_mev -= BINDING_MEV + kinetic
+    photons = PHOTON_SHARE * excitation_mev
+    shine(shower, parent, photons, rng)
+    return seen + photons
 
 
 @njit(cache=True, nogil=True)
 def react(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> None:
     """A proton's inelastic reaction: it ends, a few nucleons and photons come out."""
     kinetic = parent[KINETIC]
-    excitation = min(kinetic * EXCITATION_SHARE * (0.3 + rng.standard_exponential()), kinetic)
+    excitation = min(kinetic, LEAST_EXCITATION_MEV + kinetic * EXCITATION_SHARE * rng.standard_exponential())
     free, seen = kinetic - excitation, 0.0
-    nucleons = 1 if kinetic < 40 else 2 + int(rng.random() * 2)
+    nucleons = 1 if kinetic < 40 or rng.random() < ONE_NUCLEON else 2 + int(rng.random() * 2)
     for n in range(nucleons):
         cost = 0.0 if n == 0 else BINDING_MEV
         if free < cost + 2.0:
             break
         part = free - cost if n == nucleons - 1 else (free - cost) * rng.random() ** 0.7
         free -= part + cost
-        if rng.random() < 0.5 and part > STOP_MEV[PROTON]:
+        if rng.random() < CASCADE_PROTONS and part > STOP_MEV[PROTON]:
             cosine = math.sqrt(part / kinetic) + 0.25 * rng.standard_normal()
             push_turned(shower, parent, PROTON, part, min(max(cosine, -1.0), 1.0), 2 * math.pi * rng.random())
             seen += part
@@ -102,19 +120,18 @@ def muon_at_rest(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -
     push_isotropic(shower, parent, PHOTON, 0.64, rng)
     push_isotropic(shower, parent, PHOTON, ATOMIC_CASCADE_MEV - 0.64, rng)
     if rng.random() < DECAY_SHARE:
-        while True:
+        x = rng.random()
+        while rng.random() > x * x * (3 - 2 * x):
             x = rng.random()
-            if rng.random() < x * x * (3 - 2 * x):
-                break
         kinetic = max(x * MICHEL_END_MEV - ELECTRON_MASS_MEV, STOP_MEV[ELECTRON])
         push_isotropic(shower, parent, ELECTRON, kinetic, rng)
         seen += kinetic
     else:
-        seen += evaporate(shower, parent, 8.0 + 8.0 * rng.standard_exponential(), rng)
+        photons = 0.5 + CAPTURE_PHOTONS_MEV * (rng.standard_exponential() + rng.standard_exponential())
+        shine(shower, parent, photons, rng)
+        seen += photons
+        if rng.random() < CAPTURE_PROTONS:
+            kinetic = 1.6 + 3.5 * rng.standard_exponential()
+            push_isotropic(shower, parent, PROTON, kinetic, rng)
+            seen += kinetic
     shower.lost[0] += MUON_MASS_MEV - seen
-
-
-@njit(cache=True, nogil=True)
-def leave(shower: Shower, parent: np.ndarray, energy_mev: float, density_mev_cm: float) -> None:
-    """Deposit where the particle is."""
-    deposit(shower, parent[X], parent[Y], parent[Z], energy_mev, density_mev_cm)

@@ -16,6 +16,20 @@ def number(name: str, value: object, low: float, high: float) -> float:
     return float(value)
 
 
+def whole(name: str, value: object, low: int, high: int) -> int:
+    """A whole number between the two, both allowed."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InputError(f"simulation.{name} is {value!r}: give a whole number from {low} to {high}")
+    return value
+
+
+def switch(name: str, value: object) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise InputError(f"simulation.{name} is {value!r}: give true or false")
+    return value
+
+
 def interval(name: str, value: object, low: float, high: float) -> list[float]:
     """Two increasing numbers."""
     if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 2:

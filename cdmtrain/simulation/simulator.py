@@ -84,13 +84,13 @@ class Simulator:
             "energy_spectrum", energy_spectrum, ("flat_momentum", "flat_kinetic_energy")
         )
         self.class_mix = check.mix(class_mix)
-        self.image_size = int(check.number("image_size", image_size, 8, 2048))
+        self.image_size = check.whole("image_size", image_size, 8, 2048)
         self.pixel_cm = check.number("pixel_cm", pixel_cm, 0.01, 10)
         self.voxel_threshold_mev = check.number("voxel_threshold_mev", voxel_threshold_mev, 0, 100)
         self.cos_theta = check.interval("cos_theta", cos_theta, -1, 1)
         self.azimuth_deg = check.interval("azimuth_deg", azimuth_deg, -360, 360)
         self.projection_axis = check.choice("projection_axis", projection_axis, WORLD_AXES)
-        self.proton_reactions = bool(proton_reactions)
+        self.proton_reactions = check.switch("proton_reactions", proton_reactions)
         self.recombination_field_kv_per_cm = check.number(
             "recombination_field_kv_per_cm", recombination_field_kv_per_cm, 0, 10
         )

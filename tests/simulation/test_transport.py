@@ -1,0 +1,82 @@
+"""What one particle does in argon: energy kept, straggling, stopping, and the limits of the laws."""
+
+import numpy as np
+import pytest
+
+from cdmtrain.particles import NAMES, PDG_CODES
+from cdmtrain.simulation import Simulator, tables, tracks
+from cdmtrain.simulation.argon import MUON, PROTON
+from cdmtrain.simulation.shower import DEPOSITS, KINETIC, new_shower
+from cdmtrain.simulation.transport import transport
+
+
+def only(name: str, **settings: object) -> Simulator:
+    """A simulator of one particle."""
+    return Simulator(class_mix={other: float(other == name) for other in NAMES}, **settings)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_deposited_escaped_and_lost_energy_add_up_to_the_initial_energy(name: str) -> None:
+    _, budget = only(name).block(first=0, events=500, seed=1)
+    assert (budget[:, :5] >= -1e-9).all()
+    np.testing.assert_allclose(budget[:, :5].sum(axis=1), budget[:, 5], atol=1e-9)
+
+
+def test_recombination_is_part_of_the_energy_budget() -> None:
+    _, budget = only("proton", recombination_field_kv_per_cm=0.5).block(first=0, events=200, seed=1)
+    np.testing.assert_allclose(budget[:, :5].sum(axis=1), budget[:, 5], atol=1e-9)
+    assert 0.3 < budget[:, 3].sum() / budget[:, :4].sum() < 0.6  # a proton keeps about half of its charge
+
+
+def losses_mev(kinetic_mev: float, events: int) -> np.ndarray:
+    """Energy a muon loses in 3 mm, its delta rays included."""
+    rng, shower = np.random.default_rng(5), new_shower(tables.COLUMNS)
+    everything, losses = tables.charged_and_photon_tables(True), np.zeros(events)
+    for event in range(events):
+        muon = np.array([MUON, kinetic_mev, 0, 0, 0, 0, 0, 1.0])
+        shower.count[:] = 0
+        for _ in range(3):
+            tracks.step(shower, muon, MUON, everything, 0.1, rng)
+            for _ in range(rng.poisson(0.1 * shower.now[tables.DELTA_RAY_RATE])):
+                tracks.knock_on(shower, muon, MUON, rng)
+        losses[event] = kinetic_mev - muon[KINETIC]
+    return losses
+
+
+@pytest.mark.parametrize(("kinetic_mev", "published_mev"), [(50, 0.756), (100, 0.568), (200, 0.493)])
+def test_most_probable_muon_loss_in_a_pixel_is_landau_s(kinetic_mev: float, published_mev: float) -> None:
+    losses = losses_mev(kinetic_mev, 10000)
+    bins = np.arange(0.6, 1.4, 0.02) * published_mev
+    counts, edges = np.histogram(losses, bins)
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    near = counts > 0.6 * counts.max()
+    a, b, _ = np.polyfit(middle[near], counts[near], 2)
+    assert -b / (2 * a) == pytest.approx(published_mev, rel=0.03)
+
+
+def test_protons_without_reactions_leave_all_their_energy() -> None:
+    _, budget = only("proton", proton_reactions=False).block(first=0, events=300, seed=2)
+    np.testing.assert_allclose(budget[:, 4], 0, atol=1e-9)
+
+
+def test_protons_react_about_as_often_as_in_geant4() -> None:
+    _, budget = only("proton").block(first=0, events=4000, seed=2)
+    share = np.mean(budget[:, 4] > 0.03 * budget[:, 5])
+    assert share == pytest.approx(0.26, abs=0.04)
+
+
+def test_a_proton_ends_where_its_range_ends() -> None:
+    rng, shower = np.random.default_rng(3), new_shower(tables.COLUMNS)
+    everything, ends = tables.charged_and_photon_tables(False), []
+    for _ in range(200):
+        transport(shower, PROTON, 150.0, np.array([0.0, 0.0, 1.0]), everything, rng)
+        ends.append(shower.deposits[: shower.count[DEPOSITS], 2].max())
+    assert np.median(ends) == pytest.approx(15.9, rel=0.02)
+
+
+def test_class_order_and_energy_ranges_are_the_settings() -> None:
+    events, _ = Simulator().block(first=0, events=1000, seed=4)
+    for code, (low, high) in zip(PDG_CODES, Simulator().kinetic_energy_mev.values(), strict=True):
+        chosen = events.kinetic_energy_mev[events.pdg == code]
+        assert len(chosen) == 250
+        assert low <= chosen.min() < chosen.max() <= high
