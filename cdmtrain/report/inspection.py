@@ -158,8 +158,9 @@ def ks_distance(one: Floats, other: Floats) -> float:
     """Return the Kolmogorov-Smirnov distance max |F1(x) - F2(x)|, F(x) the fraction <= x; NaN for an empty sample."""
     if not len(one) or not len(other):
         return float("nan")
-    both = np.concatenate([one, other])  # a jump counts whole, at its upper end: ties need no more
-    below = [np.searchsorted(np.sort(values), both, side="right") / len(values) for values in (one, other)]
+    ordered = [np.sort(values) for values in (one, other)]
+    both = np.concatenate(ordered)  # a jump counts whole, at its upper end: ties need no more
+    below = [np.searchsorted(values, both, side="right") / len(values) for values in ordered]
     return float(np.abs(below[0] - below[1]).max())
 
 

@@ -20,6 +20,7 @@ from cdmtrain.report.inspection_tables import compare, make_tables
 from cdmtrain.report.numbers import count
 from cdmtrain.report.page import write_drawing
 from cdmtrain.report.stylesheet import CSS
+from cdmtrain.report.words import settings
 
 Images = Mapping[str, NDArray[np.floating]]  # class -> (example, row, column), MeV
 WINDOW = 112  # pixels, side of what is shown of an example: 34 cm
@@ -88,7 +89,7 @@ def _finding(sample: Sample, reference: Sample) -> str:
 def _gallery(name: str, sample: Sample, images: Images) -> Drawing:
     figure = particles_figure(images)
     words = (
-        f"Typical events of {sample.title} that fit into {WINDOW} x {WINDOW} pixels: each column a class, the more lit "
+        f"Typical events of {sample.title} that fit into {WINDOW} × {WINDOW} pixels: each column a class, the more lit "
         "pixels the lower."
     )
     rows: Rows = [["class", "example", "sum_mev", "lit_pixels"]]
@@ -144,9 +145,7 @@ def _draw_means(name: str, sample: Sample, means: dict[str, Floats], norm: LogNo
 def _sources(samples: Sequence[Sample]) -> str:
     """Return what the events were read from, folded."""
     facts = [
-        markup.folded(
-            sample.title, markup.facts([(key, str(value)) for one in sample.sources for key, value in one.items()])
-        )
+        markup.folded(sample.title, "".join(markup.facts(settings(source)) for source in sample.sources))
         for sample in samples
     ]
     footer = "The same figures and tables lie beside this page as PNG and CSV, all numbers in inspection.json."

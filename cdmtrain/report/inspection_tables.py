@@ -43,8 +43,8 @@ SUMMARY = {  # title, broken where the terminal breaks it -> what writes the cel
     "kinetic\nMeV": _energies,
     "sum\nMeV": decimals("mean_sum_mev", 1),
     "squares\nMeV^2": decimals("mean_sum_squares_mev2", 1),
-    "lit\npixels": decimals("mean_lit_pixels", 1),
-    "lit 10/\n50/90 %": lambda of: "/".join(count(of[f"p{p}_lit_pixels"]) for p in (10, 50, 90)),
+    "lit\nmean": decimals("mean_lit_pixels", 1),
+    "lit pixels\n10/50/90 %": lambda of: "/".join(count(of[f"p{p}_lit_pixels"]) for p in (10, 50, 90)),
     "brightest\nMeV": decimals("median_brightest_mev", 2),
     "vertex\nat edge": lambda of: percent(of["vertex_at_edge"]),
     "none\nlit": decimals("events_without_lit_pixel", 0),
@@ -106,11 +106,14 @@ class Table(NamedTuple):
 
 def make_tables(samples: Sequence[Sample]) -> list[Table]:
     """Return the figures of each class in the sample; with a reference its figures and how they compare."""
-    words = "Means of the sum, the sum of squares and the lit pixels of an event; median of its brightest pixel."
+    words = (
+        "Means of an event's sum, sum of squares and lit pixels; percentiles of its lit pixels; median of its "
+        "brightest. A vertex is at the edge within one pixel of it; the last column counts events without a lit pixel."
+    )
     names = ("summary", "summary_reference")
     tables = [
         Table(
-            name, f"By class in {one.title}", SUMMARY, {key: figures(one, key) for key in _with_all(one.present)}, words
+            name, f"By class: {one.title}", SUMMARY, {key: figures(one, key) for key in _with_all(one.present)}, words
         )
         for name, one in zip(names, samples, strict=False)
     ]

@@ -24,6 +24,7 @@ from cdmtrain.report.inspection_tables import Table, make_tables
 from cdmtrain.report.numbers import count, is_number
 
 Images = Float32[np.ndarray, "event row column"]
+SOURCE = ("file", "simulation", "num_events", "num_hits", "fingerprint")  # what is told of a store
 ALIKE = 40  # events of about as many lit pixels, to choose an example from
 EVENTS_PER_BLOCK = 10_000  # about 1 million hits: 40 MB in all
 
@@ -73,7 +74,7 @@ def measured(store: EventStore) -> Sample:
         image_size=store.image_size,
         class_index=store.class_index.numpy(),
         truth={name: values.numpy() for name, values in store.truth.items()},
-        sources=[{key: value for key, value in about.items() if key != "store_version"} for about in store.about],
+        sources=[{key: about[key] for key in SOURCE if key in about} for about in store.about],
     )
 
 
