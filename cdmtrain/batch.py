@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-
 OnDevice = TypeVar("OnDevice", bound="_OnDevice")
 
 

@@ -49,7 +49,7 @@ def challenge_file(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def make_batch() -> Callable[..., EventBatch]:
-    """Makes an EventBatch of random hits: make_batch(8, image_size=16, seed=1, empty=[0, 3]) has events 0, 3 without a hit."""
+    """Makes an EventBatch: make_batch(8, image_size=16, seed=1, empty=[0, 3]) has events 0 and 3 without a hit."""
 
     def make(num_events: int, *, image_size: int = 16, seed: int = 1, empty: list[int] | None = None) -> EventBatch:
         images, pdg = make_images(num_events, image_size, seed)

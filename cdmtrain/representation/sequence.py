@@ -11,7 +11,7 @@ class SequenceRepresentation(nn.Module):
 
     Row and column run from 0 to 1 over the image. An event without a lit pixel is a sequence of padding.
 
-    Shapes: EventBatch of B events, the longest of L hits -> Sequence with feature (B, L, 3), mask (B, L); L is at least 1.
+    Shapes: EventBatch of B events, the longest of L >= 1 hits -> Sequence with feature (B, L, 3), mask (B, L).
     """
 
     def forward(self, batch: EventBatch) -> Sequence:

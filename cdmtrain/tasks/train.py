@@ -21,6 +21,7 @@ from cdmtrain.callbacks.progress import EpochProgress
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes
 from cdmtrain.classifier import Classifier
 from cdmtrain.data.datamodule import EventData
+from cdmtrain.errors import InputError
 from cdmtrain.launch.provenance import provenance
 from cdmtrain.launch.run_directory import RunDirectory, is_first_process, opened
 from cdmtrain.launch.sentences import explain_job
@@ -47,6 +48,8 @@ def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict
     if show and is_first_process():
         show_config(run.cfg, chosen())
     quiet()
+    if run.cfg.seed < 0:
+        raise InputError(f"seed={run.cfg.seed}: a whole number from 0 on is expected")
     lightning.seed_everything(run.cfg.seed, workers=True, verbose=False)
     resources = Resources()
     trainer = make_trainer(run, status, resources)  # first: a device that is not there is known before any work

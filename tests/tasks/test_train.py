@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from omegaconf import OmegaConf
 
 from cdmtrain import cli
@@ -140,3 +141,108 @@ def rows_without_times(run: Path) -> list[dict[str, str]]:
     with (run / "metrics.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     return [{k: v for k, v in row.items() if k not in ("epoch_seconds", "events_per_second")} for row in rows]
+
+
+def test_a_debug_run_of_an_experiment_is_one_step_and_a_whole_directory(
+    here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = challenge_file(num_events=100)
+    typed = [word for word in words(file, here / "run") if not word.startswith("model.")]
+    assert cdmtrain(monkeypatch, *typed, "experiment=lecture_gnn", "trainer=debug") == 0
+    left = {path.name for path in (here / "run").iterdir()}
+    assert {"config.yaml", "provenance.json", "status.json", "metrics.csv", "results.json", "predictions.h5"} <= left
+    assert torch.load(here / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 1
+
+
+def test_going_on_with_a_finished_run_changes_nothing_but_the_page(
+    here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = challenge_file(num_events=100)
+    assert cdmtrain(monkeypatch, *words(file, here / "run", "trainer.max_epochs=1")) == 0
+    before = {
+        path: path.read_bytes() for path in (here / "run").rglob("*") if path.is_file() and "report" not in str(path)
+    }
+    capsys.readouterr()
+    assert cdmtrain(monkeypatch, f"run={here / 'run'}") == 0
+    assert "is finished; nothing is left to train" in capsys.readouterr().out
+    after = {path: path.read_bytes() for path in before}
+    assert {path.name for path in before if before[path] != after[path]} <= {"status.json"}
+
+
+def test_a_run_whose_evaluation_was_cut_is_evaluated_without_training_again(
+    here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = challenge_file(num_events=100)
+    assert cdmtrain(monkeypatch, *words(file, here / "run", "trainer.max_epochs=2")) == 0
+    results = json.loads((here / "run/results.json").read_text())
+    trained = weights(here / "run")
+    (here / "run/results.json").unlink()
+    (here / "run/predictions.h5").unlink()
+    assert cdmtrain(monkeypatch, f"run={here / 'run'}", "print_config=false") == 0
+    assert all(torch.equal(value, trained[name]) for name, value in weights(here / "run").items())
+    again = json.loads((here / "run/results.json").read_text())
+    assert again | {"peak_memory_bytes": 0} == results | {"peak_memory_bytes": 0}
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (["run=nowhere"], "run=nowhere: there is no config.yaml in it; give the directory of a run"),
+        (["run=nowhere", "seed=2"], "run= goes on with that run's own configuration; leave out seed=2"),
+        (["seed=-1"], "seed=-1: a whole number from 0 on is expected"),
+        (["callbacks.checkpoint.monitor=val_los"], "callbacks.checkpoint.monitor=val_los is not logged"),
+        (["callbacks.checkpoint.mode=least"], "callbacks.checkpoint.mode=least: min or max is expected"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_sentence(
+    here: Path,
+    challenge_file: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    settings: list[str],
+    sentence: str,
+) -> None:
+    resumes = any(setting.startswith("run=") for setting in settings)
+    typed = settings if resumes else words(challenge_file(), here / "run", "trainer=debug", *settings)
+    assert cdmtrain(monkeypatch, *typed) == 1
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert "Traceback" not in error
+    if not resumes:
+        status = json.loads((here / "run/status.json").read_text())
+        assert status["state"] == "failed"
+        assert sentence in status["error"]
+
+
+def test_a_run_that_another_process_trains_is_left_alone(
+    here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "run").mkdir()
+    with FileLock(here / "run" / ".lock"):
+        assert cdmtrain(monkeypatch, *words(challenge_file(), here / "run")) == 1
+    assert "is being trained by another process" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_a_run_as_interrupted_with_the_words_to_go_on(
+    here: Path, challenge_file: Callable[..., Path]
+) -> None:
+    script = KILLER.format(step=20).replace("SIGKILL", "SIGINT")
+    typed = words(challenge_file(num_events=200), here / "run")
+    done = subprocess.run([sys.executable, "-c", script, *typed], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert f"to go on: cdmtrain run={here / 'run'}" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert json.loads((here / "run/status.json").read_text())["state"] == "interrupted"
+
+
+def test_two_processes_test_every_event_once(here: Path, challenge_file: Callable[..., Path]) -> None:
+    typed = words(challenge_file(num_events=200), here / "run", "trainer=ddp", "trainer.accelerator=cpu")
+    script = "import sys; from cdmtrain import cli; sys.exit(cli.main())"
+    (here / "main.py").write_text(script)  # the second process is started as this file
+    typed += ["trainer.max_epochs=1"]
+    subprocess.run([sys.executable, "main.py", *typed], check=True, timeout=120)
+    with h5py.File(here / "run/predictions.h5") as predictions:
+        np.testing.assert_array_equal(predictions["index"], np.arange(184, 200))
+    results = json.loads((here / "run/results.json").read_text())
+    assert np.sum(results["confusion_matrix"]) == 16
+    assert [path.name for path in here.glob("outputs/train/*")] == []
