@@ -4,6 +4,7 @@ import functools
 import io
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 from hydra import compose, initialize_config_module
@@ -197,7 +198,10 @@ def test_evaluation_changes_neither_weights_nor_its_own_answer(make_batch, name)
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's compiler, when imported
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # and when it looks at tensors
 @every_model
-def test_compiled_logits_are_those_of_the_network(make_batch, name):
+def test_compiled_logits_are_those_of_the_network(make_batch, monkeypatch, name):
+    monkeypatch.setattr(
+        jaxtyping.config, "jaxtyping_disable", True
+    )  # the compiler traces with tensors of no fixed shape
     net = network(name).eval()
     compiled = torch.compile(net)
     for num_events in (8, 3):  # the second has other shapes
