@@ -14,7 +14,7 @@ from cdmtrain.report import markup, style
 from cdmtrain.report.confusion import SHADES
 from cdmtrain.report.distributions import draw_distributions
 from cdmtrain.report.drawing import Drawing, Rows, csv_text
-from cdmtrain.report.gallery import particles_figure
+from cdmtrain.report.gallery import particles_figure, side_of
 from cdmtrain.report.inspection import Floats, Sample, pixel_mean_and_std, shared_classes
 from cdmtrain.report.inspection_tables import compare, make_tables
 from cdmtrain.report.numbers import count
@@ -23,7 +23,6 @@ from cdmtrain.report.stylesheet import CSS
 from cdmtrain.report.words import settings
 
 Images = Mapping[str, NDArray[np.floating]]  # class -> (example, row, column), MeV
-WINDOW = 112  # pixels, side of what is shown of an example: 34 cm
 WORDS = {
     "lit_pixels": "lit pixels",
     "sum_mev": "deposited energy",
@@ -41,7 +40,8 @@ def write_inspection(folder: Path, samples: Sequence[Sample], images: Sequence[I
     """
     tables = make_tables(samples)
     names = ("particles", "particles_reference")
-    galleries = [_gallery(*each) for each in zip(names, samples, images, strict=False)]
+    window = max(side_of(event) for each in images for events in each.values() for event in events)
+    galleries = [_gallery(*each, window) for each in zip(names, samples, images, strict=False)]
     parts = [_head(samples), markup.section("Examples", _written(folder, galleries, "<br>"))]
     parts += [markup.section(table.title, table.html()) for table in tables]
     for heading, drawings in (("Distributions", draw_distributions(samples)), ("Mean images", _mean_images(samples))):
@@ -86,12 +86,9 @@ def _finding(sample: Sample, reference: Sample) -> str:
     )
 
 
-def _gallery(name: str, sample: Sample, images: Images) -> Drawing:
-    figure = particles_figure(images)
-    words = (
-        f"Typical events of {sample.title} that fit into {WINDOW} × {WINDOW} pixels: each column a class, the more lit "
-        "pixels the lower."
-    )
+def _gallery(name: str, sample: Sample, images: Images, window: int) -> Drawing:
+    figure = particles_figure(images, window=window)
+    words = f"Typical events of {sample.title}: each column a class, the more lit pixels the lower."
     rows: Rows = [["class", "example", "sum_mev", "lit_pixels"]]
     for particle, events in images.items():
         rows += [[particle, n, float(event.sum()), int((event > 0).sum())] for n, event in enumerate(events)]

@@ -19,12 +19,13 @@ from cdmtrain.errors import InputError
 from cdmtrain.launch.run_directory import new_name
 from cdmtrain.report.gallery import side_of
 from cdmtrain.report.inspection import Block, Sample, measure, pixel_mean_and_std
-from cdmtrain.report.inspection_page import WINDOW, write_inspection
+from cdmtrain.report.inspection_page import write_inspection
 from cdmtrain.report.inspection_tables import Table, make_tables
 from cdmtrain.report.numbers import count, is_number
 
 Images = Float32[np.ndarray, "event row column"]
 SOURCE = ("file", "simulation", "num_events", "num_hits", "fingerprint")  # what is told of a store
+FRAME = 112  # pixels, 34 cm: what an example is to fit into
 ALIKE = 40  # events of about as many lit pixels, to choose an example from
 EVENTS_PER_BLOCK = 10_000  # about 1 million hits: 40 MB in all
 
@@ -102,7 +103,7 @@ def headline(sample: Sample) -> str:
 def examples(store: EventStore, sample: Sample, *, number: int) -> dict[str, Images]:
     """Images of `number` events of each class, few lit pixels to many: from the middle of each of so many equal parts.
 
-    Of the ALIKE events nearest there, those that fit into the picture are put in order of extent; a third are longer.
+    Of the ALIKE events nearest there, those that fit into FRAME are put in order of extent: a third exceed the chosen.
     """
     images = {}
     for name in sample.present:
@@ -123,10 +124,10 @@ def dense_images(store: EventStore, entries: np.ndarray) -> Images:
 
 
 def fitting(images: Images) -> Float32[np.ndarray, "row column"]:
-    """The event that a third of those which fit the picture exceed in extent; the smallest where none fits."""
+    """The event that a third of those which fit into FRAME exceed in extent; the smallest where none fits."""
     extent = np.array([side_of(image) for image in images])
     order = np.argsort(extent, kind="stable")
-    return images[order[2 * int((extent <= WINDOW).sum()) // 3]]
+    return images[order[2 * int((extent <= FRAME).sum()) // 3]]
 
 
 def content(samples: Sequence[Sample], tables: Sequence[Table]) -> dict[str, Any]:
