@@ -4,8 +4,8 @@ Reactions per cm: Letaw, Silberberg and Tsao, Astrophys. J. Suppl. 51 (1983) 271
 nuclear scatters are half as many. Products: a cascade of a few nucleons sharing what is left, in the directions
 of free nucleon-nucleon scattering, then evaporation and photons. This part is a parametrisation, tuned to the
 energy that protons of 150 to 250 MeV leave in Geant4; it makes no pions and ends at about 500 MeV.
-Muon: 24 % decay bound (Michel's spectrum), 76 % are captured (Suzuki, Measday, Roalsvig, Phys. Rev. C 35 (1987) 2212);
-both after a cascade of atomic photons.
+Muon at rest: an atomic cascade, then decay (Michel's spectrum, 28 %, which is Geant4's share; measured about 25 %,
+Suzuki, Measday, Roalsvig, Phys. Rev. C 35 (1987) 2212) or capture, a few MeV of photons and sometimes a proton.
 """
 
 import math

@@ -1,9 +1,11 @@
 """A charged particle followed step by step to its end.
 
-Steps of at most 1 mm, a sixth of the range, and a mean scattering of 0.6 rad. In a step: continuous loss at the
-middle energy with Bohr's spread; one small scatter at a random place of the step (the random hinge of PENELOPE,
-NEA/MBDAV/R(2019)1), where the step's energy is left; then the rare events - collisions over the cut, photons, large
-scatters, nuclear reactions, annihilation - each when a clock of exponential length has run down.
+Steps of at most 1 mm (heavy particles: 0.15 of the range), shorter where a photon over 6 keV or a delta ray over
+50 keV starts; large scatters, nuclear reactions and annihilation in flight come at the end of a step. A step is a
+straight line of the mean advance lambda (1 - exp(-s/lambda)), its energy left in the middle, one turn at its end.
+There is no lateral displacement in a step, and an electron with under 1 mm to go makes one last deposit: so does
+Geant4's Urban model far from boundaries, with which this sample is compared (a truly continuous path of 2.5 MeV
+lights 15 % more pixels). Decay in flight and positron-specific losses (2 %) are left out.
 """
 
 import math
