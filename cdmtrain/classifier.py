@@ -27,7 +27,7 @@ class Classifier(lightning.LightningModule):
         scheduler: None, or {interval, scheduler, num_steps_argument, monitor}; `scheduler` makes one of an optimizer,
             and `num_steps_argument` is what that class calls the number of steps of the whole training.
         augmentation: changes a training batch with the generator it is given, or None.
-        seed: of the augmentation; with the step's number it fixes every draw, so a resumed run draws the same.
+        seed: of the augmentation; with the batch's place it fixes every draw, so a resumed run draws the same.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Classifier(lightning.LightningModule):
 
     def training_step(self, batch: EventBatch, batch_index: int) -> Float[Tensor, ""]:
         if self._augmentation is not None:
-            batch = self._augmentation(batch, self._generator())
+            batch = self._augmentation(batch, self._generator(batch_index))
         loss = self.loss(self(batch), batch.class_index)
         self.train_loss.update(loss.detach(), batch.num_events)
         return loss
@@ -108,6 +108,6 @@ class Classifier(lightning.LightningModule):
     def _metrics(self, part: Part) -> tuple[ClassificationMetrics, MeanMetric]:
         return cast(ClassificationMetrics, self.figures[part]), cast(MeanMetric, self.losses[part])
 
-    def _generator(self) -> torch.Generator:
-        place = (self._seed, self.global_step, self.global_rank)
+    def _generator(self, batch_index: int) -> torch.Generator:
+        place = (self._seed, self.current_epoch, batch_index, self.global_rank)
         return torch.Generator(self.device).manual_seed(hash(place) % 2**63)

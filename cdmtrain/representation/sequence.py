@@ -20,7 +20,8 @@ class SequenceRepresentation(nn.Module):
         place = torch.arange(len(event), device=event.device) - batch.offset[event]
         length = max(int(batch.num_hits.max()), 1)
         row, column = batch.pixel // size, batch.pixel % size
-        hit = torch.stack([batch.energy, row / (size - 1), column / (size - 1)], dim=1)
+        last = max(size - 1, 1)
+        hit = torch.stack([batch.energy, row / last, column / last], dim=1)
         feature = hit.new_zeros(batch.num_events, length, hit.shape[1])
         feature[event, place] = hit
         mask = torch.arange(length, device=event.device) < batch.num_hits.unsqueeze(1)
