@@ -58,6 +58,7 @@ class RunCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self._saved = time.monotonic()
+        trainer.should_stop |= self.finished  # it may have stopped early
         if self._random_states is not None:
             set_random_states(self._random_states)
 

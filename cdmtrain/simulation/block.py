@@ -65,7 +65,7 @@ def simulate_block(
             kinetic = draw_kinetic_mev(spectra[kind, 0], spectra[kind, 1], spectra[kind, 2], momentum, rng)
             draw_direction(angles, axes, rng, direction)
             transport(shower, kind, kinetic, direction, tables, rng)
-            if shower.count[OVERFLOW] > 0:
+            if shower.counts[OVERFLOW] > 0:
                 offset[event + 1] = -1
                 return offset, pixel, energy_mev, kinetic_mev, vertex_px, directions, budget
             place_box(shower, size * settings[PITCH], rng, low)

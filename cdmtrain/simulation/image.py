@@ -26,7 +26,7 @@ def place_box(shower: Shower, width_cm: float, rng: np.random.Generator, low: np
     """Lower corner of the box, in cm from the vertex."""
     high, full = np.zeros(3), np.zeros(3, np.bool_)
     low[:] = 0.0
-    for n in range(shower.count[DEPOSITS]):
+    for n in range(shower.counts[DEPOSITS]):
         for axis in range(3):
             at = shower.deposits[n, axis]
             if full[axis] or low[axis] <= at <= high[axis]:
@@ -59,10 +59,10 @@ def voxel_keys(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(row, column, depth) as one number, and energy, for every deposit inside the box."""
     size, parts = int(settings[WIDTH]), CLOUD_PARTS if settings[DIFFUSION] > 0 else 1
-    keys = np.empty(shower.count[DEPOSITS] * parts, np.int64)
+    keys = np.empty(shower.counts[DEPOSITS] * parts, np.int64)
     energies = np.empty(keys.size)
     found, cell = 0, np.empty(3, np.int64)
-    for n in range(shower.count[DEPOSITS]):
+    for n in range(shower.counts[DEPOSITS]):
         row = shower.deposits[n]
         charge = row[3] * surviving_charge(row[4], settings[FIELD])
         budget[RECOMBINED] += row[3] - charge

@@ -35,8 +35,8 @@ def scattering_tables(kinetic_mev: np.ndarray, mass_mev: float) -> tuple[np.ndar
     gamma = 1 + kinetic_mev / mass_mev
     momentum2 = kinetic_mev * (kinetic_mev + 2 * mass_mev)
     beta2 = 1 - 1 / gamma**2
-    strength = math.pi * ATOMS_PER_CM3 * ATOMIC_NUMBER * (ATOMIC_NUMBER + 1) * ELECTRON_RADIUS_CM**2
-    strength = strength * ELECTRON_MASS_MEV**2 / (momentum2 * beta2)
+    target = math.pi * ATOMS_PER_CM3 * ATOMIC_NUMBER * (ATOMIC_NUMBER + 1) * ELECTRON_RADIUS_CM**2
+    strength = target * ELECTRON_MASS_MEV**2 / (momentum2 * beta2)
     born = 1.13 + 3.76 * (ATOMIC_NUMBER * FINE_STRUCTURE) ** 2 / beta2
     screening = ATOM_MOMENTUM_MEV**2 / (4 * momentum2) * born
     cut = np.minimum(1 / (HARD_SCATTERS_PER_CM / strength + 1 / (1 + screening)) - screening, LARGEST_MU_CUT)

@@ -12,7 +12,7 @@ from numba import njit
 LARGEST_STACK, LARGEST_DEPOSITS = 8192, 1 << 18
 # columns of `waiting`
 KIND, KINETIC, X, Y, Z, U, V, W = 0, 1, 2, 3, 4, 5, 6, 7
-# places of `count`
+# places of `counts`
 WAITING, DEPOSITS, OVERFLOW = 0, 1, 2
 
 
@@ -21,7 +21,7 @@ class Shower(NamedTuple):
 
     waiting: np.ndarray  # (stack, 8) kind, kinetic energy MeV, position cm, direction
     deposits: np.ndarray  # (deposits, 5) position cm, energy MeV, dE/dx MeV/cm
-    count: np.ndarray  # (3,) int64: particles waiting, deposits made, 1 when either did not fit
+    counts: np.ndarray  # (3,) int64: particles waiting, deposits made, 1 when either did not fit
     lost: np.ndarray  # (1,) MeV that left no trace: neutrons, neutrinos, nuclear binding, rest mass
     now: np.ndarray  # (columns,) the tables at the present energy
     clock: np.ndarray  # (4,) mean free paths left to the next collision, photon, large scatter, nuclear event
@@ -40,15 +40,15 @@ def push(
     shower: Shower, kind: int, kinetic_mev: float, x: float, y: float, z: float, u: float, v: float, w: float
 ) -> None:
     """Put a particle on top of those waiting."""
-    top = shower.count[WAITING]
+    top = shower.counts[WAITING]
     if top == shower.waiting.shape[0]:
-        shower.count[OVERFLOW] = 1
+        shower.counts[OVERFLOW] = 1
         return
     particle = shower.waiting[top]
     particle[KIND], particle[KINETIC] = kind, kinetic_mev
     particle[X], particle[Y], particle[Z] = x, y, z
     particle[U], particle[V], particle[W] = u, v, w
-    shower.count[WAITING] = top + 1
+    shower.counts[WAITING] = top + 1
 
 
 @njit(cache=True, nogil=True)
@@ -56,13 +56,13 @@ def deposit(shower: Shower, x: float, y: float, z: float, energy_mev: float, den
     """Leave energy at a place."""
     if energy_mev <= 0:
         return
-    last = shower.count[DEPOSITS]
+    last = shower.counts[DEPOSITS]
     if last == shower.deposits.shape[0]:
-        shower.count[OVERFLOW] = 1
+        shower.counts[OVERFLOW] = 1
         return
     row = shower.deposits[last]
     row[0], row[1], row[2], row[3], row[4] = x, y, z, energy_mev, density_mev_cm
-    shower.count[DEPOSITS] = last + 1
+    shower.counts[DEPOSITS] = last + 1
 
 
 @njit(cache=True, nogil=True)

@@ -25,7 +25,7 @@ WORLD_AXES = ("x", "y", "z")
 DEFAULT_ENERGIES = {"electron": (50, 100), "muon": (75, 150), "photon": (50, 100), "proton": (150, 250)}
 EQUAL_MIX = {"electron": 1, "muon": 1, "photon": 1, "proton": 1}
 
-forget_outdated_kernels(Path(simulate_block.stats.cache_path))
+forget_outdated_kernels(Path(str(simulate_block.stats.cache_path)))
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Simulator:
         """Blocks of up to 1000 events, in order, made ahead by as many threads as there are cores."""
         if events < 0 or seed < 0:
             raise InputError(f"simulation: events is {events} and seed {seed}: both are whole numbers from 0")
-        workers = workers or len(os.sched_getaffinity(0))
+        workers = workers or _cores()
         with ThreadPoolExecutor(workers) as pool:
             waiting: deque = deque()
             for first in range(0, events, BLOCK_EVENTS):
@@ -131,12 +131,12 @@ class Simulator:
         angles = np.array([*self.cos_theta, *(math.radians(part) for part in self.azimuth_deg)])
         depth = WORLD_AXES.index(self.projection_axis)
         axes = np.array([axis for axis in range(3) if axis != depth] + [depth])
-        numbers = (self.image_size, self.pixel_cm, self.voxel_threshold_mev, self.recombination_field_kv_per_cm)
-        numbers += (self.diffusion_cm, self.noise_mev, self.pixel_threshold_mev)
+        box = (self.image_size, self.pixel_cm, self.voxel_threshold_mev)
+        readout = (self.recombination_field_kv_per_cm, self.diffusion_cm, self.noise_mev, self.pixel_threshold_mev)
         tables = charged_and_photon_tables(self.proton_reactions)
         flat_momentum = self.energy_spectrum == "flat_momentum"
         *columns, budget = simulate_block(
-            kinds, spectra, flat_momentum, angles, axes, np.array(numbers), tables, new_shower(COLUMNS), rng
+            kinds, spectra, flat_momentum, angles, axes, np.array([*box, *readout]), tables, new_shower(COLUMNS), rng
         )
         if columns[0][-1] < 0:
             raise MemoryError("an event made more particles or deposits than shower.py has room for")
@@ -148,3 +148,8 @@ class Simulator:
         """Class indices in the proportions of the mix, to within one (systematic sampling from a random start)."""
         weights = np.array(list(self.class_mix.values()))
         return np.searchsorted(np.cumsum(weights) / weights.sum(), (np.arange(events) + start) / events, side="right")
+
+
+def _cores() -> int:
+    """Cores this process may use; all of the machine's where the system does not tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -83,13 +83,13 @@ def transport(
     rng: np.random.Generator,
 ) -> None:
     """Fill the shower's deposits, in order, for one primary at the origin."""
-    shower.count[WAITING] = shower.count[DEPOSITS] = shower.count[OVERFLOW] = 0
+    shower.counts[WAITING] = shower.counts[DEPOSITS] = shower.counts[OVERFLOW] = 0
     shower.lost[0] = 0.0
     push(shower, kind, kinetic_mev, 0.0, 0.0, 0.0, direction[0], direction[1], direction[2])
     particle = np.empty(8)
-    while shower.count[WAITING] > 0:
-        shower.count[WAITING] -= 1
-        particle[:] = shower.waiting[shower.count[WAITING]]
+    while shower.counts[WAITING] > 0:
+        shower.counts[WAITING] -= 1
+        particle[:] = shower.waiting[shower.counts[WAITING]]
         if particle[KIND] == PHOTON:
             follow_photon(shower, particle, tables, rng)
         else:

@@ -34,7 +34,7 @@ def losses_mev(kinetic_mev: float, events: int) -> np.ndarray:
     everything, losses = tables.charged_and_photon_tables(True), np.zeros(events)
     for event in range(events):
         muon = np.array([MUON, kinetic_mev, 0, 0, 0, 0, 0, 1.0])
-        shower.count[:] = 0
+        shower.counts[:] = 0
         for _ in range(3):
             tracks.step(shower, muon, MUON, everything, 0.1, rng)
             for _ in range(rng.poisson(0.1 * shower.now[tables.DELTA_RAY_RATE])):
@@ -70,7 +70,7 @@ def test_a_proton_ends_where_its_range_ends() -> None:
     everything, ends = tables.charged_and_photon_tables(False), []
     for _ in range(200):
         transport(shower, PROTON, 150.0, np.array([0.0, 0.0, 1.0]), everything, rng)
-        ends.append(shower.deposits[: shower.count[DEPOSITS], 2].max())
+        ends.append(shower.deposits[: shower.counts[DEPOSITS], 2].max())
     assert np.median(ends) == pytest.approx(15.9, rel=0.02)
 
 

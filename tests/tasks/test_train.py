@@ -169,12 +169,20 @@ def test_going_on_with_a_finished_run_changes_nothing_but_the_page(
     assert {path.name for path in before if before[path] != after[path]} <= {"status.json"}
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "trainer.max_epochs=2",
+        "trainer.max_epochs=40 callbacks=early_stopping callbacks.early_stopping.patience=1 optimizer.lr=1",
+    ],
+)
 def test_a_run_whose_evaluation_was_cut_is_evaluated_without_training_again(
-    here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, settings: str
 ) -> None:
     file = challenge_file(num_events=100)
-    assert cdmtrain(monkeypatch, *words(file, here / "run", "trainer.max_epochs=2")) == 0
+    assert cdmtrain(monkeypatch, *words(file, here / "run", *settings.split())) == 0
     results = json.loads((here / "run/results.json").read_text())
+    assert results["epochs"] < 40
     trained = weights(here / "run")
     (here / "run/results.json").unlink()
     (here / "run/predictions.h5").unlink()
