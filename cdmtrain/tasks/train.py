@@ -10,7 +10,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from cdmtrain.atomic import write_json
@@ -75,10 +75,18 @@ def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict
 
 def make_trainer(run: RunDirectory, status: RunStatus, resources: Resources) -> lightning.Trainer:
     """The Trainer of the configuration, with what every run directory needs."""
+    if "checkpoint" not in run.cfg.callbacks:
+        raise InputError(
+            "callbacks has no checkpoint, and a run is tested and gone on with from its checkpoints; "
+            "use callbacks=default, checkpoint or early_stopping"
+        )
     own = [resources, StatusCallback(status, monitor=run.cfg.callbacks.checkpoint.monitor)]
     loggers: list[Logger] = [MetricsCsv(run.path / "metrics.csv"), *instantiate(run.cfg.logger).values()]
     callbacks = [*instantiate(run.cfg.callbacks).values(), *own]
-    return instantiate(run.cfg.trainer, callbacks=callbacks, logger=loggers, **quiet_options(run))
+    trainer: lightning.Trainer = instantiate(run.cfg.trainer, callbacks=callbacks, logger=loggers, **quiet_options(run))
+    for logger in trainer.loggers:
+        logger.log_hyperparams(OmegaConf.to_container(run.cfg))  # type: ignore[arg-type]
+    return trainer
 
 
 def make_classifier(cfg: DictConfig) -> Classifier:

@@ -197,6 +197,7 @@ def test_a_run_whose_evaluation_was_cut_is_evaluated_without_training_again(
     [
         (["run=nowhere"], "run=nowhere: there is no config.yaml in it; give the directory of a run"),
         (["run=nowhere", "seed=2"], "run= goes on with that run's own configuration; leave out seed=2"),
+        (["callbacks=progress"], "callbacks has no checkpoint"),
         (["seed=-1"], "seed=-1: a whole number from 0 on is expected"),
         (["callbacks.checkpoint.monitor=val_los"], "callbacks.checkpoint.monitor=val_los is not logged"),
         (["callbacks.checkpoint.mode=least"], "callbacks.checkpoint.mode=least: min or max is expected"),
