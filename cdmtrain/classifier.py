@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
 
 import lightning
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -56,7 +57,7 @@ class Classifier(lightning.LightningModule):
         self.results: dict[str, dict[str, Any]] = {}  # the figures of each part, as last computed
 
     def forward(self, batch: EventBatch) -> Float[Tensor, "event class"]:
-        return self.model(self.representation(batch))
+        return self.model(self.representation(batch)).float()  # whatever the precision of the network
 
     def training_step(self, batch: EventBatch, batch_index: int) -> Float[Tensor, ""]:
         if self._augmentation is not None:
@@ -91,7 +92,7 @@ class Classifier(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": make(optimizer, **steps), **settings}}
 
     def _evaluate(self, batch: EventBatch, part: Part) -> Float[Tensor, "event class"]:
-        logits = self(batch).float()
+        logits = self(batch)
         figures, loss = self._metrics(part)
         loss.update(self.loss(logits, batch.class_index), batch.num_events)
         figures.update(logits, batch.class_index)
@@ -110,4 +111,4 @@ class Classifier(lightning.LightningModule):
 
     def _generator(self, batch_index: int) -> torch.Generator:
         place = (self._seed, self.current_epoch, batch_index, self.global_rank)
-        return torch.Generator(self.device).manual_seed(hash(place) % 2**63)
+        return torch.Generator(self.device).manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))

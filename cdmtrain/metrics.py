@@ -46,7 +46,9 @@ class ClassificationMetrics(nn.Module):
         self.confusion_matrix = MulticlassConfusionMatrix(NUM_CLASSES)
 
     def update(self, logits: Float[Tensor, "event class"], class_index: Int[Tensor, " event"]) -> None:
-        logits = logits.detach().double()
+        logits = logits.detach().to(
+            torch.float32 if logits.device.type == "mps" else torch.float64
+        )  # Metal has no double
         probability = logits.softmax(1)
         self.cross_entropy.update(nn.functional.cross_entropy(logits, class_index, reduction="none"))
         for name in (

@@ -1,5 +1,6 @@
 """best.ckpt and last.ckpt of a run, each always whole, and everything a bit-identical resume needs."""
 
+import math
 import os
 import random
 import time
@@ -13,13 +14,16 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from cdmtrain.errors import InputError
 
+BATCHES_PER_VOTE = 50  # several processes save together; they agree on it this often
+
 
 class RunCheckpoint(Checkpoint):
     """Saves `last.ckpt` as training goes and `best.ckpt` (weights alone) when the monitored figure improves.
 
     `last.ckpt` is saved after the first step of an epoch and every `every_seconds` after that, never after an epoch's
     last step: Lightning resumes from between two steps exactly, and schedules that wait for a validation have then
-    seen it. Once training is over it is saved a last time and says so.
+    seen it. (So a run whose epochs are one step long has none before its end.) Once training is over it is saved a last
+    time and says so.
 
     Args:
         monitor: name of a logged figure.
@@ -27,7 +31,7 @@ class RunCheckpoint(Checkpoint):
         every_seconds: seconds between saves within an epoch.
 
     Raises:
-        InputError: when the monitored figure is never logged, or `mode` is neither.
+        InputError: when the monitored figure is never logged, no epoch is validated, or `mode` is neither.
     """
 
     def __init__(self, *, monitor: str, mode: str, every_seconds: float) -> None:
@@ -57,6 +61,12 @@ class RunCheckpoint(Checkpoint):
         self._random_states = checkpoint.get("random_states")
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        every, epochs = trainer.check_val_every_n_epoch or 1, trainer.max_epochs or -1
+        if trainer.limit_val_batches == 0 or 0 < epochs < every:
+            raise InputError(
+                f"no epoch would be validated (trainer.max_epochs={epochs}, trainer.check_val_every_n_epoch={every}, "
+                f"trainer.limit_val_batches={trainer.limit_val_batches}), and best.ckpt is chosen by validation"
+            )
         self._saved = time.monotonic()
         trainer.should_stop |= self.finished  # it may have stopped early
         if self._random_states is not None:
@@ -65,12 +75,13 @@ class RunCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.is_last_batch:
+        accumulated = trainer.accumulate_grad_batches
+        if trainer.is_last_batch or (batch_idx + 1) % accumulated:  # gradients on their way are in no checkpoint
             return
         due = time.monotonic() - self._saved > self._every_seconds
         if trainer.world_size > 1:
-            due = trainer.strategy.broadcast(due)
-        if due or batch_idx == 0:
+            due = batch_idx % BATCHES_PER_VOTE == 0 and trainer.strategy.broadcast(due)
+        if due or batch_idx < accumulated:
             self._save(trainer, "last")
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -80,7 +91,7 @@ class RunCheckpoint(Checkpoint):
             known = ", ".join(sorted(trainer.callback_metrics))
             raise InputError(f"callbacks.checkpoint.monitor={self.monitor} is not logged; what is logged: {known}")
         score = float(trainer.callback_metrics[self.monitor])
-        if self.best_score is None or self._sign * score < self._sign * self.best_score:
+        if self.best_score is None or math.isnan(self.best_score) or self._sign * score < self._sign * self.best_score:
             self.best_score, self.best_epoch = score, trainer.current_epoch + 1
             self._save(trainer, "best", weights_only=True)
 

@@ -25,11 +25,10 @@ class EpochProgress(RichProgressBar):
         if not self._on_terminal:
             self.disable()
         self._since = time.monotonic()
-        self._loss: Any = None
+        self._figures: dict[str, str] = {}
 
     def get_metrics(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> dict[str, Any]:
-        loss = {"loss": f"{float(self._loss):.3f}"} if self._loss is not None else {}
-        return loss | {SHOWN[name]: f"{value:.3f}" for name, value in _figures(trainer).items() if name in SHOWN}
+        return dict(self._figures)
 
     def _get_train_description(self, current_epoch: int) -> str:
         return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
@@ -41,21 +40,21 @@ class EpochProgress(RichProgressBar):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._loss = outputs["loss"]
+        if self._on_terminal and batch_idx % self.refresh_rate == 0:  # reading a loss waits for the GPU
+            self._figures["loss"] = f"{float(outputs['loss']):.3f}"
         super().on_train_batch_end(trainer, module, outputs, batch, batch_idx)
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        figures = trainer.callback_metrics
+        self._figures |= {short: f"{float(figures[name]):.3f}" for name, short in SHOWN.items() if name in figures}
+        super().on_validation_end(trainer, module)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         super().on_train_epoch_end(trainer, module)
-        if self._on_terminal:
+        figures = {"train_loss": module.train_loss.compute()}  # of every process: all take part in it
+        figures |= {name: value for name, value in trainer.callback_metrics.items() if name in SHOWN}
+        if self._on_terminal or not trainer.is_global_zero:
             return
-        figures = {"train_loss": float(module.train_loss.compute())}  # of every process: all take part in it
-        figures |= {name: value for name, value in _figures(trainer).items() if name in SHOWN}
-        if not trainer.is_global_zero:
-            return
-        line = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        line = "  ".join(f"{name} {float(value):.4f}" for name, value in figures.items())
         seconds = time.monotonic() - self._since
         print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {line}  {seconds:.0f} s", flush=True)
-
-
-def _figures(trainer: lightning.Trainer) -> dict[str, float]:
-    return {name: float(value) for name, value in trainer.callback_metrics.items()}

@@ -13,7 +13,7 @@ from cdmtrain.batch import EventBatch
 
 
 class Resources(Callback):
-    """Counts seconds and events of training steps, loading included, validation and checkpoints' pauses excluded.
+    """Counts seconds and events of training steps, loading included, checkpoints included, validation excluded.
 
     Kept in checkpoints, so a resumed run counts on. Logs `epoch_seconds` and `events_per_second` of every epoch.
     """
@@ -40,6 +40,8 @@ class Resources(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self._since = time.perf_counter()
+        if module.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(module.device)
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self._since = time.perf_counter()
@@ -67,9 +69,9 @@ class Resources(Callback):
         self._epoch_seconds, self._epoch_events = 0.0, 0
 
 
-def peak_memory_bytes() -> int:
-    """Most memory held so far: of the CUDA device where it was used, else of this process."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated()
+def peak_memory_bytes(device: torch.device) -> int:
+    """Most memory held so far: of a CUDA device since training began, else of this process since it began."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -12,7 +12,7 @@ from cdmtrain.errors import InputError
 from cdmtrain.launch.sentences import no_value
 
 # Lightning reads these as numbers or as words, lists or fractions
-SEVERAL_TYPES = ("trainer.devices", "trainer.deterministic", "trainer.overfit_batches")
+SEVERAL_TYPES = ("trainer.devices", "trainer.deterministic")
 
 
 def expected(value: object, default: object) -> str | None:

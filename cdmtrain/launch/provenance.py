@@ -1,5 +1,6 @@
 """provenance.json: what made a run."""
 
+import json
 import os
 import platform
 import shlex
@@ -13,26 +14,63 @@ from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
 
 import cdmtrain
+from cdmtrain.atomic import write_json
+from cdmtrain.errors import InputError
+from cdmtrain.launch.run_directory import is_first_process
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "torch_geometric", "hydra-core", "numpy", "h5py", "numba")
 
 
-def provenance(data: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """Versions, git state, host, accelerator, command and data of this process's run."""
+class Provenance:
+    """provenance.json of one run: written when the run begins, completed when its data are known, then only read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        if path.exists():
+            self._content = json.loads(path.read_text())
+        else:
+            self._content = _of_this_process()
+            self._write()
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """The option of every group that the run was begun with."""
+        return self._content["choices"]
+
+    def used(self, data: dict[str, Any], device: torch.device) -> None:
+        """Record the data and the device; refuse data that are not what the run was begun with."""
+        if "data" not in self._content:
+            self._content |= {"accelerator": accelerator_name(device), "data": data}
+            self._write()
+        began, now = _counts(self._content["data"]), _counts(data)
+        if began != now:
+            raise InputError(
+                f"{self._path.parent} was begun with {began}, and finds {now} now; go on with the data it began with, "
+                "or start a new run"
+            )
+
+    def _write(self) -> None:
+        if is_first_process():
+            write_json(self._path, self._content)
+
+
+def _counts(data: dict[str, Any]) -> str:
+    hits = sum(source["num_hits"] for source in data["sources"])
+    return f"{data['events']} events ({data['train']}, {data['val']}, {data['test']}) of {hits} lit pixels"
+
+
+def _of_this_process() -> dict[str, Any]:
     hydra = HydraConfig.get()
     return {
         "cdmtrain": cdmtrain.__version__,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "git": git_state(Path(cdmtrain.__file__).parent),
         "host": socket.gethostname(),
-        "accelerator": accelerator_name(device),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "overrides": list(hydra.overrides.task),
-        "choices": {k: v for k, v in OmegaConf.to_container(hydra.runtime.choices).items() if "hydra/" not in k},  # type: ignore[union-attr, operator]
-        "data": data,
+        "choices": {group: option for group, option in dict(hydra.runtime.choices).items() if "hydra/" not in group},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -51,6 +51,8 @@ def opened(cfg: DictConfig) -> Iterator[RunDirectory]:
     with _locked(path):
         if not config.exists():
             _record(cfg, path)
+        elif not cfg.get("run") and CHILD not in os.environ:
+            _check_same(cfg, config)
         recorded = OmegaConf.load(config)
         assert isinstance(recorded, DictConfig)
         recorded.run_dir = str(path)  # the directory may have been moved since
@@ -106,6 +108,19 @@ def _check_resumable(config: Path) -> None:
         raise InputError(f"run= goes on with that run's own configuration; leave out {' '.join(others)}")
     if not config.is_file():
         raise InputError(f"run={config.parent}: there is no config.yaml in it; give the directory of a run")
+
+
+def _check_same(cfg: DictConfig, config: Path) -> None:
+    """A directory asked for by its name, or by the same configuration of a sweep, may only hold the same run."""
+    recorded = OmegaConf.load(config)
+    assert isinstance(recorded, DictConfig)
+    asked = cfg.copy()
+    asked.run_dir = recorded.run_dir
+    if job_hash(asked) != job_hash(recorded):
+        raise InputError(
+            f"{config.parent} holds a run with other settings; choose another directory, or go on with that run by "
+            f"run={config.parent}"
+        )
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """status.json: what a run is doing, with a heartbeat, so that a stale "running" is known for lost."""
 
+import json
 import os
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +47,9 @@ class RunStatus:
             "metric": None,
             "error": None,
         }
+        if path.exists():  # a run gone on with stands where it stood
+            before = json.loads(path.read_text())
+            self._content |= {name: before[name] for name in ("epoch", "metric")}
 
     def update(self, **changes: Any) -> None:
         with self._write_lock:
@@ -70,7 +75,8 @@ class RunStatus:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            self.update()
+            with suppress(OSError):  # a full disk now may have room at the next beat
+                self.update()
 
 
 class StatusCallback(Callback):

@@ -3,11 +3,14 @@
 import json
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
@@ -22,7 +25,7 @@ from cdmtrain.callbacks.resources import Resources, peak_memory_bytes
 from cdmtrain.classifier import Classifier
 from cdmtrain.data.datamodule import EventData
 from cdmtrain.errors import InputError
-from cdmtrain.launch.provenance import provenance
+from cdmtrain.launch.provenance import Provenance
 from cdmtrain.launch.run_directory import RunDirectory, is_first_process, opened
 from cdmtrain.launch.sentences import explain_job
 from cdmtrain.launch.show import show_config
@@ -32,12 +35,16 @@ from cdmtrain.report.terminal import results_table
 
 log = logging.getLogger(__name__)
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
 
 def train(cfg: DictConfig) -> float:
     """Run one training from its configuration to its page; returns the validation cross entropy of the best epoch."""
     with opened(cfg) as run:
-        with RunStatus(run.path / "status.json", explain) as status:
-            results = finished_results(run) or trained_results(run, status, show=cfg.print_config)
+        results = finished_results(run)
+        if results is None:
+            with RunStatus(run.path / "status.json", explain) as status, interruptible(run):
+                results = trained_results(run, status, show=cfg.print_config)
         if is_first_process():
             show_results(run, results)
     return float(results["val_cross_entropy"])
@@ -45,8 +52,9 @@ def train(cfg: DictConfig) -> float:
 
 def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict[str, Any]:
     """Train (or go on training), evaluate the best epoch, write results.json and predictions.h5."""
+    record = Provenance(run.path / "provenance.json")
     if show and is_first_process():
-        show_config(run.cfg, chosen())
+        show_config(run.cfg, record.choices)
     quiet()
     if run.cfg.seed < 0:
         raise InputError(f"seed={run.cfg.seed}: a whole number from 0 on is expected")
@@ -56,15 +64,14 @@ def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict
     data: EventData = instantiate(run.cfg.data)
     data.prepare_data()
     data.setup()
+    record.used(data.describe(), trainer.strategy.root_device)
     classifier = make_classifier(run.cfg)
-    if trainer.is_global_zero and not (run.path / "provenance.json").exists():
-        write_json(run.path / "provenance.json", provenance(data.describe(), trainer.strategy.root_device))
-    fit(trainer, classifier, data, run)
+    trainer.fit(classifier, datamodule=data, ckpt_path=run.last_checkpoint, weights_only=True)
     results = evaluate(classifier, data, run) | {
         "parameters": sum(parameter.numel() for parameter in classifier.model.parameters()),
         "events_per_second": resources.events_per_second,
         "train_seconds": resources.seconds,
-        "peak_memory_bytes": peak_memory_bytes(),
+        "peak_memory_bytes": peak_memory_bytes(trainer.strategy.root_device),
         "epochs": trainer.current_epoch,
         "best_epoch": checkpoint_callback(trainer).best_epoch,
     }
@@ -73,20 +80,47 @@ def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict
     return numbers(results)
 
 
+@contextmanager
+def interruptible(run: RunDirectory) -> Iterator[None]:
+    """Ctrl-C, which Lightning turns into an exit, ends in the words to go on with the run."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        Console().print(f"interrupted; to go on: cdmtrain run={run.path}", soft_wrap=True)
+        raise KeyboardInterrupt from None
+
+
 def make_trainer(run: RunDirectory, status: RunStatus, resources: Resources) -> lightning.Trainer:
     """The Trainer of the configuration, with what every run directory needs."""
-    if "checkpoint" not in run.cfg.callbacks:
+    check_trainer(run.cfg)
+    own = [resources, StatusCallback(status, monitor=run.cfg.callbacks.checkpoint.monitor)]
+    loggers: list[Logger] = [MetricsCsv(run.path / "metrics.csv"), *instantiate(run.cfg.logger).values()]
+    callbacks = [*instantiate(run.cfg.callbacks).values(), *own]
+    trainer: lightning.Trainer = instantiate(
+        run.cfg.trainer, callbacks=callbacks, logger=loggers, **trainer_options(run)
+    )
+    for logger in trainer.loggers:
+        logger.log_hyperparams(OmegaConf.to_container(run.cfg))  # type: ignore[arg-type]
+    return trainer
+
+
+def check_trainer(cfg: DictConfig) -> None:
+    """Refuse what Lightning would refuse late or in words of its own."""
+    trainer = cfg.trainer
+    if "checkpoint" not in cfg.callbacks:
         raise InputError(
             "callbacks has no checkpoint, and a run is tested and gone on with from its checkpoints; "
             "use callbacks=default, checkpoint or early_stopping"
         )
-    own = [resources, StatusCallback(status, monitor=run.cfg.callbacks.checkpoint.monitor)]
-    loggers: list[Logger] = [MetricsCsv(run.path / "metrics.csv"), *instantiate(run.cfg.logger).values()]
-    callbacks = [*instantiate(run.cfg.callbacks).values(), *own]
-    trainer: lightning.Trainer = instantiate(run.cfg.trainer, callbacks=callbacks, logger=loggers, **quiet_options(run))
-    for logger in trainer.loggers:
-        logger.log_hyperparams(OmegaConf.to_container(run.cfg))  # type: ignore[arg-type]
-    return trainer
+    if str(trainer.precision) not in PRECISIONS:
+        raise InputError(f"trainer.precision={trainer.precision}: one of {', '.join(PRECISIONS)} is expected")
+    if trainer.gradient_clip_val and "mixed" in str(trainer.precision) and cfg.optimizer.get("fused"):
+        raise InputError(
+            "trainer.gradient_clip_val with mixed precision needs an optimizer in several kernels: "
+            "set optimizer.fused=false"
+        )
+    if HydraConfig.get().mode == RunMode.MULTIRUN and (trainer.devices not in (1, "auto") or trainer.num_nodes != 1):
+        raise InputError("a sweep trains each run on one device: set trainer.devices=1, or start the runs one by one")
 
 
 def make_classifier(cfg: DictConfig) -> Classifier:
@@ -102,21 +136,12 @@ def make_classifier(cfg: DictConfig) -> Classifier:
     )
 
 
-def fit(trainer: lightning.Trainer, classifier: Classifier, data: EventData, run: RunDirectory) -> None:
-    """Train from where the run stands: the beginning, the middle of an epoch, or nothing left to do."""
-    try:
-        trainer.fit(classifier, datamodule=data, ckpt_path=run.last_checkpoint, weights_only=True)
-    except SystemExit:  # how Lightning ends on Ctrl-C
-        Console().print(f"interrupted; to go on: cdmtrain run={run.path}", soft_wrap=True)
-        raise KeyboardInterrupt from None
-
-
 def evaluate(classifier: Classifier, data: EventData, run: RunDirectory) -> dict[str, Any]:
     """Test figures of the best epoch, the validation figures beside them with the prefix val_."""
     best = torch.load(run.best_checkpoint, map_location="cpu", weights_only=True)
     classifier.load_state_dict(best["state_dict"])
     callbacks = [EpochProgress(), Predictions(run.path / "predictions.h5")]
-    trainer = instantiate(run.cfg.trainer, callbacks=callbacks, logger=False, **quiet_options(run))
+    trainer = instantiate(run.cfg.trainer, callbacks=callbacks, logger=False, **trainer_options(run))
     trainer.validate(classifier, datamodule=data, verbose=False)
     trainer.test(classifier, datamodule=data, verbose=False)
     val = {f"val_{name}": value for name, value in classifier.results["val"].items()}
@@ -132,13 +157,8 @@ def finished_results(run: RunDirectory) -> dict[str, Any] | None:
     return json.loads(path.read_text())
 
 
-def quiet_options(run: RunDirectory) -> dict[str, Any]:
-    return {
-        "default_root_dir": run.path,
-        "enable_checkpointing": True,
-        "enable_model_summary": False,
-        "num_sanity_val_steps": 0,
-    }
+def trainer_options(run: RunDirectory) -> dict[str, Any]:
+    return {"default_root_dir": run.path, "enable_model_summary": False, "num_sanity_val_steps": 0}
 
 
 def show_results(run: RunDirectory, results: dict[str, Any]) -> None:
@@ -151,10 +171,6 @@ def show_results(run: RunDirectory, results: dict[str, Any]) -> None:
 
 def checkpoint_callback(trainer: lightning.Trainer) -> RunCheckpoint:
     return next(callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoint))  # type: ignore[attr-defined]
-
-
-def chosen() -> dict[str, str]:
-    return dict(HydraConfig.get().runtime.choices)
 
 
 def numbers(results: dict[str, Any]) -> dict[str, Any]:

@@ -113,7 +113,10 @@ sys.exit(cli.main())
 
 @pytest.mark.parametrize(
     "setting",
-    ["scheduler=onecycle", "augmentation=symmetries", "scheduler=plateau scheduler.scheduler.patience=0"],
+    [
+        "scheduler=onecycle augmentation=symmetries",
+        "scheduler=plateau scheduler.scheduler.patience=0 trainer.accumulate_grad_batches=2",
+    ],
 )
 def test_a_run_killed_in_mid_epoch_and_resumed_ends_bit_identical(
     here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, setting: str
@@ -159,14 +162,32 @@ def test_going_on_with_a_finished_run_changes_nothing_but_the_page(
 ) -> None:
     file = challenge_file(num_events=100)
     assert cdmtrain(monkeypatch, *words(file, here / "run", "trainer.max_epochs=1")) == 0
-    before = {
-        path: path.read_bytes() for path in (here / "run").rglob("*") if path.is_file() and "report" not in str(path)
-    }
+    before = {path: path.read_bytes() for path in (here / "run").glob("**/*.*") if path.parent.name != "report"}
     capsys.readouterr()
     assert cdmtrain(monkeypatch, f"run={here / 'run'}") == 0
     assert "is finished; nothing is left to train" in capsys.readouterr().out
-    after = {path: path.read_bytes() for path in before}
-    assert {path.name for path in before if before[path] != after[path]} <= {"status.json"}
+    assert {path.name for path in before if path.read_bytes() != before[path]} == set()
+
+
+def test_a_directory_that_holds_another_run_is_refused(
+    here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = words(challenge_file(num_events=100), here / "run", "trainer.max_epochs=1")
+    assert cdmtrain(monkeypatch, *typed) == 0
+    assert cdmtrain(monkeypatch, *typed) == 0
+    assert cdmtrain(monkeypatch, *typed, "seed=2") == 1
+    assert "run holds a run with other settings" in capsys.readouterr().err
+
+
+def test_a_run_does_not_go_on_with_other_events(
+    here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = challenge_file(num_events=100)
+    assert cdmtrain(monkeypatch, *words(file, here / "run", "trainer.max_epochs=1")) == 0
+    (here / "run/results.json").unlink()
+    challenge_file(num_events=90)
+    assert cdmtrain(monkeypatch, f"run={here / 'run'}", "print_config=false") == 1
+    assert "was begun with 100 events (84, 8, 8)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -198,6 +219,9 @@ def test_a_run_whose_evaluation_was_cut_is_evaluated_without_training_again(
         (["run=nowhere"], "run=nowhere: there is no config.yaml in it; give the directory of a run"),
         (["run=nowhere", "seed=2"], "run= goes on with that run's own configuration; leave out seed=2"),
         (["callbacks=progress"], "callbacks has no checkpoint"),
+        (["trainer.limit_val_batches=0"], "no epoch would be validated"),
+        (["trainer.precision=64-true"], "trainer.precision=64-true: one of 32-true, bf16-mixed, 16-mixed is expected"),
+        (["trainer.precision=bf16-mixed", "trainer.gradient_clip_val=1"], "needs an optimizer in several kernels"),
         (["seed=-1"], "seed=-1: a whole number from 0 on is expected"),
         (["callbacks.checkpoint.monitor=val_los"], "callbacks.checkpoint.monitor=val_los is not logged"),
         (["callbacks.checkpoint.mode=least"], "callbacks.checkpoint.mode=least: min or max is expected"),
