@@ -102,9 +102,13 @@ class RunCheckpoint(Checkpoint):
     def _save(self, trainer: lightning.Trainer, name: str, *, weights_only: bool = False) -> None:
         directory = Path(trainer.default_root_dir) / "checkpoints"
         temporary = directory / f".{name}.ckpt.tmp"
-        trainer.save_checkpoint(temporary, weights_only=weights_only)
-        if trainer.is_global_zero:
-            os.replace(temporary, directory / f"{name}.ckpt")
+        try:
+            trainer.save_checkpoint(temporary, weights_only=weights_only)
+            if trainer.is_global_zero:
+                os.replace(temporary, directory / f"{name}.ckpt")
+        except BaseException:  # a full disk needs the room to say so
+            temporary.unlink(missing_ok=True)
+            raise
         self._saved = time.monotonic()
 
 

@@ -5,9 +5,11 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -20,6 +22,7 @@ from cdmtrain.errors import InputError
 from cdmtrain.particles import class_indices
 
 log = logging.getLogger(__name__)
+Block = TypeVar("Block")
 
 SAMPLE_BYTES = 2**20  # read at the head, the middle and the tail of a file for its fingerprint
 
@@ -55,7 +58,7 @@ def converted(path: Path, cache_dir: Path) -> Path:
         def convert(directory: Path) -> None:
             with StoreWriter(directory) as writer, _progress() as progress:
                 task = progress.add_task(f"converting {path.name}", total=file.num_events)
-                for offset, pixel, energy in file.blocks():
+                for offset, pixel, energy in _interruptible(file.blocks()):
                     writer.append(offset, pixel, energy)
                     progress.advance(task, len(offset) - 1)
                 columns = {"class_index": file.class_index, "index": file.index, **file.truth}
@@ -111,6 +114,23 @@ def _made_once(directory: Path, make: Callable[[Path], None], *, what: str) -> P
     finally:
         lock.release()
     return directory
+
+
+def _interruptible(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The same blocks; Ctrl-C and SIGTERM wait for the end of one, as h5py swallows exceptions while it cleans up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield from blocks
+        return
+    asked: list[int] = []
+    before = {number: signal.signal(number, lambda n, _: asked.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for block in blocks:
+            if asked:
+                raise KeyboardInterrupt
+            yield block
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _clear(directory: Path) -> None:

@@ -57,6 +57,8 @@ class EventData(lightning.LightningDataModule):
             raise InputError(
                 f"the images are {size} x {size}, data.image_size is {self._image_size}: set data.image_size={size}"
             )
+        if absent := _absent(self.store.class_index):
+            log.warning("the data have no %s", ", ".join(absent))
         parts = self._split(self.store.class_index)
         self.parts = parts._replace(train=parts.train[: self._train_events])
         for name, entries in zip(PARTS, self.parts, strict=True):
@@ -111,9 +113,13 @@ class EventData(lightning.LightningDataModule):
             raise InputError(
                 f"the {name} part has events without 'pdg'; a classifier is trained and tested on labelled ones"
             )
-        absent = [NAMES[k] for k in range(len(NAMES)) if not (class_index == k).any()]
+        absent = [particle for particle in _absent(class_index) if particle not in _absent(self.store.class_index)]
         if absent:
             log.warning("the %s part has no %s; data/split=stratified shares every class out", name, ", ".join(absent))
+
+
+def _absent(class_index: Int[Tensor, " chosen"]) -> list[str]:
+    return [NAMES[k] for k in range(len(NAMES)) if not (class_index == k).any()]
 
 
 class Hdf5Data(EventData):

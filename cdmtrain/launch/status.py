@@ -68,10 +68,12 @@ class RunStatus:
         self._thread.join()
         if error is None:
             self.update(state="finished", ended=_now())
-        elif isinstance(error, Exception):
-            self.update(state="failed", ended=_now(), error=self._explain(error))
-        else:
-            self.update(state="interrupted", ended=_now(), error=self._explain(error))
+            return
+        with suppress(OSError):  # the error itself is to be seen
+            if isinstance(error, Exception):
+                self.update(state="failed", ended=_now(), error=self._explain(error))
+            else:
+                self.update(state="interrupted", ended=_now())
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):

@@ -2,10 +2,11 @@
 
 import json
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_type_hints
 
 import lightning
 import torch
@@ -15,6 +16,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from torch import nn
 
 from cdmtrain.atomic import write_json
 from cdmtrain.callbacks.checkpoint import RunCheckpoint
@@ -53,7 +55,7 @@ def train(cfg: DictConfig) -> float:
 def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict[str, Any]:
     """Train (or go on training), evaluate the best epoch, write results.json and predictions.h5."""
     record = Provenance(run.path / "provenance.json")
-    if show and is_first_process():
+    if show and run.cfg.print_config and is_first_process():
         show_config(run.cfg, record.choices)
     quiet()
     if run.cfg.seed < 0:
@@ -61,11 +63,11 @@ def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict
     lightning.seed_everything(run.cfg.seed, workers=True, verbose=False)
     resources = Resources()
     trainer = make_trainer(run, status, resources)  # first: a device that is not there is known before any work
+    classifier = make_classifier(run.cfg)
     data: EventData = instantiate(run.cfg.data)
     data.prepare_data()
     data.setup()
     record.used(data.describe(), trainer.strategy.root_device)
-    classifier = make_classifier(run.cfg)
     trainer.fit(classifier, datamodule=data, ckpt_path=run.last_checkpoint, weights_only=True)
     results = evaluate(classifier, data, run) | {
         "parameters": sum(parameter.numel() for parameter in classifier.model.parameters()),
@@ -82,12 +84,15 @@ def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict
 
 @contextmanager
 def interruptible(run: RunDirectory) -> Iterator[None]:
-    """Ctrl-C, which Lightning turns into an exit, ends in the words to go on with the run."""
+    """Ctrl-C and SIGTERM, which Lightning turns into an exit, end in the words to go on with the run."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
         Console().print(f"interrupted; to go on: cdmtrain run={run.path}", soft_wrap=True)
         raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def make_trainer(run: RunDirectory, status: RunStatus, resources: Resources) -> lightning.Trainer:
@@ -125,15 +130,28 @@ def check_trainer(cfg: DictConfig) -> None:
 
 def make_classifier(cfg: DictConfig) -> Classifier:
     """The network of the configuration in its LightningModule, initialised from the seed."""
+    model, representation = instantiate(cfg.model), instantiate(cfg.representation)
+    check_fit(model, representation)
     return Classifier(
-        model=instantiate(cfg.model),
-        representation=instantiate(cfg.representation),
+        model=model,
+        representation=representation,
         loss=instantiate(cfg.loss),
         optimizer=instantiate(cfg.optimizer),
         scheduler=instantiate(cfg.scheduler),
         augmentation=instantiate(cfg.augmentation) or None,
         seed=cfg.seed,
     )
+
+
+def check_fit(model: nn.Module, representation: nn.Module) -> None:
+    """Refuse a model that takes another type than the representation gives, as far as their signatures say."""
+    takes = next(iter(get_type_hints(type(model).forward).values()), None)
+    gives = get_type_hints(type(representation).forward).get("return")
+    if takes and gives and takes is not gives:
+        raise InputError(
+            f"model {type(model).__name__} takes {takes.__name__}, and {type(representation).__name__} gives "
+            f"{gives.__name__}; leave representation= to the model's own choice"
+        )
 
 
 def evaluate(classifier: Classifier, data: EventData, run: RunDirectory) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from cdmtrain.data import hdf5
+from cdmtrain.data import cache, hdf5
 from cdmtrain.data.cache import converted
 from cdmtrain.data.events import EventStore, is_whole
 from cdmtrain.data.hdf5 import ChallengeFile
@@ -283,3 +283,15 @@ def test_memory_of_a_conversion_does_not_grow_with_the_file(write_images, cache_
     small, large = peak_bytes(200), peak_bytes(2000)
     assert large < 2 * 2**20  # the images are 32 MB
     assert large - small < 1800 * 150  # a few columns, of 8 bytes an event
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_a_conversion_at_the_end_of_a_block(number):
+    """An exception raised at once may land in h5py's clean-up, which drops it."""
+    before = signal.getsignal(number)
+    blocks = cache._interruptible(iter(range(3)))
+    assert next(blocks) == 0
+    os.kill(os.getpid(), number)
+    with pytest.raises(KeyboardInterrupt):
+        next(blocks)
+    assert signal.getsignal(number) is before

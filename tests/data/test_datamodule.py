@@ -151,9 +151,10 @@ def test_an_absent_class_is_a_warning(write_images, random_images, settings, cap
     with caplog.at_level(logging.WARNING):
         data.setup()
     assert caplog.messages == [
-        "the train part has no muon, photon, proton; data/split=stratified shares every class out",
-        "the val part has no muon, photon, proton; data/split=stratified shares every class out",
-        "the test part has no electron, photon, proton; data/split=stratified shares every class out",
+        "the data have no photon, proton",
+        "the train part has no muon; data/split=stratified shares every class out",
+        "the val part has no muon; data/split=stratified shares every class out",
+        "the test part has no electron; data/split=stratified shares every class out",
     ]
 
 

@@ -219,6 +219,7 @@ def test_a_run_whose_evaluation_was_cut_is_evaluated_without_training_again(
         (["run=nowhere"], "run=nowhere: there is no config.yaml in it; give the directory of a run"),
         (["run=nowhere", "seed=2"], "run= goes on with that run's own configuration; leave out seed=2"),
         (["callbacks=progress"], "callbacks has no checkpoint"),
+        (["representation=graph"], "model CNN takes Image, and GraphRepresentation gives Graph"),
         (["trainer.limit_val_batches=0"], "no epoch would be validated"),
         (["trainer.precision=64-true"], "trainer.precision=64-true: one of 32-true, bf16-mixed, 16-mixed is expected"),
         (["trainer.precision=bf16-mixed", "trainer.gradient_clip_val=1"], "needs an optimizer in several kernels"),
