@@ -117,7 +117,7 @@ class MisconfigurationException(Exception):  # noqa: N818
         ),
         (wrapped(RuntimeError("negative dimension -1"), "model"), "model: negative dimension -1"),
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
-        (PermissionError(errno.EACCES, "Permission denied", "/root/x"), "/root/x: Permission denied"),
+        (PermissionError(errno.EACCES, "Permission denied", "/home/x"), "/home/x: Permission denied"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.h5"), "a.h5: No such file or directory"),
     ],
 )
