@@ -27,6 +27,11 @@ class EpochProgress(RichProgressBar):
         self._since = time.monotonic()
         self._figures: dict[str, str] = {}
 
+    def configure_columns(self, trainer: lightning.Trainer) -> list[Any]:
+        description, bar, batches, times, _ = super().configure_columns(trainer)
+        bar.bar_width = 12  # leaves room for the figures on one line
+        return [description, bar, batches, times]
+
     def get_metrics(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> dict[str, Any]:
         return dict(self._figures)
 
