@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from cdmtrain.errors import InputError
 
-BATCHES_PER_VOTE = 50  # several processes save together; they agree on it this often
+STEPS_PER_VOTE = 50  # several processes save together; they agree on it this often
 
 
 class RunCheckpoint(Checkpoint):
@@ -80,7 +80,7 @@ class RunCheckpoint(Checkpoint):
             return
         due = time.monotonic() - self._saved > self._every_seconds
         if trainer.world_size > 1:
-            due = batch_idx % BATCHES_PER_VOTE == 0 and trainer.strategy.broadcast(due)
+            due = (batch_idx + 1) // accumulated % STEPS_PER_VOTE == 0 and trainer.strategy.broadcast(due)
         if due or batch_idx < accumulated:
             self._save(trainer, "last")
 

@@ -81,6 +81,11 @@ class RunStatus:
                 self.update()
 
 
+def is_finished(path: Path) -> bool:
+    """Whether the status at `path` says that its run has ended well."""
+    return path.exists() and json.loads(path.read_text())["state"] == "finished"
+
+
 class StatusCallback(Callback):
     """Tells the status the last finished epoch and its validation loss."""
 

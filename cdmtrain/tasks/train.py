@@ -31,7 +31,7 @@ from cdmtrain.launch.provenance import Provenance
 from cdmtrain.launch.run_directory import RunDirectory, is_first_process, opened
 from cdmtrain.launch.sentences import explain_job
 from cdmtrain.launch.show import show_config
-from cdmtrain.launch.status import RunStatus, StatusCallback
+from cdmtrain.launch.status import RunStatus, StatusCallback, is_finished
 from cdmtrain.report.page import write_report
 from cdmtrain.report.terminal import results_table
 
@@ -169,7 +169,7 @@ def evaluate(classifier: Classifier, data: EventData, run: RunDirectory) -> dict
 def finished_results(run: RunDirectory) -> dict[str, Any] | None:
     """The results of a run that has ended already; None where there is something left to do."""
     path = run.path / "results.json"
-    if not path.exists():
+    if not (path.exists() and is_finished(run.path / "status.json")):
         return None
     log.info("%s is finished; nothing is left to train", run.path)
     return json.loads(path.read_text())

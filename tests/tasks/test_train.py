@@ -169,6 +169,19 @@ def test_going_on_with_a_finished_run_changes_nothing_but_the_page(
     assert {path.name for path in before if path.read_bytes() != before[path]} == set()
 
 
+def test_a_run_killed_after_its_results_is_finished_when_gone_on_with(
+    here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cdmtrain(monkeypatch, *words(challenge_file(num_events=100), here / "run", "trainer.max_epochs=1")) == 0
+    status = here / "run/status.json"
+    status.write_text(status.read_text().replace('"finished"', '"running"'))
+    results = json.loads((here / "run/results.json").read_text())
+    assert cdmtrain(monkeypatch, f"run={here / 'run'}", "print_config=false") == 0
+    assert json.loads(status.read_text())["state"] == "finished"
+    again = json.loads((here / "run/results.json").read_text())
+    assert again | {"peak_memory_bytes": 0} == results | {"peak_memory_bytes": 0}
+
+
 def test_a_directory_that_holds_another_run_is_refused(
     here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
