@@ -1,8 +1,11 @@
 """Settings, seeds and streams of the simulator."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import cdmtrain.simulation
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES
 from cdmtrain.simulation import SimulatedEvents, Simulator
@@ -92,3 +95,10 @@ def test_settings_rebuild_the_same_simulator() -> None:
     settings = Simulator(image_size=96, projection_axis="x").settings()
     assert settings.pop("version") >= 1
     assert Simulator(**settings).settings() == Simulator(image_size=96, projection_axis="x").settings()
+
+
+def test_compiled_kernels_are_kept_outside_the_program() -> None:
+    """pip leaves files it does not know behind, and what is left of a package shadows its next, editable install."""
+    next(Simulator().blocks(events=1, seed=1))
+    program = Path(cdmtrain.simulation.__file__).parent
+    assert not list(program.rglob("*.nb[ci]"))
