@@ -78,8 +78,15 @@ def provenance(run: RunFiles) -> list[tuple[str, str]]:
         ("overrides", " ".join(str(override) for override in made.get("overrides") or [])),
         ("events", _split(data)),
     ]
-    about_data = {key: value for key, value in data.items() if key not in COUNTS}
+    about_data = {key: _without_simulation(value) for key, value in data.items() if key not in COUNTS}
     return [(name, str(value)) for name, value in pairs if value] + list(settings(about_data, "data"))
+
+
+def _without_simulation(value: Any) -> Any:
+    """Leave out how a sample was simulated, which the settings tell already."""
+    if isinstance(value, list):
+        return [_without_simulation(inner) for inner in value]
+    return {key: inner for key, inner in value.items() if key != "simulation"} if isinstance(value, dict) else value
 
 
 def _split(data: dict[str, Any]) -> str:
