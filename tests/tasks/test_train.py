@@ -100,6 +100,7 @@ KILLER = """
 import os, signal, sys
 from cdmtrain import cli
 from cdmtrain.classifier import Classifier
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests without it
 step, counted = Classifier.training_step, [0]
 def training_step(self, batch, batch_index):
     counted[0] += 1
