@@ -1,4 +1,4 @@
-"""The types that cross borders: EventBatch from data, then Image, Graph or Sequence to a model.
+"""The types that cross borders: EventBatch from data, then Image, Hits, Graph or Sequence to a model.
 
 Every type moves between devices with `.to(device)`. Energies are deposited energies in MeV, positions are pixel
 numbers (row * image_size + column), and "hit" is the axis of lit pixels of all events of a batch, in event order.
@@ -49,8 +49,26 @@ class EventBatch(_OnDevice):
     @property
     def event(self) -> Int[Tensor, " hit"]:
         """Which event of the batch each hit belongs to."""
-        numbers = torch.arange(self.num_events, device=self.offset.device)
-        return numbers.repeat_interleave(self.num_hits, output_size=len(self.pixel))
+        return _event_of_hit(self.offset, len(self.pixel))
+
+
+@dataclass(frozen=True)
+class Hits(_OnDevice):
+    """The lit pixels themselves, for layers that eat sparse input."""
+
+    pixel: Int[Tensor, " hit"]  # row * image_size + column, ascending and unique within an event
+    energy: Float[Tensor, " hit"]  # MeV, or what the representation's scale made of it
+    offset: Int[Tensor, " event_plus_1"]  # hits of event i are offset[i] : offset[i + 1]
+    image_size: int  # rows = columns of the image
+
+    @property
+    def num_events(self) -> int:
+        return len(self.offset) - 1
+
+    @property
+    def event(self) -> Int[Tensor, " hit"]:
+        """Which event of the batch each hit belongs to."""
+        return _event_of_hit(self.offset, len(self.pixel))
 
 
 @dataclass(frozen=True)
@@ -70,6 +88,7 @@ class Graph(_OnDevice):
 
     feature: Float[Tensor, "node feature"]  # energy in MeV first, then what the representation adds
     edge_index: Int[Tensor, "2 edge"]  # source and target node of each directed edge
+    edge_feature: Float[Tensor, "edge edge_feature"]  # what the representation says of each edge; may have no column
     event: Int[Tensor, " node"]  # which event each node belongs to, ascending
     num_events: int  # also counts events without a node
 
@@ -84,3 +103,8 @@ class Sequence(_OnDevice):
     @property
     def num_events(self) -> int:
         return len(self.mask)
+
+
+def _event_of_hit(offset: Int[Tensor, " event_plus_1"], num_hits: int) -> Int[Tensor, " hit"]:
+    numbers = torch.arange(len(offset) - 1, device=offset.device)
+    return numbers.repeat_interleave(offset.diff(), output_size=num_hits)

@@ -23,9 +23,12 @@ class GraphRepresentation(nn.Module):
     def forward(self, batch: EventBatch) -> Graph:
         bright = batch.energy > self.threshold_mev
         pixel, event = batch.pixel[bright], batch.event[bright]
+        feature = batch.energy[bright].unsqueeze(1)
+        edge_index = _four_neighbours(pixel, event, batch.image_size)
         return Graph(
-            feature=batch.energy[bright].unsqueeze(1),
-            edge_index=_four_neighbours(pixel, event, batch.image_size),
+            feature=feature,
+            edge_index=edge_index,
+            edge_feature=feature.new_zeros(edge_index.shape[1], 0),
             event=event,
             num_events=batch.num_events,
         )
