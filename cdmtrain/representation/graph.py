@@ -5,25 +5,27 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from cdmtrain.batch import EventBatch, Graph
+from cdmtrain.representation.scale import LINEAR, Scale
 
 
 class GraphRepresentation(nn.Module):
-    """Pixels above a threshold as nodes with their energy (MeV) as the only feature.
+    """Pixels above a threshold as nodes with their energy as the only feature: MeV, or what `scale` makes of it.
 
-    Edges join pixels that share a side, in both directions, without self-loops. An event without a pixel above the
-    threshold has no node and is still counted in `num_events`.
+    The threshold is in MeV under every scale. Edges join pixels that share a side, in both directions,
+    without self-loops. An event without a pixel above the threshold has no node and is still counted in `num_events`.
 
     Shapes: EventBatch -> Graph with feature (N, 1), edge_index (2, E), event (N,).
     """
 
-    def __init__(self, *, threshold_mev: float) -> None:
+    def __init__(self, *, threshold_mev: float, scale: Scale = LINEAR) -> None:
         super().__init__()
         self.threshold_mev = threshold_mev
+        self.scale = scale
 
     def forward(self, batch: EventBatch) -> Graph:
         bright = batch.energy > self.threshold_mev
         pixel, event = batch.pixel[bright], batch.event[bright]
-        feature = batch.energy[bright].unsqueeze(1)
+        feature = self.scale(batch.energy[bright]).unsqueeze(1)
         edge_index = _four_neighbours(pixel, event, batch.image_size)
         return Graph(
             feature=feature,
