@@ -1,0 +1,259 @@
+"""Residual network of submanifold sparse convolutions (Graham and van der Maaten 2017, arXiv:1706.01307)."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from cdmtrain.batch import Hits
+
+
+class SparseResNet(nn.Module):
+    """A residual network (He 2015, arXiv:1512.03385, fig. 2) that computes on lit pixels only.
+
+    stem -> blocks of stage 0 -> [down-sampling by 2 -> blocks] of each further stage -> mean and max over the sites of
+    an event -> linear. A submanifold convolution has outputs where it has inputs and takes every other pixel for zero:
+    it is the dense convolution, read at the lit pixels, at the price of the pairs of lit neighbours (3.7 of 9 a pixel).
+    Down-sampling lights a pixel where any of its four was lit.
+
+    A hit enters with its energy and its distances to the nearest edge in rows and in columns, as
+    ln(1 + d) / ln(1 + S / 2), d in pixels: the box begins at the vertex, so where an image ends means something.
+    Beside the pooled features, the last layer sees ln(1 + hits) and ln(1 + summed energy) of the event.
+
+    Args:
+        image_size: rows and columns S of an image.
+        channels: of each stage; each has half the resolution of the one before.
+        blocks: residual blocks of each stage, two 3 x 3 convolutions each.
+        dropout: probability to leave out a pooled feature, in training.
+        num_classes: number of logits C.
+
+    Shapes: Hits of B events -> (B, C). An event without a hit pools to zeros.
+    """
+
+    def __init__(
+        self, *, image_size: int, channels: Sequence[int], blocks: Sequence[int], dropout: float, num_classes: int = 4
+    ) -> None:
+        super().__init__()
+        if len(channels) != len(blocks) or min([*channels, *blocks], default=0) < 1:
+            raise ValueError(
+                f"channels={list(channels)} and blocks={list(blocks)}: one number of at least 1 for every stage is "
+                "expected in each"
+            )
+        if image_size <= 2 ** (len(channels) - 2):
+            raise ValueError(f"{len(channels)} stages halve a {image_size} x {image_size} image beyond one pixel")
+        self.image_size = image_size
+        self.stem = SparseConvolution(3, channels[0], kernel_elements=9)
+        self.stages = nn.ModuleList(
+            nn.ModuleList(ResidualBlock(width) for _ in range(depth))
+            for width, depth in zip(channels, blocks, strict=True)
+        )
+        self.downs = nn.ModuleList(
+            SparseConvolution(fine, coarse, kernel_elements=4) for fine, coarse in pairwise(channels)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(2 * channels[-1] + 2, num_classes)
+
+    def forward(self, hits: Hits) -> Float[Tensor, "event class"]:
+        sites, x = sites_of(hits)
+        energy = _pooled(x[:, :1], sites.num_in(hits.num_events), "sum")
+        pairs = neighbours(sites)
+        x = self.stem(x, pairs).relu()
+        for number, stage in enumerate(self.stages):
+            if number > 0:
+                sites, down = coarser(sites)
+                x = self.downs[number - 1](x, down).relu()
+                pairs = neighbours(sites)
+            for block in stage:  # type: ignore[union-attr]
+                x = block(x, pairs)
+        num_sites = sites.num_in(hits.num_events)
+        pooled = torch.cat([_pooled(x, num_sites, "mean"), _pooled(x, num_sites, "max")], dim=1)
+        event = torch.stack([hits.offset.diff().to(energy.dtype), energy.squeeze(1).relu()], dim=1).log1p()
+        return self.linear(torch.cat([self.dropout(pooled), event.to(pooled.dtype)], dim=1))
+
+
+class ResidualBlock(nn.Module):
+    """y = ReLU(x + f2(ReLU(f1(x)))), f a submanifold convolution with batch normalisation over sites."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = SparseConvolution(channels, channels, kernel_elements=9)
+        self.second = SparseConvolution(channels, channels, kernel_elements=9)
+
+    def forward(self, x: Float[Tensor, "site channel"], pairs: "Pairs") -> Float[Tensor, "site channel"]:
+        return (x + self.second(self.first(x, pairs).relu(), pairs)).relu()
+
+
+class SparseConvolution(nn.Module):
+    """y_t = sum over pairs (s, t) of x_s W_k, k the pair's element of the kernel; then normalised.
+
+    Shapes: (N, inputs) -> (M, outputs), N and M the numbers of sites that the pairs join.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, kernel_elements: int) -> None:
+        super().__init__()
+        deviation = math.sqrt(2 / (kernel_elements * inputs))  # He 2015, arXiv:1502.01852, eq. 10
+        self.weight = nn.Parameter(torch.randn(kernel_elements, inputs, outputs) * deviation)
+        self.norm = SiteNorm(outputs)
+
+    def forward(self, x: Float[Tensor, "site inputs"], pairs: "Pairs") -> Float[Tensor, "to outputs"]:
+        device = x.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.weight.dtype
+        return self.norm(sparse_convolution(x.to(dtype), self.weight.to(dtype), pairs))
+
+
+class SiteNorm(nn.BatchNorm1d):
+    """Batch normalisation over sites; fewer than two have no variance and are normalised by the running figures."""
+
+    def forward(self, x: Float[Tensor, "site channel"]) -> Float[Tensor, "site channel"]:
+        if self.training and len(x) > 1:
+            return super().forward(x)
+        return functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+class Sites(NamedTuple):
+    """Lit pixels of a batch at one resolution.
+
+    `key` is (event * (S + 1) + row) * (S + 1) + column, ascending: one blank row after each event and one blank column
+    after each row, so that a neighbour outside the image has the key of no pixel.
+    """
+
+    key: Int[Tensor, " site"]
+    image_size: int
+
+    @property
+    def stride(self) -> int:
+        return self.image_size + 1
+
+    @property
+    def row(self) -> Int[Tensor, " site"]:
+        return self.key // self.stride % self.stride
+
+    @property
+    def column(self) -> Int[Tensor, " site"]:
+        return self.key % self.stride
+
+    def num_in(self, num_events: int) -> Int[Tensor, " event"]:
+        """Sites of each event."""
+        return torch.bincount(self.key // self.stride**2, minlength=num_events)
+
+
+class Pairs(NamedTuple):
+    """Which site feeds which: pair p leads from source[p] to target[p]. Pairs are ordered by element of the kernel."""
+
+    source: Int[Tensor, " pair"]
+    target: Int[Tensor, " pair"]
+    counts: list[int]  # pairs of each element
+    of_source: tuple[Int[Tensor, " pair"], Int[Tensor, " source_plus_1"]]  # pairs by source, where each source's begin
+    of_target: tuple[Int[Tensor, " pair"], Int[Tensor, " target_plus_1"]]
+
+
+@torch.compiler.disable  # numbers of pairs are known as it runs: a compiler fuses what is between
+def sites_of(hits: Hits) -> tuple[Sites, Float[Tensor, "site 3"]]:
+    """The sites of the hits, whatever order those of an event are in, and what enters the network of each."""
+    size = hits.image_size
+    row, column = hits.pixel // size, hits.pixel % size
+    key, order = ((hits.event * (size + 1) + row) * (size + 1) + column).sort()
+    edge = torch.stack([torch.minimum(place, size - 1 - place) for place in (row, column)], dim=1)
+    feature = torch.cat([hits.energy.unsqueeze(1), edge.log1p() / math.log1p(size / 2)], dim=1)
+    return Sites(key, size), feature[order]
+
+
+@torch.compiler.disable
+def neighbours(sites: Sites) -> Pairs:
+    """The pairs of a 3 x 3 kernel: element 3 (a + 1) + b + 1 leads from (row + a, column + b) to (row, column)."""
+    key, stride = sites.key, sites.stride
+    here = torch.arange(len(key), device=key.device)
+    found = []  # of the upper left, upper, upper right and left neighbour: at which sites it is lit
+    place = torch.searchsorted(key, key - stride - 1)
+    before = []
+    for step in (-stride - 1, -stride, -stride + 1):  # keys ascend, so the next neighbour is here or one place on
+        lit = key[place] == key + step
+        found.append(lit.nonzero().squeeze(1))
+        before.append(place[found[-1]])
+        place = place + lit
+    found.append((key.diff() == 1).nonzero().squeeze(1) + 1)
+    before.append(found[-1] - 1)
+    # a pair of the first four elements, turned round, is one of the last four
+    counts = [len(sites_found) for sites_found in found]
+    counts = [*counts, len(key), *reversed(counts)]
+    source = torch.cat([*before, here, *reversed(found)])
+    target = torch.cat([*found, here, *reversed(before)])
+    order, first = _grouped(target, len(key))
+    turned = torch.cat(torch.arange(len(source), device=key.device).split(counts)[::-1])
+    return Pairs(source, target, counts, of_source=(turned[order], first), of_target=(order, first))
+
+
+@torch.compiler.disable
+def coarser(sites: Sites) -> tuple[Sites, Pairs]:
+    """The sites at half the resolution, and the pairs of a 2 x 2 kernel of stride 2 that lead there."""
+    row, column, size = sites.row, sites.column, (sites.image_size + 1) // 2
+    event = sites.key // sites.stride**2
+    key, target = ((event * (size + 1) + row // 2) * (size + 1) + column // 2).unique(return_inverse=True)
+    element, source = (row % 2 * 2 + column % 2).sort(stable=True)
+    counts = torch.bincount(element, minlength=4).tolist()
+    target = target[source]
+    by_source, by_target = _grouped(source, len(source)), _grouped(target, len(key))
+    return Sites(key, size), Pairs(source, target, counts, of_source=by_source, of_target=by_target)
+
+
+def _grouped(site: Int[Tensor, " pair"], num_sites: int) -> tuple[Tensor, Tensor]:
+    order = site.int().argsort(stable=True)
+    count = torch.bincount(site, minlength=num_sites)
+    return order, torch.cat([count.new_zeros(1), count.cumsum(0)])
+
+
+@torch.compiler.disable
+def sparse_convolution(
+    x: Float[Tensor, "source inputs"], weight: Float[Tensor, "element inputs outputs"], pairs: Pairs
+) -> Float[Tensor, "target outputs"]:
+    """y_t = sum over pairs (s, t) of x_s W_k, with k the pair's element of the kernel."""
+    return _Convolution.apply(x, weight, pairs)
+
+
+class _Convolution(torch.autograd.Function):
+    """One gather, one product for each element of the kernel, one sum by target; backwards the same way round.
+
+    Keeps its arguments alone for the backward pass. What it needs while it runs is a row for each pair.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(x, weight)
+        ctx.pairs = pairs
+        return _summed(_products(x.index_select(0, pairs.source), weight, pairs.counts), pairs.of_target)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
+        (x, weight), pairs = ctx.saved_tensors, ctx.pairs
+        by_pair = gradient.contiguous().index_select(0, pairs.target)
+        to_x = to_weight = None
+        if ctx.needs_input_grad[0]:
+            to_x = _summed(_products(by_pair, weight.transpose(1, 2), pairs.counts), pairs.of_source)
+        if ctx.needs_input_grad[1]:
+            parts = zip(x.index_select(0, pairs.source).split(pairs.counts), by_pair.split(pairs.counts), strict=True)
+            to_weight = torch.stack([a.t() @ b for a, b in parts])
+        return to_x, to_weight, None
+
+
+def _products(x: Tensor, weight: Tensor, counts: list[int]) -> Tensor:
+    y = x.new_empty(len(x), weight.shape[2])
+    for rows, element, out in zip(x.split(counts), weight, y.split(counts), strict=True):
+        torch.mm(rows, element, out=out)
+    return y
+
+
+def _summed(rows: Tensor, groups: tuple[Tensor, Tensor]) -> Tensor:
+    order, offset = groups
+    return functional.embedding_bag(order, rows, offset, mode="sum", include_last_offset=True)
+
+
+def _pooled(x: Float[Tensor, "site channel"], num_sites: Int[Tensor, " event"], how: str) -> Tensor:
+    """Sum, mean or maximum over the sites of each event; 0 where there are none (features are not negative)."""
+    return torch.segment_reduce(x, how, lengths=num_sites, initial=0)
