@@ -1,7 +1,9 @@
 """Small data made here: events that look like tracks, in memory and as files in the challenge's format."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -45,6 +47,30 @@ def challenge_file(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return write
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A run of two epochs and its events: `path` of its directory, `file`, `images` (100, 16, 16); the last 8 test it.
+
+    Made once and only to be read.
+    """
+    from cdmtrain import cli
+
+    folder = tmp_path_factory.mktemp("trained")
+    images, pdg = make_images(100, 16, seed=1)
+    with h5py.File(folder / "events.h5", "w") as file:
+        file["image"], file["pdg"] = images, pdg
+        file["index"] = 1000 + np.arange(100)
+        file["kinetic_energy_mev"] = images.sum((1, 2)) + 1
+        file["vertex_px"] = np.random.default_rng(1).uniform(-0.5, 15.5, (100, 2))
+    words = ["data=hdf5", f"data.files=[{folder / 'events.h5'}]", f"data.cache_dir={folder}", "data.image_size=16"]
+    words += ["data.batch_size=5", "trainer=cpu", "trainer.max_epochs=2", "print_config=false"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["cdmtrain", "model=cnn", "model.channels=[2]", *words, f"run_dir={folder / 'run'}"])
+        assert cli.main() == 0
+    return SimpleNamespace(path=folder / "run", file=folder / "events.h5", images=images, pdg=pdg)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ DATA, REPRESENTATION, MODEL = {"cdmtrain.data"}, {"cdmtrain.representation"}, {"
 HANDED_IN = DATA | REPRESENTATION | MODEL
 
 RULES = {
-    "__init__": Rule(may=set(), never={"cdmtrain"}),
+    "__init__": Rule(may={"cdmtrain.run"}, never=set()),
     "errors": Rule(may=set(), never={"cdmtrain"}),
     "atomic": Rule(may=set(), never={"cdmtrain"}),
     "particles": Rule(may=TENSORS, never={"cdmtrain"}),
@@ -54,6 +54,7 @@ RULES = {
         may={"cdmtrain.conf", "torch", "lightning", "hydra", "omegaconf", "yaml", "filelock", "rich"},
         never=HANDED_IN,
     ),
+    "run": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.tasks"}),
     "tasks": Rule(may=ANYTHING, never=MODEL),
     "cli": Rule(may={"hydra", "omegaconf", "rich"}, never={"torch", "lightning"}),
 }

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cdmtrain.atomic import write_text
 from cdmtrain.errors import InputError
+from cdmtrain.launch.trust import read_config
 
 CHILD = "CDMTRAIN_RUN_DIR"  # tells the other processes of a several-device run where it writes
 FREE = ("run", "print_config")  # settings that may stand beside run=
@@ -46,16 +47,14 @@ def opened(cfg: DictConfig) -> Iterator[RunDirectory]:
     path = Path(cfg.run) if cfg.get("run") else _place(cfg)
     config = path / "config.yaml"
     if cfg.get("run"):
-        _check_resumable(config)
+        _check_resumable(path)
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path):
         if not config.exists():
             _record(cfg, path)
         elif not cfg.get("run") and CHILD not in os.environ:
             _check_same(cfg, config)
-        recorded = OmegaConf.load(config)
-        assert isinstance(recorded, DictConfig)
-        recorded.run_dir = str(path)  # the directory may have been moved since
+        recorded = read_config(path) if cfg.get("run") else _own_config(path)
         os.environ[CHILD] = str(path)
         try:
             yield RunDirectory(path, recorded)
@@ -102,12 +101,19 @@ def _record(cfg: DictConfig, path: Path) -> None:
     write_text(path / "config.yaml", OmegaConf.to_yaml(resolved))
 
 
-def _check_resumable(config: Path) -> None:
+def _own_config(path: Path) -> DictConfig:
+    """The configuration of a run begun by this command, which may build what its user likes."""
+    recorded = OmegaConf.load(path / "config.yaml")
+    assert isinstance(recorded, DictConfig)
+    recorded.run_dir = str(path)
+    return recorded
+
+
+def _check_resumable(run: Path) -> None:
     others = [text for text in HydraConfig.get().overrides.task if text.split("=")[0] not in FREE]
     if others:
         raise InputError(f"run= goes on with that run's own configuration; leave out {' '.join(others)}")
-    if not config.is_file():
-        raise InputError(f"run={config.parent}: there is no config.yaml in it; give the directory of a run")
+    read_config(run)
 
 
 def _check_same(cfg: DictConfig, config: Path) -> None:

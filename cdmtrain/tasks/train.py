@@ -6,7 +6,7 @@ import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, get_type_hints
+from typing import Any
 
 import lightning
 import torch
@@ -16,7 +16,6 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from torch import nn
 
 from cdmtrain.atomic import write_json
 from cdmtrain.callbacks.checkpoint import RunCheckpoint
@@ -34,6 +33,7 @@ from cdmtrain.launch.show import show_config
 from cdmtrain.launch.status import RunStatus, StatusCallback, is_finished
 from cdmtrain.report.page import write_report
 from cdmtrain.report.terminal import results_table
+from cdmtrain.run import load_weights, make_classifier, read_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,8 @@ def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict
     data.prepare_data()
     data.setup()
     record.used(data.describe(), trainer.strategy.root_device)
+    if run.last_checkpoint is not None:
+        read_checkpoint(run.last_checkpoint)  # answers in a sentence what Lightning would answer in a traceback
     trainer.fit(classifier, datamodule=data, ckpt_path=run.last_checkpoint, weights_only=True)
     results = evaluate(classifier, data, run) | {
         "parameters": sum(parameter.numel() for parameter in classifier.model.parameters()),
@@ -128,36 +130,9 @@ def check_trainer(cfg: DictConfig) -> None:
         raise InputError("a sweep trains each run on one device: set trainer.devices=1, or start the runs one by one")
 
 
-def make_classifier(cfg: DictConfig) -> Classifier:
-    """The network of the configuration in its LightningModule, initialised from the seed."""
-    model, representation = instantiate(cfg.model), instantiate(cfg.representation)
-    check_fit(model, representation)
-    return Classifier(
-        model=model,
-        representation=representation,
-        loss=instantiate(cfg.loss),
-        optimizer=instantiate(cfg.optimizer),
-        scheduler=instantiate(cfg.scheduler),
-        augmentation=instantiate(cfg.augmentation) or None,
-        seed=cfg.seed,
-    )
-
-
-def check_fit(model: nn.Module, representation: nn.Module) -> None:
-    """Refuse a model that takes another type than the representation gives, as far as their signatures say."""
-    takes = next(iter(get_type_hints(type(model).forward).values()), None)
-    gives = get_type_hints(type(representation).forward).get("return")
-    if takes and gives and takes is not gives:
-        raise InputError(
-            f"model {type(model).__name__} takes {takes.__name__}, and {type(representation).__name__} gives "
-            f"{gives.__name__}; leave representation= to the model's own choice"
-        )
-
-
 def evaluate(classifier: Classifier, data: EventData, run: RunDirectory) -> dict[str, Any]:
     """Test figures of the best epoch, the validation figures beside them with the prefix val_."""
-    best = torch.load(run.best_checkpoint, map_location="cpu", weights_only=True)
-    classifier.load_state_dict(best["state_dict"])
+    load_weights(classifier, run.best_checkpoint)
     callbacks = [EpochProgress(), Predictions(run.path / "predictions.h5")]
     trainer = instantiate(run.cfg.trainer, callbacks=callbacks, logger=False, **trainer_options(run))
     trainer.validate(classifier, datamodule=data, verbose=False)

@@ -1,0 +1,50 @@
+"""Dense images in memory as a batch of events."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cdmtrain.batch import EventBatch
+from cdmtrain.errors import InputError
+from cdmtrain.particles import UNKNOWN_CLASS
+
+
+def batch_of_images(images: Float[Tensor, "event row column"], *, first_entry: int = 0) -> EventBatch:
+    """The events of some dense images (N, S, S) of deposited energy in MeV; their particle is unknown.
+
+    Raises:
+        InputError: for another shape, and for an energy that is negative, infinite or no number.
+    """
+    num_events, rows, columns = images.shape
+    if rows != columns:
+        raise InputError(f"images of {rows} x {columns} pixels: as many rows as columns are expected")
+    flat = images.reshape(num_events, -1)
+    event, pixel = flat.nonzero(as_tuple=True)
+    energy = flat[event, pixel]
+    wrong = (~(energy >= 0) | energy.isinf()).nonzero().flatten()
+    if len(wrong):
+        first = int(wrong[0])
+        row, column = divmod(int(pixel[first]), columns)
+        raise InputError(
+            f"image {first_entry + int(event[first])} has {float(energy[first])} at row {row}, column {column}; "
+            "deposited energies are finite and not negative"
+        )
+    return EventBatch(
+        pixel=pixel,
+        energy=energy,
+        offset=torch.cat([pixel.new_zeros(1), torch.bincount(event, minlength=num_events).cumsum(0)]),
+        class_index=torch.full((num_events,), UNKNOWN_CLASS),
+        entry=torch.arange(first_entry, first_entry + num_events),
+        image_size=rows,
+    )
+
+
+def as_images(images: object) -> Float[Tensor, "event row column"]:
+    """An array of images (N, S, S) as float32; anything else is an InputError."""
+    array = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
+    if array.ndim != 3 or array.dtype.kind not in "fiu":
+        raise InputError(
+            f"images of shape {array.shape} and type {array.dtype}: numbers of shape (N, S, S) are expected"
+        )
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32))

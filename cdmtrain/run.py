@@ -1,0 +1,189 @@
+"""A trained run, opened: its network with what makes its input, ready to say what it thinks of events."""
+
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple, get_type_hints
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from jaxtyping import Float
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from cdmtrain.augmentation.symmetries import transformed
+from cdmtrain.batch import EventBatch
+from cdmtrain.classifier import Classifier
+from cdmtrain.data.images import as_images, batch_of_images
+from cdmtrain.errors import InputError
+from cdmtrain.launch.trust import read_config
+from cdmtrain.particles import NAMES
+
+NUM_SYMMETRIES = 8  # of the square
+
+
+class Predictions(NamedTuple):
+    """What a network says of N events."""
+
+    probability: Float[np.ndarray, "event class"]  # float32, in the order of `Run.classes`
+    name: np.ndarray  # (N,) the most probable particle
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's network in evaluation mode, on its device.
+
+    run = load_run("outputs/train/cnn/2026-11-23_120000_1a2b3c")
+    probability, name = run.predict(images)     # (N, 192, 192) in MeV -> (N, 4), (N,)
+    """
+
+    path: Path
+    cfg: DictConfig  # its own configuration
+    checkpoint: Path  # that the weights are from
+    classifier: Classifier
+    classes = NAMES  # of the columns of a probability
+
+    @property
+    def model(self) -> nn.Module:
+        return self.classifier.model
+
+    @property
+    def representation(self) -> nn.Module:
+        return self.classifier.representation
+
+    @property
+    def image_size(self) -> int:
+        return int(self.cfg.data.image_size)
+
+    def predict(self, images: object, *, symmetries: bool = False) -> Predictions:
+        """Say what the particles in some images are.
+
+        Args:
+            images: (N, S, S) deposited energy in MeV, an array or a tensor of numbers, or an EventBatch.
+            symmetries: mean over the eight turned and mirrored images of each event, eight times the work.
+
+        Raises:
+            InputError: for images of another size than the network was trained on, or energies that cannot be.
+        """
+        parts = [self.probability(batch, symmetries=symmetries).cpu() for batch in self._batches(images)]
+        probability = torch.cat(parts).numpy() if parts else np.empty((0, len(NAMES)), np.float32)
+        return Predictions(probability, np.array(NAMES)[probability.argmax(axis=1)])
+
+    @torch.inference_mode()
+    def probability(self, batch: EventBatch, *, symmetries: bool = False) -> Float[Tensor, "event class"]:
+        """The softmax probabilities of a batch's events, as float32 on the network's device."""
+        if batch.image_size != self.image_size:
+            raise InputError(
+                f"images of {batch.image_size} x {batch.image_size} pixels; {self.path} was trained on "
+                f"{self.image_size} x {self.image_size}"
+            )
+        batch = batch.to(self.classifier.device)
+        if not symmetries:
+            return self.classifier(batch).softmax(1)
+        which = [torch.full((batch.num_events,), n, device=batch.pixel.device) for n in range(NUM_SYMMETRIES)]
+        return torch.stack([self.classifier(transformed(batch, each)).softmax(1) for each in which]).mean(0)
+
+    def _batches(self, images: object) -> Iterator[EventBatch]:
+        """The images in batches of the size the run was trained with; an EventBatch as it is."""
+        if isinstance(images, EventBatch):
+            yield images
+            return
+        first = 0
+        for some in as_images(images).split(self.cfg.data.batch_size):
+            if len(some):
+                yield batch_of_images(some, first_entry=first)
+            first += len(some)
+
+
+def load_run(path: str | PathLike[str], *, checkpoint: str = "best", device: str = "cpu") -> Run:
+    """Open a run directory: the network it trained, as its own configuration builds it.
+
+    Safe for runs from strangers: the configuration may only build what is part of a run (`cdmtrain.launch.trust`), and
+    a checkpoint is read as tensors and numbers.
+
+    Args:
+        path: of the run directory.
+        checkpoint: "best", "last", or the path of a checkpoint.
+        device: to compute on, such as "cuda".
+
+    Raises:
+        InputError: where it is no run, has no such checkpoint, or does not fit it.
+    """
+    directory = Path(path)
+    cfg = read_config(directory)
+    weights = checkpoint_path(directory, checkpoint)
+    with torch.random.fork_rng(devices=[]):  # the weights drawn first are of no use
+        classifier = make_classifier(cfg)
+    load_weights(classifier, weights)
+    return Run(directory, cfg, weights, classifier.to(device).eval())
+
+
+def checkpoint_path(run: Path, name: str) -> Path:
+    """The file of the checkpoint "best" or "last" of a run, or of the path given."""
+    path = run / "checkpoints" / f"{name}.ckpt" if name in ("best", "last") else Path(name)
+    if not path.is_file():
+        words = "best, last or the path of a checkpoint is expected"
+        raise InputError(f"ckpt={name}: {path} is not a file; {words}")
+    return path
+
+
+def load_weights(classifier: Classifier, path: Path) -> None:
+    """Give the network and its representation the weights of a checkpoint, read as tensors and numbers alone."""
+    state = read_checkpoint(path)["state_dict"]
+    for name in ("representation", "model"):
+        part: nn.Module = getattr(classifier, name)
+        prefix = f"{name}."
+        mine = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        try:
+            part.load_state_dict(mine)
+        except (RuntimeError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"{path} holds the weights of another network than the configuration's ({reason})"
+            ) from error
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint: nothing but tensors, numbers, words and their containers is read.
+
+    Raises:
+        InputError: for a file that holds anything else, or is damaged.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(f"{path} holds other things than tensors and numbers, and is not read") from error
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError) as error:
+        raise InputError(f"{path} cannot be read as a checkpoint ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+        raise InputError(f"{path} is not a checkpoint of a run: it has no state_dict")
+    return content
+
+
+def make_classifier(cfg: DictConfig) -> Classifier:
+    """The network of the configuration in its LightningModule, initialised from the seed."""
+    model, representation = instantiate(cfg.model), instantiate(cfg.representation)
+    check_fit(model, representation)
+    return Classifier(
+        model=model,
+        representation=representation,
+        loss=instantiate(cfg.loss),
+        optimizer=instantiate(cfg.optimizer),
+        scheduler=instantiate(cfg.scheduler),
+        augmentation=instantiate(cfg.augmentation) or None,
+        seed=cfg.seed,
+    )
+
+
+def check_fit(model: nn.Module, representation: nn.Module) -> None:
+    """Refuse a model that takes another type than the representation gives, as far as their signatures say."""
+    takes = next(iter(get_type_hints(type(model).forward).values()), None)
+    gives = get_type_hints(type(representation).forward).get("return")
+    if takes and gives and takes is not gives:
+        raise InputError(
+            f"model {type(model).__name__} takes {takes.__name__}, and {type(representation).__name__} gives "
+            f"{gives.__name__}; leave representation= to the model's own choice"
+        )
