@@ -1,7 +1,7 @@
 """A trained run, opened: its network with what makes its input, ready to say what it thinks of events."""
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -75,16 +75,9 @@ class Run:
     @torch.inference_mode()
     def probability(self, batch: EventBatch, *, symmetries: bool = False) -> Float[Tensor, "event class"]:
         """The softmax probabilities of a batch's events, as float32 on the network's device."""
-        if batch.image_size != self.image_size:
-            raise InputError(
-                f"images of {batch.image_size} x {batch.image_size} pixels; {self.path} was trained on "
-                f"{self.image_size} x {self.image_size}"
-            )
-        batch = batch.to(self.classifier.device)
-        if not symmetries:
-            return self.classifier(batch).softmax(1)
-        which = [torch.full((batch.num_events,), n, device=batch.pixel.device) for n in range(NUM_SYMMETRIES)]
-        return torch.stack([self.classifier(transformed(batch, each)).softmax(1) for each in which]).mean(0)
+        check_image_size(self, batch.image_size)
+        network = Ensemble([self.classifier], symmetries=True) if symmetries else self.classifier
+        return network(batch.to(self.classifier.device)).softmax(1)
 
     def _batches(self, images: object) -> Iterator[EventBatch]:
         """The images in batches of the size the run was trained with; an EventBatch as it is."""
@@ -96,6 +89,42 @@ class Run:
             if len(some):
                 yield batch_of_images(some, first_entry=first)
             first += len(some)
+
+
+class Ensemble(nn.Module):
+    """log of the mean probability of several networks, each of which may see the eight symmetric views of an event.
+
+    p(event) = 1/(R S) sum_r sum_s softmax(network_r(view_s(event))), with one view or eight. The logarithm stands for
+    logits: its softmax is the mean again.
+
+    Args:
+        networks: each maps an EventBatch to logits (B, C).
+        symmetries: whether to turn and mirror each event.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], *, symmetries: bool) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self._num_views = NUM_SYMMETRIES if symmetries else 1
+
+    def forward(self, batch: EventBatch) -> Float[Tensor, "event class"]:
+        views = [_view(batch, number) for number in range(self._num_views)]
+        probability = [network(view).softmax(1) for view in views for network in self.networks]
+        return torch.stack(probability).mean(0).log()
+
+
+def _view(batch: EventBatch, number: int) -> EventBatch:
+    """Every event under one symmetry; number 0 leaves it as it is."""
+    return transformed(batch, torch.full_like(batch.class_index, number)) if number else batch
+
+
+def check_image_size(run: Run, image_size: int) -> None:
+    """Refuse images of another size than the run's network takes."""
+    if image_size != run.image_size:
+        raise InputError(
+            f"images of {image_size} x {image_size} pixels; {run.path} was trained on {run.image_size} x "
+            f"{run.image_size}"
+        )
 
 
 def load_run(path: str | PathLike[str], *, checkpoint: str = "best", device: str = "cpu") -> Run:

@@ -49,6 +49,7 @@ class EventData(lightning.LightningDataModule):
         self.directories()
 
     def setup(self, stage: str | None = None) -> None:
+        """Open the stores and choose the parts; for the stage "test" the other parts may be empty."""
         if hasattr(self, "store"):
             return
         self.store = EventStore(self.directories())
@@ -61,8 +62,8 @@ class EventData(lightning.LightningDataModule):
             log.warning("the data have no %s", ", ".join(absent))
         parts = self._split(self.store.class_index)
         self.parts = parts._replace(train=parts.train[: self._train_events])
-        for name, entries in zip(PARTS, self.parts, strict=True):
-            self._check_part(name, self.store.class_index[entries])
+        for name in ("test",) if stage == "test" else PARTS:
+            self._check_part(name, self.store.class_index[getattr(self.parts, name)])
 
     def train_dataloader(self) -> EventLoader:
         self._train_loader = self._loader(self.parts.train, shuffle=True)

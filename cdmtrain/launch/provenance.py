@@ -31,7 +31,7 @@ class Provenance:
         if path.exists():
             self._content = json.loads(path.read_text())
         else:
-            self._content = _of_this_process()
+            self._content = of_this_process()
             self._write()
 
     @property
@@ -44,7 +44,7 @@ class Provenance:
         if "data" not in self._content:
             self._content |= {"accelerator": accelerator_name(device), "data": data}
             self._write()
-        began, now = _counts(self._content["data"]), _counts(data)
+        began, now = events_in_words(self._content["data"]), events_in_words(data)
         if began != now:
             raise InputError(
                 f"{self._path.parent} was begun with {began}, and finds {now} now; go on with the data it began with, "
@@ -56,12 +56,14 @@ class Provenance:
             write_json(self._path, self._content)
 
 
-def _counts(data: dict[str, Any]) -> str:
+def events_in_words(data: dict[str, Any]) -> str:
+    """How many events the data of a provenance.json have, in all and in each part, and how many lit pixels."""
     hits = sum(source["num_hits"] for source in data["sources"])
     return f"{data['events']} events ({data['train']}, {data['val']}, {data['test']}) of {hits} lit pixels"
 
 
-def _of_this_process() -> dict[str, Any]:
+def of_this_process() -> dict[str, Any]:
+    """What is known before any data are: versions, git state, host, command, options chosen, time."""
     hydra = HydraConfig.get()
     return {
         "cdmtrain": cdmtrain.__version__,

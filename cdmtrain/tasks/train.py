@@ -3,13 +3,11 @@
 import json
 import logging
 import signal
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import lightning
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
@@ -20,10 +18,7 @@ from rich.console import Console
 from cdmtrain.atomic import write_json
 from cdmtrain.callbacks.checkpoint import RunCheckpoint
 from cdmtrain.callbacks.metrics_csv import MetricsCsv
-from cdmtrain.callbacks.predictions import Predictions
-from cdmtrain.callbacks.progress import EpochProgress
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes
-from cdmtrain.classifier import Classifier
 from cdmtrain.data.datamodule import EventData
 from cdmtrain.errors import InputError
 from cdmtrain.launch.provenance import Provenance
@@ -32,8 +27,8 @@ from cdmtrain.launch.sentences import explain_job
 from cdmtrain.launch.show import show_config
 from cdmtrain.launch.status import RunStatus, StatusCallback, is_finished
 from cdmtrain.report.page import write_report
-from cdmtrain.report.terminal import results_table
 from cdmtrain.run import load_weights, make_classifier, read_checkpoint
+from cdmtrain.tasks.evaluate import numbers, quiet, show_results, tested, trainer_options
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +43,7 @@ def train(cfg: DictConfig) -> float:
             with RunStatus(run.path / "status.json", explain) as status, interruptible(run):
                 results = trained_results(run, status, show=cfg.print_config)
         if is_first_process():
-            show_results(run, results)
+            show_results(results, write_report(run.path))
     return float(results["val_cross_entropy"])
 
 
@@ -71,7 +66,8 @@ def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict
     if run.last_checkpoint is not None:
         read_checkpoint(run.last_checkpoint)  # answers in a sentence what Lightning would answer in a traceback
     trainer.fit(classifier, datamodule=data, ckpt_path=run.last_checkpoint, weights_only=True)
-    results = evaluate(classifier, data, run) | {
+    load_weights(classifier, run.best_checkpoint)
+    results = tested(classifier, data, run.cfg, run.path) | {
         "parameters": sum(parameter.numel() for parameter in classifier.model.parameters()),
         "events_per_second": resources.events_per_second,
         "train_seconds": resources.seconds,
@@ -104,7 +100,7 @@ def make_trainer(run: RunDirectory, status: RunStatus, resources: Resources) -> 
     loggers: list[Logger] = [MetricsCsv(run.path / "metrics.csv"), *instantiate(run.cfg.logger).values()]
     callbacks = [*instantiate(run.cfg.callbacks).values(), *own]
     trainer: lightning.Trainer = instantiate(
-        run.cfg.trainer, callbacks=callbacks, logger=loggers, **trainer_options(run)
+        run.cfg.trainer, callbacks=callbacks, logger=loggers, **trainer_options(run.path)
     )
     for logger in trainer.loggers:
         logger.log_hyperparams(OmegaConf.to_container(run.cfg))  # type: ignore[arg-type]
@@ -130,17 +126,6 @@ def check_trainer(cfg: DictConfig) -> None:
         raise InputError("a sweep trains each run on one device: set trainer.devices=1, or start the runs one by one")
 
 
-def evaluate(classifier: Classifier, data: EventData, run: RunDirectory) -> dict[str, Any]:
-    """Test figures of the best epoch, the validation figures beside them with the prefix val_."""
-    load_weights(classifier, run.best_checkpoint)
-    callbacks = [EpochProgress(), Predictions(run.path / "predictions.h5")]
-    trainer = instantiate(run.cfg.trainer, callbacks=callbacks, logger=False, **trainer_options(run))
-    trainer.validate(classifier, datamodule=data, verbose=False)
-    trainer.test(classifier, datamodule=data, verbose=False)
-    val = {f"val_{name}": value for name, value in classifier.results["val"].items()}
-    return classifier.results["test"] | val
-
-
 def finished_results(run: RunDirectory) -> dict[str, Any] | None:
     """The results of a run that has ended already; None where there is something left to do."""
     path = run.path / "results.json"
@@ -150,39 +135,9 @@ def finished_results(run: RunDirectory) -> dict[str, Any] | None:
     return json.loads(path.read_text())
 
 
-def trainer_options(run: RunDirectory) -> dict[str, Any]:
-    return {"default_root_dir": run.path, "enable_model_summary": False, "num_sanity_val_steps": 0}
-
-
-def show_results(run: RunDirectory, results: dict[str, Any]) -> None:
-    """Write the page, show the figures and say where the page is."""
-    page = write_report(run.path)
-    console = Console()
-    console.print(results_table(results))
-    console.print(f"page: {page}", soft_wrap=True)
-
-
 def checkpoint_callback(trainer: lightning.Trainer) -> RunCheckpoint:
     return next(callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoint))  # type: ignore[attr-defined]
 
 
-def numbers(results: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no NaN: a figure that does not exist is null."""
-    return {
-        name: numbers(value) if isinstance(value, dict) else None if value != value else value
-        for name, value in results.items()
-    }
-
-
 def explain(error: BaseException) -> str:
     return explain_job(error) or f"{type(error).__name__}: {error}"
-
-
-def quiet() -> None:
-    """Keep Lightning's advertisements off the screen; its warnings of what the user can change stay."""
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    warnings.filterwarnings("ignore", message="The number of training batches")
-    warnings.filterwarnings("ignore", message="The `srun` command is available")
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning.fabric.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # time for nothing

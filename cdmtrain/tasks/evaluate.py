@@ -1,0 +1,178 @@
+"""cdmtrain task=evaluate: a run's network on its test events or on other files, with the report of a training."""
+
+import json
+import logging
+import shutil
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from rich.console import Console
+from torch import nn
+
+from cdmtrain.atomic import whole_directory, write_json, write_text
+from cdmtrain.callbacks.predictions import Predictions
+from cdmtrain.callbacks.progress import EpochProgress
+from cdmtrain.classifier import Classifier
+from cdmtrain.data.datamodule import EventData
+from cdmtrain.errors import InputError
+from cdmtrain.launch.provenance import accelerator_name, events_in_words, of_this_process
+from cdmtrain.launch.run_directory import new_name
+from cdmtrain.launch.typed import typed_keys, with_typed
+from cdmtrain.report.page import write_report
+from cdmtrain.report.terminal import results_table
+from cdmtrain.run import Ensemble, Run, check_image_size, load_run
+
+COST = ("events_per_second", "train_seconds", "peak_memory_bytes", "epochs", "best_epoch")  # of a training
+EVERYTHING = {"_target_": "cdmtrain.data.split.FractionSplit", "train": [0, 0], "val": [0, 0], "test": [0, 1]}
+
+
+def evaluate(cfg: DictConfig) -> None:
+    """Compute the figures, write outputs/evaluate/<date>_<time>_<random> whole, show them."""
+    quiet()
+    runs = [load_run(path, checkpoint=cfg.ckpt) for path in run_paths(cfg.run)]
+    used = used_config(runs, cfg)
+    lightning.seed_everything(used.seed, workers=True, verbose=False)
+    data: EventData = instantiate(used.data)
+    data.prepare_data()
+    data.setup("test")
+    if "data" not in typed_keys():
+        check_same_events(runs, data)
+    for run in runs:
+        check_image_size(run, data.store.image_size)
+    folder = Path("outputs/evaluate") / new_name()
+    classifier = joined(runs, used, symmetries=cfg.symmetries)
+    with whole_directory(folder) as temporary:
+        figures = tested(classifier, data, used, temporary)
+        results = numbers(figures | {"parameters": num_parameters(classifier)} | cost(runs))
+        write_json(temporary / "results.json", results)
+        write_text(temporary / "config.yaml", OmegaConf.to_yaml(used))
+        write_json(temporary / "provenance.json", provenance(runs, data, classifier.device))
+        if len(runs) == 1 and (runs[0].path / "metrics.csv").is_file():
+            shutil.copyfile(runs[0].path / "metrics.csv", temporary / "metrics.csv")
+        write_report(temporary)
+    show_results(results, folder / "report/index.html")
+
+
+def run_paths(run: str | ListConfig) -> list[str]:
+    """The run directories of run=a or run=[a,b,c], each once."""
+    paths = [str(path) for path in run] if isinstance(run, ListConfig) else [str(run)]
+    if not paths or len(set(paths)) < len(paths):
+        raise InputError(f"run={run}: one run directory, or a list of different ones, is expected")
+    return paths
+
+
+def used_config(runs: Sequence[Run], cfg: DictConfig) -> DictConfig:
+    """The (first) run's configuration with what was typed beside it, on one device; of other data every event tests."""
+    used = with_typed(runs[0].cfg, cfg, parts=("data", "trainer"), free=("ckpt", "symmetries", "simulation"))
+    typed = typed_keys()
+    for key, value in (("devices", 1), ("num_nodes", 1), ("strategy", "auto")):
+        if f"trainer.{key}" not in typed:
+            used.trainer[key] = value
+    if "data" in typed:
+        for key in ("image_size", "batch_size"):
+            if f"data.{key}" not in typed:
+                used.data[key] = runs[0].cfg.data[key]
+        if not any(key.startswith("data.split") for key in typed):
+            used.data.split = EVERYTHING
+    return used
+
+
+def check_same_events(runs: Sequence[Run], data: EventData) -> None:
+    """Refuse test events that are not those that each of the runs was tested on."""
+    found = events_in_words(data.describe())
+    for run in runs:
+        path = run.path / "provenance.json"
+        recorded = json.loads(path.read_text()).get("data") if path.is_file() else None
+        told = found if recorded is None else events_in_words(recorded)
+        if told != found or run.cfg.data.split != runs[0].cfg.data.split:
+            raise InputError(
+                f"{run.path} was tested on {told}, parts by {run.cfg.data.split}, and finds {found}, parts by "
+                f"{runs[0].cfg.data.split}; say which events to test on, as in data=hdf5 data.files=[a.h5]"
+            )
+
+
+def joined(runs: Sequence[Run], cfg: DictConfig, *, symmetries: bool) -> Classifier:
+    """The classifier of one run as it is, or of the mean of several runs or views."""
+    if len(runs) == 1 and not symmetries:
+        return runs[0].classifier
+    ensemble = Ensemble([run.classifier for run in runs], symmetries=symmetries)
+    loss, optimizer = instantiate(cfg.loss), torch.optim.SGD  # never used
+    return Classifier(model=ensemble, representation=nn.Identity(), loss=loss, optimizer=optimizer)
+
+
+def num_parameters(classifier: Classifier) -> int:
+    return sum(parameter.numel() for parameter in classifier.model.parameters())
+
+
+def cost(runs: Sequence[Run]) -> dict[str, Any]:
+    """What the training of one run cost, as it says itself."""
+    path = runs[0].path / "results.json"
+    told = json.loads(path.read_text()) if len(runs) == 1 and path.is_file() else {}
+    return {name: told.get(name) for name in COST}
+
+
+def provenance(runs: Sequence[Run], data: EventData, device: torch.device) -> dict[str, Any]:
+    """Where the figures come from: this command, the runs and their checkpoints, the data."""
+    path = runs[0].path / "provenance.json"
+    recorded = json.loads(path.read_text()) if path.is_file() else {}
+    made = of_this_process()
+    choices = {**recorded.get("choices", {}), "task": "evaluate"}
+    if "data" in typed_keys():
+        choices["data"] = made["choices"]["data"]
+    tested_runs = [{"run": str(run.path), "checkpoint": str(run.checkpoint)} for run in runs]
+    return {
+        **made,
+        "choices": choices,
+        "tested": tested_runs,
+        "accelerator": accelerator_name(device),
+        "data": data.describe(),
+    }
+
+
+def tested(classifier: Classifier, data: EventData, cfg: DictConfig, folder: Path) -> dict[str, Any]:
+    """Test figures, the validation figures beside them with the prefix val_ where there are such events.
+
+    Writes predictions.h5 into `folder`.
+    """
+    callbacks = [EpochProgress(), Predictions(folder / "predictions.h5")]
+    trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=False, **trainer_options(folder))
+    if len(data.parts.val):
+        trainer.validate(classifier, datamodule=data, verbose=False)
+    trainer.test(classifier, datamodule=data, verbose=False)
+    val = {f"val_{name}": value for name, value in classifier.results.get("val", {}).items()}
+    return classifier.results["test"] | val
+
+
+def trainer_options(folder: Path) -> dict[str, Any]:
+    """What every Trainer of this program is given."""
+    return {"default_root_dir": folder, "enable_model_summary": False, "num_sanity_val_steps": 0}
+
+
+def show_results(results: dict[str, Any], page: Path) -> None:
+    """Show the figures and say where the page is."""
+    console = Console()
+    console.print(results_table(results))
+    console.print(f"page: {page}", soft_wrap=True)
+
+
+def numbers(results: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no NaN: a figure that does not exist is null."""
+    return {
+        name: numbers(value) if isinstance(value, dict) else None if value != value else value
+        for name, value in results.items()
+    }
+
+
+def quiet() -> None:
+    """Keep Lightning's advertisements off the screen; its warnings of what the user can change stay."""
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message="The number of training batches")
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.fabric.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # time for nothing
