@@ -81,6 +81,7 @@ def run(words: Sequence[str]) -> int:
     with failed_jobs() as failed:
         try:
             hydra_main()
+            show_leaderboard(all_ended_well=not failed)
         except BrokenPipeError:
             raise
         except Exception as error:
@@ -89,6 +90,24 @@ def run(words: Sequence[str]) -> int:
     for overrides, failure in failed.items():
         complain(explain_job(failure), failure, overrides if {"-m", "--multirun"} & set(words) else "")
     return 1 if failed else 0
+
+
+def show_leaderboard(*, all_ended_well: bool) -> None:
+    """After a sweep, rank its runs by their files, whatever process wrote them."""
+    from cdmtrain.launch.sweep import swept
+
+    folder = swept()
+    if folder is None:
+        return
+    from cdmtrain.report.leaderboard import find_runs
+
+    if not folder.is_dir() or not find_runs([folder]):
+        return
+    from cdmtrain.tasks.report import show
+
+    show([str(folder)], folder)
+    if not all_ended_well:
+        print(f"to redo what failed: the same command with sweep.dir={folder}")
 
 
 def complain(sentence: str | None, error: Exception, overrides: str = "") -> None:
@@ -131,6 +150,7 @@ def main() -> int:
         if os.environ.get("HYDRA_FULL_ERROR") != "1":
             return run(words)
         hydra_main()
+        show_leaderboard(all_ended_well=True)
         return 0
     except KeyboardInterrupt:
         return 130

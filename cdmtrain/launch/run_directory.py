@@ -1,11 +1,9 @@
 """Where a run writes: a directory of its own, locked while it is trained, that a later start can go on with."""
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cdmtrain.atomic import write_text
 from cdmtrain.errors import InputError
+from cdmtrain.launch.names import new_name
 from cdmtrain.launch.trust import read_config
 
 CHILD = "CDMTRAIN_RUN_DIR"  # tells the other processes of a several-device run where it writes
@@ -74,11 +73,6 @@ def job_hash(cfg: DictConfig) -> str:
     for name in ("run_dir", "run", "sweep", "print_config"):
         content.pop(name, None)
     return blake2b(OmegaConf.to_yaml(OmegaConf.create(content), sort_keys=True).encode(), digest_size=4).hexdigest()
-
-
-def new_name() -> str:
-    """<date>_<time>_<random>, which never collides."""
-    return f"{datetime.now():%Y-%m-%d_%H%M%S}_{secrets.token_hex(3)}"
 
 
 def _place(cfg: DictConfig) -> Path:

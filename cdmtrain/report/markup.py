@@ -3,10 +3,18 @@
 import base64
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from cdmtrain.report import style
 from cdmtrain.report.drawing import Drawing
+
+
+class Link(NamedTuple):
+    """A cell that leads to a file beside the page."""
+
+    text: str
+    path: str  # from the page's directory
 
 
 def element(tag: str, content: Any, css_class: str = "") -> str:
@@ -29,11 +37,17 @@ def _tile(value: str, words: str) -> str:
     return f'<div class="tile">{element("b", value)}{element("span", words)}</div>'
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str | Link]]) -> str:
     """Return a table of figures; a particle's name in the first column gets its colour."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
-    body = "".join(f"<tr>{_first_cell(row[0])}{''.join(element('td', cell) for cell in row[1:])}</tr>" for row in rows)
+    body = "".join(f"<tr>{_first_cell(str(row[0]))}{''.join(map(_cell, row[1:]))}</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(content: str | Link) -> str:
+    if isinstance(content, Link):
+        return f'<td><a href="{quote(content.path)}">{escape(content.text)}</a></td>'
+    return element("td", content)
 
 
 def _first_cell(name: str) -> str:

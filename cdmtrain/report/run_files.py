@@ -47,8 +47,8 @@ class RunFiles:
     missing: tuple[str, ...]  # names out of EXPECTED_FILES
 
 
-def read_run(run_dir: Path) -> RunFiles:
-    """Read what `run_dir` holds."""
+def read_run(run_dir: Path, *, with_predictions: bool = True) -> RunFiles:
+    """Read what `run_dir` holds; the predictions, which are many numbers, only when wanted."""
     if not run_dir.is_dir():
         raise InputError(f"{run_dir} is not a directory; give the directory of a run, one that holds a config.yaml")
     return RunFiles(
@@ -58,7 +58,7 @@ def read_run(run_dir: Path) -> RunFiles:
         status=_read_mapping(run_dir / "status.json"),
         results=_read_mapping(run_dir / "results.json"),
         history=_read_history(run_dir / "metrics.csv"),
-        predictions=_read_predictions(run_dir / "predictions.h5"),
+        predictions=_read_predictions(run_dir / "predictions.h5") if with_predictions else None,
         missing=tuple(name for name in EXPECTED_FILES if not (run_dir / name).is_file()),
     )
 
@@ -69,7 +69,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
         return {}
     try:
         text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
+        content = yaml.load(text, yaml.CSafeLoader) if path.suffix == ".yaml" else json.loads(text)
     except (ValueError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read as {path.suffix[1:]}; restore the file or remove it") from error
     if content is not None and not isinstance(content, dict):

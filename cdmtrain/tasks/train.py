@@ -39,6 +39,8 @@ def train(cfg: DictConfig) -> float:
     """Run one training from its configuration to its page; returns the validation cross entropy of the best epoch."""
     with opened(cfg) as run:
         results = finished_results(run)
+        if results is not None and HydraConfig.get().mode == RunMode.MULTIRUN:
+            return float(results["val_cross_entropy"])  # a sweep passes over what it has: the leaderboard shows it
         if results is None:
             with RunStatus(run.path / "status.json", explain) as status, interruptible(run):
                 results = trained_results(run, status, show=cfg.print_config)

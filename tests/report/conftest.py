@@ -97,11 +97,19 @@ def make_metrics(epochs: int) -> str:
 def make_run(tmp_path: Path) -> MakeRun:
     """Return a function that writes a run directory; `finished=False` leaves one cut after two epochs."""
 
-    def make(*, num_events: int = 600, finished: bool = True, change: Callable[..., None] | None = None) -> Path:
-        run_dir = tmp_path / "run"
-        run_dir.mkdir(exist_ok=True)
-        (run_dir / "config.yaml").write_text(yaml.safe_dump(CONFIG, sort_keys=False), encoding="utf-8")
-        write_json(run_dir / "provenance.json", PROVENANCE)
+    def make(
+        *,
+        name: str = "run",
+        num_events: int = 600,
+        finished: bool = True,
+        change: Callable[..., None] | None = None,
+        config: dict[str, Any] = CONFIG,
+        provenance: dict[str, Any] = PROVENANCE,
+    ) -> Path:
+        run_dir = tmp_path / name
+        run_dir.mkdir(exist_ok=True, parents=True)
+        (run_dir / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        write_json(run_dir / "provenance.json", provenance)
         state = {"state": "finished" if finished else "interrupted", "epoch": 9 if finished else 1, "error": None}
         write_json(run_dir / "status.json", state)
         (run_dir / "metrics.csv").write_text(make_metrics(10 if finished else 2), encoding="utf-8")

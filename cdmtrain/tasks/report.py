@@ -1,0 +1,37 @@
+"""cdmtrain task=report: the leaderboard of any set of runs, at any moment."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, ListConfig
+from rich.console import Console
+
+from cdmtrain.errors import InputError
+from cdmtrain.launch.names import new_name
+from cdmtrain.report.leaderboard import make_leaderboard
+from cdmtrain.report.leaderboard_page import write_leaderboard
+from cdmtrain.report.leaderboard_tables import PLUS_MINUS, leaderboard_tables
+
+
+def report(cfg: DictConfig) -> None:
+    """Rank the runs, print the leaderboard, write it beside them (or under outputs/report/ for several places)."""
+    places = [str(one) for one in cfg.runs] if isinstance(cfg.runs, ListConfig) else [str(cfg.runs)]
+    show(places, Path(cfg.output) if cfg.output else folder_of(places), rank=cfg.rank)
+
+
+def show(places: list[str], folder: Path, *, rank: str = "cross_entropy") -> None:
+    """Print the leaderboard of the runs in `places` and write it into `folder`."""
+    board = make_leaderboard(places, rank=rank)
+    page = write_leaderboard(board, folder)
+    console = Console()
+    plus_minus = PLUS_MINUS if console.encoding.startswith("utf") else "+-"
+    console.print(leaderboard_tables(board, plus_minus=plus_minus))
+    console.print(f"page: {page}", soft_wrap=True, highlight=False)
+
+
+def folder_of(places: list[str]) -> Path:
+    """Where the leaderboard is written: in the one directory that holds the runs, else in a new one."""
+    if not places:
+        raise InputError("runs=[]: give run directories, or one that holds them")
+    only = Path(places[0])
+    holds_runs = len(places) == 1 and only.is_dir() and not (only / "config.yaml").exists()
+    return only if holds_runs else Path("outputs/report") / new_name()
