@@ -24,8 +24,34 @@ class _OnDevice:
         return type(self)(**{field.name: move(getattr(self, field.name)) for field in fields(self)})  # type: ignore[arg-type]
 
 
+class _LitPixels(_OnDevice):
+    """What follows from the pixel numbers of the hits of some events."""
+
+    pixel: Int[Tensor, " hit"]
+    offset: Int[Tensor, " event_plus_1"]
+    image_size: int
+
+    @property
+    def num_hits(self) -> Int[Tensor, " event"]:
+        return self.offset.diff()
+
+    @property
+    def event(self) -> Int[Tensor, " hit"]:
+        """Which event of the batch each hit belongs to."""
+        numbers = torch.arange(len(self.offset) - 1, device=self.offset.device)
+        return numbers.repeat_interleave(self.num_hits, output_size=len(self.pixel))
+
+    @property
+    def row(self) -> Int[Tensor, " hit"]:
+        return self.pixel // self.image_size
+
+    @property
+    def column(self) -> Int[Tensor, " hit"]:
+        return self.pixel % self.image_size
+
+
 @dataclass(frozen=True)
-class EventBatch(_OnDevice):
+class EventBatch(_LitPixels):
     """Some events, sparse: what the data room gives and a representation takes.
 
     An event without a lit pixel is an event with `offset[i] == offset[i + 1]`.
@@ -42,18 +68,9 @@ class EventBatch(_OnDevice):
     def num_events(self) -> int:
         return len(self.class_index)
 
-    @property
-    def num_hits(self) -> Int[Tensor, " event"]:
-        return self.offset.diff()
-
-    @property
-    def event(self) -> Int[Tensor, " hit"]:
-        """Which event of the batch each hit belongs to."""
-        return _event_of_hit(self.offset, len(self.pixel))
-
 
 @dataclass(frozen=True)
-class Hits(_OnDevice):
+class Hits(_LitPixels):
     """The lit pixels themselves, for layers that eat sparse input."""
 
     pixel: Int[Tensor, " hit"]  # row * image_size + column, ascending and unique within an event
@@ -64,11 +81,6 @@ class Hits(_OnDevice):
     @property
     def num_events(self) -> int:
         return len(self.offset) - 1
-
-    @property
-    def event(self) -> Int[Tensor, " hit"]:
-        """Which event of the batch each hit belongs to."""
-        return _event_of_hit(self.offset, len(self.pixel))
 
 
 @dataclass(frozen=True)
@@ -103,8 +115,3 @@ class Sequence(_OnDevice):
     @property
     def num_events(self) -> int:
         return len(self.mask)
-
-
-def _event_of_hit(offset: Int[Tensor, " event_plus_1"], num_hits: int) -> Int[Tensor, " hit"]:
-    numbers = torch.arange(len(offset) - 1, device=offset.device)
-    return numbers.repeat_interleave(offset.diff(), output_size=num_hits)

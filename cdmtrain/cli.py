@@ -16,8 +16,18 @@ from omegaconf import DictConfig, OmegaConf
 import cdmtrain
 from cdmtrain.errors import InputError
 
-# at import, so that a process that unpickles the job on another machine has it too
+
+def columns(name: str, *, _root_: DictConfig) -> int:
+    """How many columns the features of the representation have together: `${columns:features}`, 0 where it has none."""
+    from hydra.utils import get_class
+
+    features = OmegaConf.select(_root_, f"representation.{name}") or {}
+    return sum(get_class(feature._target_).num_columns for feature in features.values())  # type: ignore[attr-defined]
+
+
+# at import, so that a process that unpickles the job on another machine has them too
 OmegaConf.register_new_resolver("random", lambda: secrets.token_hex(4), use_cache=True, replace=True)
+OmegaConf.register_new_resolver("columns", columns, replace=True)
 
 
 def job(cfg: DictConfig) -> object:

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from jaxtyping import Float
 from omegaconf import DictConfig
 from torch import Tensor, nn
@@ -194,11 +194,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def make_classifier(cfg: DictConfig) -> Classifier:
     """The network of the configuration in its LightningModule, initialised from the seed."""
-    model, representation = instantiate(cfg.model), instantiate(cfg.representation)
-    check_fit(model, representation)
+    check_fit(get_class(cfg.model._target_), get_class(cfg.representation._target_))
     return Classifier(
-        model=model,
-        representation=representation,
+        model=instantiate(cfg.model),
+        representation=instantiate(cfg.representation),
         loss=instantiate(cfg.loss),
         optimizer=instantiate(cfg.optimizer),
         scheduler=instantiate(cfg.scheduler),
@@ -207,12 +206,13 @@ def make_classifier(cfg: DictConfig) -> Classifier:
     )
 
 
-def check_fit(model: nn.Module, representation: nn.Module) -> None:
+def check_fit(model: type[nn.Module], representation: type[nn.Module]) -> None:
     """Refuse a model that takes another type than the representation gives, as far as their signatures say."""
-    takes = next(iter(get_type_hints(type(model).forward).values()), None)
-    gives = get_type_hints(type(representation).forward).get("return")
-    if takes and gives and takes is not gives:
+    takes = next(iter(get_type_hints(model.forward).values()), None)
+    gives = get_type_hints(representation.forward).get("return")
+    types = get_args(takes) or (takes,)
+    if takes and gives and gives not in types:
         raise InputError(
-            f"model {type(model).__name__} takes {takes.__name__}, and {type(representation).__name__} gives "
-            f"{gives.__name__}; leave representation= to the model's own choice"
+            f"model {model.__name__} takes {' or '.join(one.__name__ for one in types)}, and "
+            f"{representation.__name__} gives {gives.__name__}; leave representation= to the model's own choice"
         )

@@ -14,6 +14,7 @@ from jaxtyping import install_import_hook
 ROOMS = ("augmentation", "batch", "classifier", "metrics", "model", "representation")
 install_import_hook([f"cdmtrain.{room}" for room in ROOMS], "beartype.beartype")  # shapes are checked
 
+import cdmtrain.cli  # noqa: E402, F401  registers the resolvers that the configuration uses
 from cdmtrain.batch import EventBatch  # noqa: E402
 from cdmtrain.particles import PDG_CODES  # noqa: E402
 

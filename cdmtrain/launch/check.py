@@ -9,6 +9,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from cdmtrain.errors import InputError
+from cdmtrain.launch.help import groups
 from cdmtrain.launch.sentences import no_value
 
 # Lightning reads these as numbers or as words, lists or fractions
@@ -47,12 +48,11 @@ def check(cfg: DictConfig) -> None:
         raise InputError(no_value(key))
     job = HydraConfig.get()
     overrides = OverridesParser.create().parse_overrides(list(job.overrides.task))
-    values = [
-        one for one in overrides if one.key_or_group not in job.runtime.choices and one.type is OverrideType.CHANGE
-    ]
+    options = {*job.runtime.choices, *groups()}  # Hydra's record of choices has no group for which several were chosen
+    values = [one for one in overrides if one.key_or_group not in options and one.type is OverrideType.CHANGE]
     if not values:
         return
-    chosen = [str(one.input_line) for one in overrides if one.key_or_group in job.runtime.choices]
+    chosen = [str(one.input_line) for one in overrides if one.key_or_group in options]
     defaults = hydra.compose(job.job.config_name, overrides=chosen)
     for one in values:
         _check_value(one, OmegaConf.select(cfg, one.key_or_group), _plain(defaults, one.key_or_group))

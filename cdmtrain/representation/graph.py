@@ -1,52 +1,63 @@
-"""Lit pixels as nodes, joined to their 4-neighbours, by one search in the sorted pixel keys of the batch."""
+"""Lit pixels as nodes, joined to their neighbours."""
+
+from collections.abc import Mapping
 
 import torch
-from jaxtyping import Bool, Int
-from torch import Tensor, nn
+from torch import nn
 
-from cdmtrain.batch import EventBatch, Graph
+from cdmtrain.batch import EventBatch, Graph, Hits
+from cdmtrain.representation.edge_features import EdgeFeature, edge_features
+from cdmtrain.representation.features import ENERGY, HitFeature, hit_features
+from cdmtrain.representation.neighbours import FourNeighbours, Neighbours
 from cdmtrain.representation.scale import LINEAR, Scale
 
 
 class GraphRepresentation(nn.Module):
-    """Pixels above a threshold as nodes with their energy as the only feature: MeV, or what `scale` makes of it.
+    """Pixels above a threshold as nodes. An event without one has no node and is still counted in `num_events`.
 
-    The threshold is in MeV under every scale. Edges join pixels that share a side, in both directions,
-    without self-loops. An event without a pixel above the threshold has no node and is still counted in `num_events`.
+    Args:
+        threshold_mev: in MeV under every scale; pixels at it are no nodes.
+        scale: of the energies in the features.
+        features: of the nodes, side by side; F columns together.
+        neighbours: finds the edges.
+        edge_features: of the edges, side by side; G columns together, perhaps none.
 
-    Shapes: EventBatch -> Graph with feature (N, 1), edge_index (2, E), event (N,).
+    Shapes: EventBatch -> Graph with feature (N, F), edge_index (2, E), edge_feature (E, G), event (N,).
     """
 
-    def __init__(self, *, threshold_mev: float, scale: Scale = LINEAR) -> None:
+    def __init__(
+        self,
+        *,
+        threshold_mev: float,
+        scale: Scale = LINEAR,
+        features: Mapping[str, HitFeature] = ENERGY,
+        neighbours: Neighbours = FourNeighbours(),  # noqa: B008  it has no state
+        edge_features: Mapping[str, EdgeFeature] | None = None,
+    ) -> None:
         super().__init__()
         self.threshold_mev = threshold_mev
         self.scale = scale
+        self.features = features
+        self.neighbours = neighbours
+        self.edge_features = edge_features or {}
 
     def forward(self, batch: EventBatch) -> Graph:
-        bright = batch.energy > self.threshold_mev
-        pixel, event = batch.pixel[bright], batch.event[bright]
-        feature = self.scale(batch.energy[bright]).unsqueeze(1)
-        edge_index = _four_neighbours(pixel, event, batch.image_size)
+        hits = self._bright(batch)
+        edge_index = self.neighbours(hits)
         return Graph(
-            feature=feature,
+            feature=hit_features(self.features, hits),
             edge_index=edge_index,
-            edge_feature=feature.new_zeros(edge_index.shape[1], 0),
-            event=event,
+            edge_feature=edge_features(self.edge_features, hits, edge_index),
+            event=hits.event,
             num_events=batch.num_events,
         )
 
-
-def _four_neighbours(pixel: Int[Tensor, " node"], event: Int[Tensor, " node"], size: int) -> Int[Tensor, "2 edge"]:
-    key = event * size**2 + pixel  # ascending: events are in order, pixels ascend within an event
-    right = _joined(key, key + 1, pixel % size < size - 1)
-    down = _joined(key, key + size, pixel < size * (size - 1))
-    forth = torch.cat([right, down], dim=1)
-    return torch.cat([forth, forth.flip(0)], dim=1)
-
-
-def _joined(
-    key: Int[Tensor, " node"], wanted: Int[Tensor, " node"], inside: Bool[Tensor, " node"]
-) -> Int[Tensor, "2 edge"]:
-    place = torch.searchsorted(key, wanted).clamp(max=max(len(key) - 1, 0))
-    source = (inside & (key[place] == wanted)).nonzero().squeeze(1)
-    return torch.stack([source, place[source]])
+    def _bright(self, batch: EventBatch) -> Hits:
+        bright = batch.energy > self.threshold_mev
+        number = torch.nn.functional.pad(bright.cumsum(0), (1, 0))  # of bright pixels before each
+        return Hits(
+            pixel=batch.pixel[bright],
+            energy=self.scale(batch.energy[bright]),
+            offset=number[batch.offset],
+            image_size=batch.image_size,
+        )

@@ -46,7 +46,8 @@ def test_a_new_yaml_file_appears_by_being_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", sorted(CONF.glob("*/**/*.yaml")), ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_the_first_comment_of_a_yaml_file_is_the_command_that_uses_it(file: Path) -> None:
     group = file.parent.relative_to(CONF).as_posix()
-    assert f"{group}={file.stem}" in read_option(file).command or f"{group}." in read_option(file).command
+    command = read_option(file).command
+    assert re.search(rf"\b{group}=\[?([a-z_]+,)*{file.stem}\b", command) or f"{group}." in command
 
 
 def test_help_of_a_group_shows_each_option_with_its_phrase(capsys: pytest.CaptureFixture[str]) -> None:
