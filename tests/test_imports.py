@@ -50,6 +50,7 @@ RULES = {
     "metrics": Rule(may=PARTICLES | BATCH | TENSORS | {"lightning", "torchmetrics"}, never=HANDED_IN),
     "report": Rule(may=PARTICLES | ARRAYS | {"matplotlib", "h5py", "rich", "yaml"}, never={"torch", "lightning"}),
     "callbacks": Rule(may=PARTICLES | BATCH | TENSORS | {"h5py", "lightning", "rich"}, never=HANDED_IN),
+    "benchmark": Rule(may=BATCH | TENSORS | {"cdmtrain.classifier", "lightning"}, never=HANDED_IN),
     "launch": Rule(
         may={"cdmtrain.conf", "torch", "lightning", "hydra", "omegaconf", "yaml", "filelock", "rich"},
         never=HANDED_IN,

@@ -1,8 +1,12 @@
 """What a training costs: seconds, events per second, peak memory."""
 
+import ctypes
+import gc
 import resource
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -40,8 +44,7 @@ class Resources(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self._since = time.perf_counter()
-        if module.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(module.device)
+        reset_peak_memory(module.device)
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self._since = time.perf_counter()
@@ -69,8 +72,20 @@ class Resources(Callback):
         self._epoch_seconds, self._epoch_events = 0.0, 0
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Let the peak be what is held now; of a process only Linux can, elsewhere its peak is that of all its runs."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    gc.collect()  # a run before this one, of a sweep
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # and what glibc keeps of it
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # man 5 proc: sets the peak resident size to the current
+
+
 def peak_memory_bytes(device: torch.device) -> int:
-    """Most memory held so far: of a CUDA device since training began, else of this process since it began."""
+    """Most memory held since `reset_peak_memory`: of a CUDA device, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024

@@ -7,6 +7,7 @@ import shlex
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -83,7 +84,15 @@ def accelerator_name(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     if device.type == "mps":
         return "Apple GPU (mps)"
-    return f"{platform.machine()} processor, {torch.get_num_threads()} of {os.cpu_count()} threads"
+    return f"{processor_name()}, {torch.get_num_threads()} of {os.cpu_count()} threads"
+
+
+def processor_name() -> str:
+    """The model of the processor where the system tells it, else its kind."""
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return f"{platform.machine()} processor"
 
 
 def git_state(source: Path) -> dict[str, Any]:

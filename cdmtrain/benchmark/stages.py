@@ -1,0 +1,108 @@
+"""What is timed beside the training steps of a run, each alone."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from copy import deepcopy
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import nn
+
+from cdmtrain.batch import EventBatch
+from cdmtrain.benchmark.clock import Clock
+from cdmtrain.classifier import Classifier
+
+Context = Callable[[], AbstractContextManager[Any]]
+
+
+class Loading:
+    """The loader alone, epoch after epoch: events gathered from the store, not moved to a device."""
+
+    def __init__(self, loader: Any, *, steps: int) -> None:
+        self._batches = _endless(loader)
+        self._steps = steps
+
+    def __call__(self, clock: Clock) -> None:
+        clock.start()
+        for batch in islice(self._batches, self._steps):
+            clock.mark(batch.num_events)
+
+
+def _endless(loader: Any) -> Iterator[EventBatch]:
+    while True:
+        yield from loader
+
+
+class Representing:
+    """The representation alone, of batches that are on the device."""
+
+    def __init__(self, representation: nn.Module, batches: Sequence[EventBatch]) -> None:
+        self._representation = representation
+        self._batches = batches
+
+    def __call__(self, clock: Clock) -> None:
+        clock.start()
+        for batch in self._batches:
+            self._representation(batch)
+            clock.mark(batch.num_events)
+
+
+class Inference:
+    """Representation and network without gradients, of batches that are on the device."""
+
+    def __init__(
+        self, representation: nn.Module, model: nn.Module, batches: Sequence[EventBatch], *, precision: Context
+    ) -> None:
+        self._network = deepcopy(nn.Sequential(representation, model)).eval()
+        self._batches = batches
+        self._precision = precision
+
+    def __call__(self, clock: Clock) -> None:
+        with torch.inference_mode(), self._precision():
+            clock.start()
+            for batch in self._batches:
+                self._network(batch)
+                clock.mark(batch.num_events)
+
+
+class PlainLoop:
+    """The training loop one writes by hand, on ready-made tensors: the same network, loss and optimizer, no more.
+
+    Without this program and without Lightning, and without the deterministic mode, which a plain loop does not have.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        batches: Sequence[tuple[Any, torch.Tensor]],
+        *,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        precision: Context,
+    ) -> None:
+        self.model = deepcopy(classifier.model).train()
+        self._loss = classifier.loss
+        self._optimizer = optimizer(self.model.parameters())
+        self._batches = batches
+        self._precision = precision
+
+    def __call__(self, clock: Clock) -> None:
+        with _not_deterministic():
+            clock.start()
+            for tensors, class_index in self._batches:
+                self._optimizer.zero_grad()
+                with self._precision():
+                    loss = self._loss(self.model(tensors).float(), class_index)
+                loss.backward()
+                self._optimizer.step()
+                clock.mark(len(class_index))
+
+
+@contextmanager
+def _not_deterministic() -> Iterator[None]:
+    mode = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode(0)
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(mode)
