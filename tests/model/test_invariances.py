@@ -1,4 +1,4 @@
-"""What each architecture does not see, and what it does: nodes without order, hits in order, shifted images."""
+"""What the lecture's networks do not see, and what they do: the order of nodes, shifts, a permutation of pixels."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,14 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cdmtrain.batch import EventBatch, Graph, Image, Sequence
+from cdmtrain.batch import EventBatch, Graph, Image
 from cdmtrain.model.cnn import CNN
 from cdmtrain.model.dnn import DNN
 from cdmtrain.model.gnn import GNN
-from cdmtrain.model.rnn import RNN
 from cdmtrain.representation.graph import GraphRepresentation
 from cdmtrain.representation.image import ImageRepresentation
-from cdmtrain.representation.sequence import SequenceRepresentation
 
 SIZE = 32
 FLOAT32_SUMS = {"rtol": 1e-4, "atol": 1e-5}  # the same numbers added in another order
@@ -65,41 +63,6 @@ def test_gnn_logits_do_not_depend_on_where_an_event_is(gnn, central, rows, colum
 
 def test_gnn_sees_an_event_without_a_node_as_zeros(gnn, central):
     torch.testing.assert_close(gnn(graph_of(central))[3], gnn.linear.bias, rtol=0, atol=0)
-
-
-def test_rnn_logits_depend_on_the_order_of_hits(central):
-    torch.manual_seed(1)
-    rnn = RNN(hidden=16, layers=1)
-    sequence = SequenceRepresentation()(central)
-    backwards = sequence.feature.clone()
-    for event, num_hits in enumerate(central.num_hits.tolist()):
-        backwards[event, :num_hits] = sequence.feature[event, :num_hits].flip(0)
-    moved = (rnn(replace(sequence, feature=backwards)) - rnn(sequence)).abs().amax(1)
-    assert (moved[central.num_hits > 1] > 1e-3).all()
-
-
-def test_rnn_answers_what_its_top_layer_says_after_the_last_hit(central):
-    torch.manual_seed(1)
-    rnn = RNN(hidden=16, layers=2)
-    sequence = SequenceRepresentation()(central)
-    for feature, num_hits, logits in zip(sequence.feature, central.num_hits.tolist(), rnn(sequence), strict=True):
-        said, _ = rnn.lstm(feature[: max(num_hits, 1)])  # one event, hit after hit, without padding
-        torch.testing.assert_close(logits, rnn.linear(said[-1]), **FLOAT32_SUMS)
-
-
-def test_rnn_does_not_read_padding(central):
-    torch.manual_seed(1)
-    rnn = RNN(hidden=16, layers=2)
-    sequence = SequenceRepresentation()(central)
-    assert not sequence.mask.all()
-    longer = Sequence(
-        feature=torch.nn.functional.pad(sequence.feature, (0, 0, 0, 9)),
-        mask=torch.nn.functional.pad(sequence.mask, (0, 9)),
-    )
-    torch.testing.assert_close(rnn(longer), rnn(sequence), rtol=0, atol=0)
-    loud = replace(sequence, feature=sequence.feature.masked_fill(~sequence.mask.unsqueeze(2), 7.0))
-    read = central.num_hits > 0  # an event without a hit is read as its first place
-    torch.testing.assert_close(rnn(loud)[read], rnn(sequence)[read], rtol=0, atol=0)
 
 
 def cnn(pool_size: int) -> CNN:

@@ -1,0 +1,126 @@
+"""Residual network (He, Zhang, Ren and Sun 2016, arXiv:1512.03385): each block learns a difference to its input."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from cdmtrain.batch import Image
+
+Features = Float[Tensor, "event _channel _row _column"]
+
+
+class ResNet(nn.Module):
+    """Stem, four stages of residual blocks, mean over all places, one linear layer.
+
+    A block is y = ReLU(F(x) + x) (eq. 1); where F halves the resolution or changes the channels, x passes a 1 x 1
+    convolution (eq. 2). Stage k has `width` 2^k channels and, from the second on, begins with stride 2. With width 64
+    and the stem of the paper (kernel 7, stride 2), 3 channels and 1000 classes this is ResNet-18, 34, 50, parameter for
+    parameter. The default stem keeps every pixel (kernel 3, stride 1) up to its pooling: the first pixels of a shower
+    tell an electron from a photon.
+
+    Args:
+        depth: 18 or 34, made of two 3 x 3 convolutions a block; 50, 101 or 152, of bottlenecks (table 1, figure 5).
+        blocks: blocks of each stage in place of the paper's for this depth, such as [1, 1, 1, 1].
+        width: channels of the first stage.
+        stem_kernel, stem_stride: of the first convolution, in pixels.
+        num_channels: channels K of an image.
+        num_classes: number of logits C.
+
+    Shapes: Image (B, K, S, S) -> (B, C).
+    """
+
+    def __init__(
+        self,
+        *,
+        depth: int,
+        width: int,
+        stem_kernel: int,
+        stem_stride: int,
+        blocks: Sequence[int] | None = None,
+        num_channels: int = 1,
+        num_classes: int = 4,
+    ) -> None:
+        super().__init__()
+        if depth not in PAPER:
+            raise ValueError(
+                f"depth={depth}: one of {', '.join(map(str, PAPER))} is expected; blocks sets other depths"
+            )
+        Block, numbers = PAPER[depth]
+        stages: list[nn.Module] = []
+        inputs = width
+        for stage, number in enumerate(blocks or numbers):
+            for place in range(number):
+                block = Block(inputs, width * 2**stage, stride=2 if stage and not place else 1)
+                stages.append(block)
+                inputs = block.outputs
+        self.stem = nn.Sequential(
+            nn.Conv2d(num_channels, width, stem_kernel, stem_stride, stem_kernel // 2, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(3, 2, padding=1),
+        )
+        self.stages = nn.Sequential(*stages)
+        self.linear = nn.Linear(inputs, num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")  # arXiv:1502.01852
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # several times as fast with few channels
+
+    def forward(self, image: Image) -> Float[Tensor, "event class"]:
+        return self.linear(self.stages(self.stem(image.energy)).mean((2, 3)))
+
+
+class Basic(nn.Module):
+    """Two 3 x 3 convolutions, each with batch normalisation (figure 5, left)."""
+
+    def __init__(self, inputs: int, width: int, *, stride: int) -> None:
+        super().__init__()
+        self.outputs = width
+        self.residual = nn.Sequential(
+            *_normalised(inputs, width, 3, stride), nn.ReLU(inplace=True), *_normalised(width, width, 3)
+        )
+        self.shortcut = _shortcut(inputs, self.outputs, stride)
+
+    def forward(self, x: Features) -> Features:
+        return torch.relu(self.residual(x) + self.shortcut(x))
+
+
+class Bottleneck(nn.Module):
+    """1 x 1 down to `width` channels, 3 x 3 there, 1 x 1 up to four times as many (figure 5, right).
+
+    The stride is that of the 3 x 3 convolution, not of the first, as everyone has it since: nothing is skipped.
+    """
+
+    def __init__(self, inputs: int, width: int, *, stride: int) -> None:
+        super().__init__()
+        self.outputs = 4 * width
+        self.residual = nn.Sequential(
+            *(*_normalised(inputs, width, 1), nn.ReLU(inplace=True)),
+            *(*_normalised(width, width, 3, stride), nn.ReLU(inplace=True)),
+            *_normalised(width, self.outputs, 1),
+        )
+        self.shortcut = _shortcut(inputs, self.outputs, stride)
+
+    def forward(self, x: Features) -> Features:
+        return torch.relu(self.residual(x) + self.shortcut(x))
+
+
+PAPER: dict[int, tuple[type[Basic] | type[Bottleneck], tuple[int, ...]]] = {
+    18: (Basic, (2, 2, 2, 2)),
+    34: (Basic, (3, 4, 6, 3)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+    101: (Bottleneck, (3, 4, 23, 3)),
+    152: (Bottleneck, (3, 8, 36, 3)),
+}
+
+
+def _normalised(inputs: int, outputs: int, kernel: int, stride: int = 1) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)
+
+
+def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
+    if inputs == outputs and stride == 1:
+        return nn.Identity()
+    return nn.Sequential(*_normalised(inputs, outputs, 1, stride))

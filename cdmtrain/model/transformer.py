@@ -1,0 +1,92 @@
+"""Transformer encoder over the hits of an event (Vaswani 2017, arXiv:1706.03762): every hit looks at every other."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from cdmtrain.batch import Sequence
+
+GROUPS = 4  # of events of similar length, encoded one after another: half of the padding is gone
+
+Tokens = Float[Tensor, "event place width"]
+Mask = Bool[Tensor, "event place"]
+
+
+class Transformer(nn.Module):
+    """Embedding of hits, encoder layers, one linear layer on a token that stands for the whole event.
+
+    A hit is embedded by its features and the sines and cosines of its position, sin(2^k pi x) and cos(2^k pi x), row
+    and column apart (arXiv:2006.10739). Its place in the sequence is not: the hits are a set. The token of the event is
+    learned (arXiv:1810.04805) and looks at all hits; an event without a hit is this token alone.
+
+    Args:
+        width: numbers that describe a hit, divisible by `heads`.
+        depth: encoder layers.
+        heads: attention heads of each layer.
+        dropout: probability that a number is dropped before it is added to a hit, while training.
+        frequencies: sines and cosines of each coordinate; the shortest wavelength is 2^(2 - frequencies) images.
+        num_features: features of a hit as the representation gives them: energy, row, column (0 to 1), and others.
+        num_classes: number of logits C.
+
+    Shapes: Sequence with feature (B, L, F), mask (B, L) -> (B, C).
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        depth: int,
+        heads: int,
+        dropout: float,
+        frequencies: int,
+        num_features: int = 3,
+        num_classes: int = 4,
+    ) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width={width} is not divisible by heads={heads}; every head has the same share")
+        if num_features < 3:
+            raise ValueError(f"num_features={num_features}: energy, row and column of each hit are expected")
+        self.frequency: Tensor
+        self.register_buffer("frequency", torch.pi * 2.0 ** torch.arange(frequencies), persistent=False)
+        self.embedding = nn.Linear(num_features + 4 * frequencies, width)
+        self.whole_event = nn.Parameter(0.02 * torch.randn(width))
+        self.layers = nn.ModuleList(EncoderLayer(width, heads, dropout) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.linear = nn.Linear(width, num_classes)
+
+    def forward(self, sequence: Sequence) -> Float[Tensor, "event class"]:
+        groups, index = sequence.by_length(GROUPS)
+        return self.linear(torch.cat([self._encode(group) for group in groups])[index])
+
+    def _encode(self, sequence: Sequence) -> Float[Tensor, "event width"]:
+        angle = (sequence.feature[..., 1:3].unsqueeze(3) * self.frequency).flatten(2)
+        hits = self.embedding(torch.cat([sequence.feature, angle.sin(), angle.cos()], dim=2))
+        x = torch.cat([self.whole_event.to(hits.dtype).expand(len(hits), 1, -1), hits], dim=1)
+        mask = nn.functional.pad(sequence.mask, (1, 0), value=True)
+        for layer in self.layers:
+            x = layer(x, mask)
+        return self.norm(x[:, 0])
+
+
+class EncoderLayer(nn.Module):
+    """x + attention(norm(x)), then x + MLP(norm(x)): normalised first, as deep ones train best (arXiv:2002.04745)."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.query_key_value = nn.Linear(width, 3 * width, bias=False)
+        self.joined = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tokens, mask: Mask) -> Tokens:
+        x = x + self.dropout(self._attention(self.norms[0](x), mask))
+        return x + self.dropout(self.mlp(self.norms[1](x)))
+
+    def _attention(self, x: Tokens, mask: Mask) -> Tokens:
+        """softmax(Q K^T / sqrt(width of a head)) V in each head (eq. 1), padding left out."""
+        query, key, value = self.query_key_value(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        found = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None])
+        return self.joined(found.transpose(1, 2).flatten(2))
