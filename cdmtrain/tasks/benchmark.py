@@ -49,7 +49,7 @@ def benchmark(cfg: DictConfig) -> None:
 
 def check(cfg: DictConfig) -> None:
     """Refuse what cannot be measured."""
-    for name in ("repeats", "steps", "epochs"):
+    for name in ("passes", "blocks", "block_batches"):
         if cfg[name] < 1:
             raise InputError(f"{name}={cfg[name]}: at least 1 is expected")
     if cfg.trainer.devices not in (1, "auto") or cfg.trainer.num_nodes != 1:
@@ -97,7 +97,7 @@ def measured(cfg: DictConfig, record: Provenance) -> dict[str, Any]:
 def whole_epochs(cfg: DictConfig, data: EventData, device: torch.device) -> list[Block]:
     """The first epochs of the training that the configuration describes, as a user has them."""
     epochs = Epochs(device)
-    with scratch_trainer(cfg, epochs, max_epochs=cfg.epochs, check_val_every_n_epoch=1) as trainer:
+    with scratch_trainer(cfg, epochs, max_epochs=cfg.passes, check_val_every_n_epoch=1) as trainer:
         trainer.fit(make_classifier(cfg), datamodule=data)
     return epochs.blocks
 
@@ -107,12 +107,12 @@ def rounds(cfg: DictConfig, data: EventData, device: torch.device) -> tuple[dict
     classifier = make_classifier(cfg).to(device)
     model, representation = classifier.model, classifier.representation
     loader = data.train_dataloader()
-    steps = min(cfg.steps, len(loader))
+    steps = min(cfg.block_batches, len(loader))
     batches = [batch.to(device) for batch in islice(loader, steps)]
     ready = [(representation(batch), batch.class_index) for batch in batches]
-    epochs = math.ceil((cfg.repeats + 1) / (len(loader) // steps)) + 1  # the last is not reached, so none is validated
+    epochs = math.ceil((cfg.blocks + 1) / (len(loader) // steps)) + 1  # the last is not reached, so none is validated
     settings = {"max_epochs": epochs, "check_val_every_n_epoch": epochs, "limit_train_batches": 1.0}
-    turns = Rounds(device, repeats=cfg.repeats, steps=steps)
+    turns = Rounds(device, repeats=cfg.blocks, steps=steps)
     with scratch_trainer(cfg, turns, progress=False, accumulate_grad_batches=1, **settings) as trainer:
         precision = trainer.precision_plugin.forward_context
         turns.stages = {

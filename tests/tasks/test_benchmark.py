@@ -13,7 +13,7 @@ from cdmtrain import cli
 from cdmtrain.report.benchmark import STAGES
 
 Benchmark = Callable[..., int]
-SMALL = ["data.image_size=16", "data.batch_size=10", "trainer=cpu", "repeats=2", "steps=3", "epochs=2"]
+SMALL = ["data.image_size=16", "data.batch_size=10", "trainer=cpu", "blocks=2", "block_batches=3", "passes=2"]
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_benchmark_leaves_every_stage_with_its_blocks(run: Benchmark, capsys: 
 
 
 def test_a_comparison_ends_with_a_table_of_all_jobs(run: Benchmark, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("-m", "model=perceptron,dnn", "repeats=1", "epochs=1", "sweep.dir=compared") == 0
+    assert run("-m", "model=perceptron,dnn", "blocks=1", "passes=1", "sweep.dir=compared") == 0
     last = capsys.readouterr().out.split("Comparison\n")[-1].splitlines()
     names = ["dnn", "perceptron"]
     assert [row["job"] for row in rows(Path("compared/jobs.csv"))] == names
@@ -80,8 +80,8 @@ def test_a_comparison_ends_with_a_table_of_all_jobs(run: Benchmark, capsys: pyte
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("repeats=0", "repeats=0: at least 1"),
-        ("steps=-1", "steps=-1: at least 1"),
+        ("blocks=0", "blocks=0: at least 1"),
+        ("block_batches=-1", "block_batches=-1: at least 1"),
         ("trainer.devices=2", "a benchmark measures one device"),
         ("data.train_events=0", "data.train_events=0: at least 1 event"),
     ],
