@@ -76,8 +76,7 @@ class Run:
     def probability(self, batch: EventBatch, *, symmetries: bool = False) -> Float[Tensor, "event class"]:
         """The softmax probabilities of a batch's events, as float32 on the network's device."""
         check_image_size(self, batch.image_size)
-        network = Ensemble([self.classifier], symmetries=True) if symmetries else self.classifier
-        return network(batch.to(self.classifier.device)).softmax(1)
+        return network_of([self], symmetries=symmetries)(batch.to(self.classifier.device)).softmax(1)
 
     def _batches(self, images: object) -> Iterator[EventBatch]:
         """The images in batches of the size the run was trained with; an EventBatch as it is."""
@@ -111,6 +110,13 @@ class Ensemble(nn.Module):
         views = [_view(batch, number) for number in range(self._num_views)]
         probability = [network(view).softmax(1) for view in views for network in self.networks]
         return torch.stack(probability).mean(0).log()
+
+
+def network_of(runs: Sequence[Run], *, symmetries: bool = False) -> nn.Module:
+    """What maps an EventBatch to logits: one run's network as it is, or the mean of several or of the eight views."""
+    if len(runs) == 1 and not symmetries:
+        return runs[0].classifier
+    return Ensemble([run.classifier for run in runs], symmetries=symmetries)
 
 
 def _view(batch: EventBatch, number: int) -> EventBatch:

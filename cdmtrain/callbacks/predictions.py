@@ -34,18 +34,9 @@ class Predictions(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        energy = torch.zeros(batch.num_events, dtype=torch.float64).index_add_(
-            0, batch.event.cpu(), batch.energy.cpu().double()
-        )
-        columns = {
-            "entry": batch.entry,
-            "class_index": batch.class_index,
-            "probability": outputs.softmax(1),
-            "lit_pixels": batch.num_hits,
-            "deposited_energy_mev": energy.float(),
-        }
+        columns = event_columns(batch, outputs.softmax(1))
         for name, values in columns.items():
-            self._columns.setdefault(name, []).append(values.cpu())
+            self._columns.setdefault(name, []).append(values)
 
     def on_test_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         columns = {name: torch.cat(parts) for name, parts in self._columns.items()}
@@ -61,6 +52,21 @@ class Predictions(Callback):
         with whole_file(self._path) as temporary, h5py.File(temporary, "w") as file:
             for name, values in columns.items():
                 file[name] = np.asarray(values)
+
+
+def event_columns(batch: EventBatch, probability: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What is written of each event of a batch, but for what its file knows."""
+    energy = torch.zeros(batch.num_events, dtype=torch.float64).index_add_(
+        0, batch.event.cpu(), batch.energy.cpu().double()
+    )
+    columns = {
+        "entry": batch.entry,
+        "class_index": batch.class_index,
+        "probability": probability,
+        "lit_pixels": batch.num_hits,
+        "deposited_energy_mev": energy.float(),
+    }
+    return {name: values.cpu() for name, values in columns.items()}
 
 
 def _of_all_processes(columns: dict[str, torch.Tensor], world_size: int) -> dict[str, torch.Tensor]:

@@ -58,7 +58,7 @@ def converted(path: Path, cache_dir: Path) -> Path:
         def convert(directory: Path) -> None:
             with StoreWriter(directory) as writer, _progress() as progress:
                 task = progress.add_task(f"converting {path.name}", total=file.num_events)
-                for offset, pixel, energy in _interruptible(file.blocks()):
+                for offset, pixel, energy in interruptible(file.blocks()):
                     writer.append(offset, pixel, energy)
                     progress.advance(task, len(offset) - 1)
                 columns = {"class_index": file.class_index, "index": file.index, **file.truth}
@@ -116,7 +116,7 @@ def _made_once(directory: Path, make: Callable[[Path], None], *, what: str) -> P
     return directory
 
 
-def _interruptible(blocks: Iterable[Block]) -> Iterator[Block]:
+def interruptible(blocks: Iterable[Block]) -> Iterator[Block]:
     """The same blocks; Ctrl-C and SIGTERM wait for the end of one, as h5py swallows exceptions while it cleans up."""
     if threading.current_thread() is not threading.main_thread():
         yield from blocks

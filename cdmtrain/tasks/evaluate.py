@@ -26,7 +26,7 @@ from cdmtrain.launch.run_directory import new_name
 from cdmtrain.launch.typed import typed_keys, with_typed
 from cdmtrain.report.page import write_report
 from cdmtrain.report.terminal import results_table
-from cdmtrain.run import Ensemble, Run, check_image_size, load_run
+from cdmtrain.run import Run, check_image_size, load_run, network_of
 
 COST = ("events_per_second", "train_seconds", "peak_memory_bytes", "epochs", "best_epoch")  # of a training
 EVERYTHING = {"_target_": "cdmtrain.data.split.FractionSplit", "train": [0, 0], "val": [0, 0], "test": [0, 1]}
@@ -35,7 +35,7 @@ EVERYTHING = {"_target_": "cdmtrain.data.split.FractionSplit", "train": [0, 0], 
 def evaluate(cfg: DictConfig) -> None:
     """Compute the figures, write outputs/evaluate/<date>_<time>_<random> whole, show them."""
     quiet()
-    runs = [load_run(path, checkpoint=cfg.ckpt) for path in run_paths(cfg.run)]
+    runs = opened_runs(cfg)
     used = used_config(runs, cfg)
     lightning.seed_everything(used.seed, workers=True, verbose=False)
     data: EventData = instantiate(used.data)
@@ -59,12 +59,12 @@ def evaluate(cfg: DictConfig) -> None:
     show_results(results, folder / "report/index.html")
 
 
-def run_paths(run: str | ListConfig) -> list[str]:
-    """The run directories of run=a or run=[a,b,c], each once."""
-    paths = [str(path) for path in run] if isinstance(run, ListConfig) else [str(run)]
+def opened_runs(cfg: DictConfig) -> list[Run]:
+    """The runs of run=a or run=[a,b,c]."""
+    paths = [str(path) for path in cfg.run] if isinstance(cfg.run, ListConfig) else [str(cfg.run)]
     if not paths or len(set(paths)) < len(paths):
-        raise InputError(f"run={run}: one run directory, or a list of different ones, is expected")
-    return paths
+        raise InputError(f"run={cfg.run}: one run directory, or a list of different ones, is expected")
+    return [load_run(path, checkpoint=str(cfg.ckpt)) for path in paths]
 
 
 def used_config(runs: Sequence[Run], cfg: DictConfig) -> DictConfig:
@@ -99,11 +99,11 @@ def check_same_events(runs: Sequence[Run], data: EventData) -> None:
 
 def joined(runs: Sequence[Run], cfg: DictConfig, *, symmetries: bool) -> Classifier:
     """The classifier of one run as it is, or of the mean of several runs or views."""
-    if len(runs) == 1 and not symmetries:
-        return runs[0].classifier
-    ensemble = Ensemble([run.classifier for run in runs], symmetries=symmetries)
+    network = network_of(runs, symmetries=symmetries)
+    if isinstance(network, Classifier):
+        return network
     loss, optimizer = instantiate(cfg.loss), torch.optim.SGD  # never used
-    return Classifier(model=ensemble, representation=nn.Identity(), loss=loss, optimizer=optimizer)
+    return Classifier(model=network, representation=nn.Identity(), loss=loss, optimizer=optimizer)
 
 
 def num_parameters(classifier: Classifier) -> int:

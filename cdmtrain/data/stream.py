@@ -1,0 +1,38 @@
+"""The events of a file in batches, straight from the file: once, in order, in bounded memory."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from cdmtrain.batch import EventBatch
+from cdmtrain.data.cache import interruptible
+from cdmtrain.data.hdf5 import ChallengeFile
+
+
+def streamed(file: ChallengeFile, *, batch_size: int) -> Iterator[EventBatch]:
+    """Every event of the file, `batch_size` at a time; the last batch holds what remains."""
+    num_hits, pixel, energy = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
+    entry = 0
+    for offset, more_pixel, more_energy in interruptible(file.blocks()):
+        num_hits = np.concatenate([num_hits, np.diff(offset)])
+        pixel, energy = np.concatenate([pixel, more_pixel]), np.concatenate([energy, more_energy])
+        last = entry + len(num_hits) == file.num_events
+        while len(num_hits) >= batch_size or (last and len(num_hits)):
+            offset = np.concatenate([[0], num_hits[:batch_size].cumsum()])
+            hits = int(offset[-1])
+            yield _batch(file, offset, pixel[:hits], energy[:hits], entry)
+            entry += len(offset) - 1
+            num_hits, pixel, energy = num_hits[batch_size:], pixel[hits:], energy[hits:]
+
+
+def _batch(file: ChallengeFile, offset: np.ndarray, pixel: np.ndarray, energy: np.ndarray, entry: int) -> EventBatch:
+    entries = np.arange(entry, entry + len(offset) - 1)
+    return EventBatch(
+        pixel=torch.from_numpy(pixel).long(),
+        energy=torch.from_numpy(energy),
+        offset=torch.from_numpy(offset),
+        class_index=torch.from_numpy(file.class_index[entries]).long(),
+        entry=torch.from_numpy(entries),
+        image_size=file.image_size,
+    )

@@ -1,0 +1,154 @@
+"""cdmtrain task=predict: what one or several trained networks say of every event of a file."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import h5py
+import lightning
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cdmtrain.atomic import whole_file
+from cdmtrain.batch import EventBatch
+from cdmtrain.callbacks.predictions import event_columns
+from cdmtrain.data.hdf5 import ChallengeFile
+from cdmtrain.data.stream import streamed
+from cdmtrain.errors import InputError
+from cdmtrain.launch.typed import with_typed
+from cdmtrain.particles import NAMES, NUM_CLASSES, UNKNOWN_CLASS
+from cdmtrain.report.numbers import count, percent
+from cdmtrain.run import Run, check_image_size, network_of
+from cdmtrain.tasks.evaluate import opened_runs, quiet
+
+MOST_EVENTS = 1000  # of a batch: 150 MB of dense images
+Columns = Mapping[str, np.ndarray]  # one row an event
+
+
+class Writer(Protocol):
+    """Takes the columns of consecutive events."""
+
+    def write(self, first: int, columns: Columns) -> None: ...
+
+
+def predict(cfg: DictConfig) -> None:
+    """Read the file once, write `output` whole or not at all, say how many events got which name."""
+    quiet()
+    source, output = Path(cfg.input), Path(cfg.output)
+    writers = {".h5": hdf5_writer, ".hdf5": hdf5_writer, ".csv": csv_writer}
+    if not source.is_file():
+        raise InputError(f"input={source} is not a file; give an HDF5 file in the challenge's format")
+    if output.exists():
+        raise InputError(f"output={output} exists; choose another name or remove it")
+    if output.suffix not in writers:
+        raise InputError(f"output={output}: a name that ends in {', '.join(writers)} is expected")
+    runs = opened_runs(cfg)
+    with_typed(runs[0].cfg, cfg, parts=(), free=("input", "output", "ckpt", "symmetries", "trainer"))
+    device = lightning.Fabric(accelerator=cfg.trainer.accelerator, devices=1).device
+    network = network_of(runs, symmetries=cfg.symmetries).to(device)
+    about = {"input": str(source), "symmetries": bool(cfg.symmetries), "checkpoints": [str(r.checkpoint) for r in runs]}
+    found = np.zeros(NUM_CLASSES, int)
+    with ChallengeFile(source) as file:
+        for run in runs:
+            check_image_size(run, file.image_size)
+        with whole_file(output) as temporary, writers[output.suffix](temporary, file.num_events, about) as writer:
+            for batch in shown(file, batch_size(runs)):
+                probability = probabilities(network, batch.to(device))
+                found += np.bincount(probability.argmax(1), minlength=NUM_CLASSES)
+                writer.write(int(batch.entry[0]), columns(batch, probability, file))
+    Console().print(f"{count(int(found.sum()))} events in {output}: {shares(found)}", soft_wrap=True)
+
+
+def batch_size(runs: list[Run]) -> int:
+    """Events at a time: as many as the runs were trained with, and not more than fit into memory."""
+    return min(MOST_EVENTS, *(run.cfg.data.batch_size for run in runs))
+
+
+@torch.inference_mode()
+def probabilities(network: torch.nn.Module, batch: EventBatch) -> torch.Tensor:
+    return network(batch).softmax(1).cpu()
+
+
+def columns(batch: EventBatch, probability: torch.Tensor, file: ChallengeFile) -> Columns:
+    """What is written of a batch's events: the columns of a run's predictions.h5."""
+    rows = slice(int(batch.entry[0]), int(batch.entry[-1]) + 1)
+    own = event_columns(batch, probability)
+    del own["entry"]
+    truth = {name: values[rows] for name, values in file.truth.items()}
+    return {"index": file.index[rows], **{name: values.numpy() for name, values in own.items()}, **truth}
+
+
+def shown(file: ChallengeFile, batch_size: int) -> Iterator[EventBatch]:
+    """The batches of the file, with a bar on a terminal."""
+    bar = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console()
+    with Progress(*bar, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(f"reading {file.path.name}", total=file.num_events)
+        for batch in streamed(file, batch_size=batch_size):
+            yield batch
+            progress.advance(task, batch.num_events)
+
+
+def shares(found: np.ndarray) -> str:
+    """`25.1% electron, 24.0% muon, ...`."""
+    return ", ".join(f"{percent(n / found.sum())} {name}" for n, name in zip(found.tolist(), NAMES, strict=True))
+
+
+class Hdf5Writer:
+    """Datasets of one row an event, made at the first batch for all."""
+
+    def __init__(self, file: h5py.File, num_events: int) -> None:
+        self._file = file
+        self._num_events = num_events
+
+    def write(self, first: int, columns: Columns) -> None:
+        for name, values in columns.items():
+            dataset = self._file.require_dataset(name, (self._num_events, *values.shape[1:]), values.dtype)
+            dataset[first : first + len(values)] = values
+
+
+@contextmanager
+def hdf5_writer(path: Path, num_events: int, about: Mapping[str, Any]) -> Iterator[Writer]:
+    """The format of a run's predictions.h5, with attributes that say where it is from."""
+    with h5py.File(path, "w") as file:
+        file.attrs.update({**about, "classes": list(NAMES)})
+        yield Hdf5Writer(file, num_events)
+
+
+class CsvWriter:
+    """A line an event: index, the most probable particle, its probabilities, what is known of the event."""
+
+    def __init__(self, lines: Any) -> None:
+        self._lines = lines
+
+    def write(self, first: int, columns: Columns) -> None:
+        table = flat(columns)
+        if first == 0:
+            self._lines.writerow(table)
+        self._lines.writerows(zip(*(values.tolist() for values in table.values()), strict=True))
+
+
+@contextmanager
+def csv_writer(path: Path, num_events: int, about: Mapping[str, Any]) -> Iterator[Writer]:
+    """A table for a spreadsheet."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        yield CsvWriter(csv.writer(stream, lineterminator="\n"))
+
+
+def flat(columns: Columns) -> dict[str, np.ndarray]:
+    """The columns as numbers and names, one a column; the truth only where some is known."""
+    probability, truth = columns["probability"], columns["class_index"]
+    table = {"index": columns["index"], "particle": np.array(NAMES)[probability.argmax(1)]}
+    table |= {name: probability[:, place] for place, name in enumerate(NAMES)}
+    if (truth != UNKNOWN_CLASS).any():
+        table["truth"] = np.array(NAMES)[truth]
+    for name, values in columns.items():
+        parts = values.reshape(len(values), -1).T
+        if name not in ("index", "probability", "class_index"):
+            table |= {name if len(parts) == 1 else f"{name}_{place}": part for place, part in enumerate(parts)}
+    return table
