@@ -289,7 +289,7 @@ def test_memory_of_a_conversion_does_not_grow_with_the_file(write_images, cache_
 def test_ctrl_c_ends_a_conversion_at_the_end_of_a_block(number):
     """An exception raised at once may land in h5py's clean-up, which drops it."""
     before = signal.getsignal(number)
-    blocks = cache._interruptible(iter(range(3)))
+    blocks = cache.interruptible(iter(range(3)))
     assert next(blocks) == 0
     os.kill(os.getpid(), number)
     with pytest.raises(KeyboardInterrupt):
