@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from cdmtrain.batch import Hits
 
+REFERENCE_MEV = 0.1  # of the logarithm of a pixel's energy; the least bright pixels have half of it
+
 
 class SparseResNet(nn.Module):
     """A residual network (He 2015, arXiv:1512.03385, fig. 2) that computes on lit pixels only.
@@ -22,9 +24,9 @@ class SparseResNet(nn.Module):
     it is the dense convolution, read at the lit pixels, at the price of the pairs of lit neighbours (3.7 of 9 a pixel).
     Down-sampling lights a pixel where any of its four was lit.
 
-    A hit enters with its energy and its distances to the nearest edge in rows and in columns, as
-    ln(1 + d) / ln(1 + S / 2), d in pixels: the box begins at the vertex, so where an image ends means something.
-    Beside the pooled features, the last layer sees ln(1 + hits) and ln(1 + summed energy) of the event.
+    A hit enters with ln(1 + E / 0.1 MeV) and its distances to the nearest edge in rows and in columns, ln(1 + d) with
+    d in pixels: the box begins at the vertex, so where an image ends means something. Beside them every hit, and the
+    last layer, see the event: ln(1 + hits), ln(1 + summed energy), ln(1 + brightest pixel), in MeV.
 
     Args:
         image_size: rows and columns S of an image.
@@ -48,7 +50,7 @@ class SparseResNet(nn.Module):
         if image_size <= 2 ** (len(channels) - 2):
             raise ValueError(f"{len(channels)} stages halve a {image_size} x {image_size} image beyond one pixel")
         self.image_size = image_size
-        self.stem = SparseConvolution(3, channels[0], kernel_elements=9)
+        self.stem = SparseConvolution(6, channels[0], kernel_elements=9)
         self.stages = nn.ModuleList(
             nn.ModuleList(ResidualBlock(width) for _ in range(depth))
             for width, depth in zip(channels, blocks, strict=True)
@@ -57,23 +59,23 @@ class SparseResNet(nn.Module):
             SparseConvolution(fine, coarse, kernel_elements=4) for fine, coarse in pairwise(channels)
         )
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(2 * channels[-1] + 2, num_classes)
+        self.linear = nn.Linear(2 * channels[-1] + 3, num_classes)
 
     def forward(self, hits: Hits) -> Float[Tensor, "event class"]:
-        sites, x = sites_of(hits)
-        energy = _pooled(x[:, :1], sites.num_in(hits.num_events), "sum")
+        event = event_features(hits)
+        x = torch.cat([hit_features(hits), event[hits.event]], dim=1)
+        sites, hit = sites_of(hits)
         pairs = neighbours(sites)
-        x = self.stem(x, pairs).relu()
+        x = self.stem(x[hit], pairs).relu()
         for number, stage in enumerate(self.stages):
             if number > 0:
                 sites, down = coarser(sites)
                 x = self.downs[number - 1](x, down).relu()
                 pairs = neighbours(sites)
-            for block in stage:  # type: ignore[union-attr]
+            for block in stage:  # type: ignore[attr-defined]
                 x = block(x, pairs)
         num_sites = sites.num_in(hits.num_events)
         pooled = torch.cat([_pooled(x, num_sites, "mean"), _pooled(x, num_sites, "max")], dim=1)
-        event = torch.stack([hits.offset.diff().to(energy.dtype), energy.squeeze(1).relu()], dim=1).log1p()
         return self.linear(torch.cat([self.dropout(pooled), event.to(pooled.dtype)], dim=1))
 
 
@@ -153,15 +155,27 @@ class Pairs(NamedTuple):
     of_target: tuple[Int[Tensor, " pair"], Int[Tensor, " target_plus_1"]]
 
 
+def event_features(hits: Hits) -> Float[Tensor, "event 3"]:
+    """Number of hits, summed energy and brightest pixel of each event, as ln(1 + value)."""
+    num_hits, energy = hits.offset.diff(), hits.energy.unsqueeze(1)
+    summed, brightest = (_pooled(energy, num_hits, how) for how in ("sum", "max"))
+    return torch.cat([num_hits.unsqueeze(1), summed, brightest], dim=1).log1p()
+
+
+def hit_features(hits: Hits) -> Float[Tensor, "hit 3"]:
+    """Energy of each hit and its distances to the nearest edge in rows and in columns, as logarithms."""
+    place = torch.stack([hits.pixel // hits.image_size, hits.pixel % hits.image_size], dim=1)
+    edge = torch.minimum(place, hits.image_size - 1 - place)
+    return torch.cat([(hits.energy / REFERENCE_MEV).log1p().unsqueeze(1), edge.log1p()], dim=1)
+
+
 @torch.compiler.disable  # numbers of pairs are known as it runs: a compiler fuses what is between
-def sites_of(hits: Hits) -> tuple[Sites, Float[Tensor, "site 3"]]:
-    """The sites of the hits, whatever order those of an event are in, and what enters the network of each."""
+def sites_of(hits: Hits) -> tuple[Sites, Int[Tensor, " site"]]:
+    """The sites of the hits, whatever order those of an event are in, and which hit is at each."""
     size = hits.image_size
-    row, column = hits.pixel // size, hits.pixel % size
-    key, order = ((hits.event * (size + 1) + row) * (size + 1) + column).sort()
-    edge = torch.stack([torch.minimum(place, size - 1 - place) for place in (row, column)], dim=1)
-    feature = torch.cat([hits.energy.unsqueeze(1), edge.log1p() / math.log1p(size / 2)], dim=1)
-    return Sites(key, size), feature[order]
+    key = (hits.event * (size + 1) + hits.pixel // size) * (size + 1) + hits.pixel % size
+    key, hit = key.sort()
+    return Sites(key, size), hit
 
 
 @torch.compiler.disable
@@ -223,14 +237,14 @@ class _Convolution(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.pairs = pairs
         return _summed(_products(x.index_select(0, pairs.source), weight, pairs.counts), pairs.of_target)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         (x, weight), pairs = ctx.saved_tensors, ctx.pairs
         by_pair = gradient.contiguous().index_select(0, pairs.target)
         to_x = to_weight = None

@@ -13,6 +13,7 @@ from cdmtrain.model.sparse_resnet import (
     SparseConvolution,
     SparseResNet,
     coarser,
+    hit_features,
     neighbours,
     sites_of,
     sparse_convolution,
@@ -100,13 +101,21 @@ def tiny(image_size: int = 12, **settings: object) -> SparseResNet:
     return net.double()
 
 
+def num_hits_energy_and_brightest(energy: Tensor) -> Tensor:
+    return torch.stack([torch.tensor(float(len(energy))), energy.sum(), torch.cat([energy, torch.zeros(1)]).max()])
+
+
 def dense_network(net: SparseResNet, hits: Hits, lit: Tensor) -> Tensor:
     """Return the logits of the same weights by dense convolutions on images masked after every layer."""
+
+    num_hits = hits.offset.diff()
 
     def layer(part: SparseConvolution, image: Tensor, lit: Tensor, **how: int) -> Tensor:
         return dense(part.norm(at(lit, functional.conv2d(image, dense_kernel(part.weight), **how))), lit)
 
-    x = layer(net.stem, dense(sites_of(hits)[1], lit), lit, padding=1).relu()
+    event = torch.stack([num_hits_energy_and_brightest(part) for part in hits.energy.split(num_hits.tolist())]).log1p()
+    features = torch.cat([hit_features(hits), event.repeat_interleave(num_hits, 0)], 1)
+    x = layer(net.stem, dense(features, lit), lit, padding=1).relu()
     for number, stage in enumerate(net.stages):
         if number > 0:
             lit = functional.max_pool2d(lit.double(), 2) > 0
@@ -115,8 +124,6 @@ def dense_network(net: SparseResNet, hits: Hits, lit: Tensor) -> Tensor:
             inner = layer(block.first, x, lit, padding=1).relu()
             x = (x + layer(block.second, inner, lit, padding=1)).relu()
     num_sites = lit.flatten(1).sum(1, keepdim=True)
-    energy = torch.stack([part.sum() for part in hits.energy.split(hits.offset.diff().tolist())])
-    event = torch.stack([hits.offset.diff(), energy], 1).log1p()
     return net.linear(torch.cat([x.sum((2, 3)) / num_sites.clamp(min=1), x.amax((2, 3)), event], 1))
 
 
