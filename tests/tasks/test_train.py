@@ -115,7 +115,7 @@ sys.exit(cli.main())
 @pytest.mark.parametrize(
     "setting",
     [
-        "scheduler=onecycle augmentation=symmetries",
+        "scheduler=onecycle augmentation=symmetries callbacks=weight_averaging",
         "scheduler=plateau scheduler.scheduler.patience=0 trainer.accumulate_grad_batches=2",
     ],
 )

@@ -1,0 +1,75 @@
+"""Averaging the network's weights over the training (Polyak and Juditsky 1992, doi:10.1137/0330046)."""
+
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from cdmtrain.errors import InputError
+
+
+class WeightAveraging(Callback):
+    """Keeps a running mean of the network's weights, and validates, saves and ends the training with it.
+
+    After optimizer step t: mean <- d mean + (1 - d) weights, d = min(decay, (1 + t) / (10 + t)), so that the first
+    steps are soon forgotten. Running figures of a normalisation are averaged likewise. best.ckpt holds the mean;
+    last.ckpt holds what training goes on from, the mean beside it, until the end, then the mean.
+
+    Lightning's own callback puts the mean aside again before best.ckpt is saved; this one does so when the epoch ends.
+
+    Args:
+        decay: d once warm; the mean reaches back about 1 / (1 - decay) steps. InputError unless 0 <= decay < 1.
+    """
+
+    def __init__(self, *, decay: float) -> None:
+        super().__init__()
+        if not 0 <= decay < 1:
+            raise InputError(f"callbacks.weight_averaging.decay={decay}: at least 0 and less than 1 is expected")
+        self._decay = decay
+        self._steps = 0
+        self._mean: dict[str, Tensor] = {}
+        self._exchanged = False  # the network holds the mean, and the mean what training goes on from
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"steps": self._steps, "mean": self._mean, "exchanged": self._exchanged}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._steps, self._mean, self._exchanged = (state_dict[name] for name in ("steps", "mean", "exchanged"))
+
+    def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
+        mean = self._mean or module.model.state_dict()
+        self._mean = {name: value.to(module.device, copy=True) for name, value in mean.items()}
+        self._back(module)
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step == self._steps:  # gradients are being accumulated
+            return
+        self._steps = trainer.global_step
+        weights = module.model.state_dict()
+        real = [name for name, value in weights.items() if value.is_floating_point()]
+        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        torch._foreach_lerp_([self._mean[name] for name in real], [weights[name] for name in real], 1 - decay)
+
+    def on_validation_start(self, trainer: lightning.Trainer, module: Any) -> None:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._exchange(module)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        self._back(module)
+
+    def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        module.model.load_state_dict(self._mean)
+
+    def _back(self, module: Any) -> None:
+        if self._exchanged:
+            self._exchange(module)
+
+    def _exchange(self, module: Any) -> None:
+        self._exchanged = not self._exchanged
+        weights = {name: value.clone() for name, value in module.model.state_dict().items()}
+        module.model.load_state_dict(self._mean)
+        self._mean = weights
