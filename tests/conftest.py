@@ -11,7 +11,7 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-ROOMS = ("augmentation", "batch", "classifier", "metrics", "model", "representation")
+ROOMS = ("augmentation", "batch", "classifier", "layers", "metrics", "model", "representation")
 install_import_hook([f"cdmtrain.{room}" for room in ROOMS], "beartype.beartype")  # shapes are checked
 
 import cdmtrain.cli  # noqa: E402, F401  registers the resolvers that the configuration uses

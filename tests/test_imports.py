@@ -42,7 +42,10 @@ RULES = {
     ),
     "representation": Rule(may=BATCH | TENSORS, never=MODEL | {"h5py", "lightning"}),
     "augmentation": Rule(may=BATCH | TENSORS, never=MODEL | {"h5py", "lightning"}),
-    "model": Rule(may=BATCH | TENSORS | {"torch_geometric"}, never=MODEL | {"lightning", "hydra", "h5py"}),
+    "layers": Rule(may=BATCH | TENSORS, never={"cdmtrain.model", "lightning", "hydra", "h5py"}),
+    "model": Rule(
+        may=BATCH | TENSORS | {"cdmtrain.layers", "torch_geometric"}, never=MODEL | {"lightning", "hydra", "h5py"}
+    ),
     "classifier": Rule(
         may=PARTICLES | BATCH | TENSORS | {"cdmtrain.metrics", "lightning", "torchmetrics"},
         never=HANDED_IN,

@@ -1,9 +1,12 @@
 """Dense network on the flattened image: the lecture's first architecture, without any inductive bias for images."""
 
+from itertools import pairwise
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from cdmtrain.batch import Image
+from cdmtrain.batch import Hits, Image
+from cdmtrain.layers import PixelLinear
 
 
 class DNN(nn.Module):
@@ -15,17 +18,16 @@ class DNN(nn.Module):
         depth: number of hidden layers; 0 is a perceptron.
         num_classes: number of logits C.
 
-    Shapes: Image (B, 1, S, S) -> (B, C).
+    Shapes: Image (B, 1, S, S), or its Hits -> (B, C).
     """
 
     def __init__(self, *, image_size: int, width: int, depth: int, num_classes: int = 4) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Flatten()]
-        features = image_size**2
-        for _ in range(depth):
-            layers += [nn.Linear(features, width), nn.ReLU()]
-            features = width
-        self.layers = nn.Sequential(*layers, nn.Linear(features, num_classes))
+        widths = [width] * depth + [num_classes]
+        layers: list[nn.Module] = [PixelLinear(image_size=image_size, out_features=widths[0])]
+        for inputs, outputs in pairwise(widths):
+            layers += [nn.ReLU(), nn.Linear(inputs, outputs)]
+        self.layers = nn.Sequential(*layers)
 
-    def forward(self, image: Image) -> Float[Tensor, "event class"]:
-        return self.layers(image.energy)
+    def forward(self, pixels: Image | Hits) -> Float[Tensor, "event class"]:
+        return self.layers(pixels)

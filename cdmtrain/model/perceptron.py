@@ -3,7 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from cdmtrain.batch import Image
+from cdmtrain.batch import Hits, Image
+from cdmtrain.layers import PixelLinear
 
 
 class Perceptron(nn.Module):
@@ -13,12 +14,12 @@ class Perceptron(nn.Module):
         image_size: rows and columns S of an image.
         num_classes: number of logits C.
 
-    Shapes: Image (B, 1, S, S) -> (B, C).
+    Shapes: Image (B, 1, S, S), or its Hits -> (B, C).
     """
 
     def __init__(self, *, image_size: int, num_classes: int = 4) -> None:
         super().__init__()
-        self.linear = nn.Linear(image_size**2, num_classes)
+        self.linear = PixelLinear(image_size=image_size, out_features=num_classes)
 
-    def forward(self, image: Image) -> Float[Tensor, "event class"]:
-        return self.linear(image.energy.flatten(1))
+    def forward(self, pixels: Image | Hits) -> Float[Tensor, "event class"]:
+        return self.linear(pixels)

@@ -104,7 +104,7 @@ def test_dense_network_of_permuted_pixels_is_one_with_permuted_weights(central):
     net, permuted = (DNN(image_size=SIZE, width=16, depth=3) for _ in range(2))
     order = torch.randperm(SIZE**2, generator=torch.Generator().manual_seed(1))
     permuted.load_state_dict(net.state_dict())
-    permuted.layers[1].weight.data = net.layers[1].weight.data[:, order]
+    permuted.layers[0].weight.data = net.layers[0].weight.data[order]
     image = ImageRepresentation()(central)
     mixed = Image(energy=image.energy.flatten(2)[..., order].view_as(image.energy))
     torch.testing.assert_close(permuted(mixed), net(image), **FLOAT32_SUMS)
