@@ -80,8 +80,11 @@ def hydra_main() -> None:
     """Hand the command line to Hydra."""
     import hydra
 
+    from cdmtrain.launch.slurm import known_to_hydra
+
     sys.argv[1:] = in_order(sys.argv[1:])
-    hydra.main(config_path="pkg://cdmtrain.conf", config_name="config", version_base="1.3")(job)()
+    with known_to_hydra():
+        hydra.main(config_path="pkg://cdmtrain.conf", config_name="config", version_base="1.3")(job)()
 
 
 def run(words: Sequence[str]) -> int:

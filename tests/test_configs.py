@@ -37,7 +37,7 @@ def words(file: Path) -> tuple[str, ...]:
     line = second if first.startswith("# @package ") else first
     match = re.fullmatch(r"# cdmtrain((?: \S+?)*)(?:: .+)?", line)
     assert match, f"{file} begins with {line!r}, not with '# cdmtrain <overrides>: what it is for'"
-    return tuple(match[1].split())
+    return tuple(re.sub(r"=([^\[,]+),.*", r"=\1", word) for word in match[1].split() if word != "-m")  # of one job
 
 
 @functools.cache

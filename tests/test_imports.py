@@ -55,7 +55,7 @@ RULES = {
     "callbacks": Rule(may=PARTICLES | BATCH | TENSORS | {"h5py", "lightning", "rich"}, never=HANDED_IN),
     "benchmark": Rule(may=BATCH | TENSORS | {"cdmtrain.classifier", "lightning"}, never=HANDED_IN),
     "launch": Rule(
-        may={"cdmtrain.conf", "torch", "lightning", "hydra", "omegaconf", "yaml", "filelock", "rich"},
+        may={"cdmtrain.conf", "torch", "lightning", "hydra", "omegaconf", "yaml", "filelock", "rich", "submitit"},
         never=HANDED_IN,
     ),
     "run": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.tasks"}),

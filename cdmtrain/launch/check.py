@@ -6,6 +6,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from cdmtrain.errors import InputError
@@ -47,6 +48,8 @@ def check(cfg: DictConfig) -> None:
     for key in sorted(OmegaConf.missing_keys(cfg)):
         raise InputError(no_value(key))
     job = HydraConfig.get()
+    if job.mode == RunMode.RUN and (launcher := job.runtime.choices["hydra/launcher"]) != "basic":
+        raise InputError(f"hydra/launcher={launcher} is for sweeps; add -m (a sweep may be of one run)")
     overrides = OverridesParser.create().parse_overrides(list(job.overrides.task))
     options = {*job.runtime.choices, *groups()}  # Hydra's record of choices has no group for which several were chosen
     values = [one for one in overrides if one.key_or_group not in options and one.type is OverrideType.CHANGE]

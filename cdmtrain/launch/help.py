@@ -40,6 +40,7 @@ KEYS = {
     "run": "a run directory: go on with that run, in place",
     "run_dir": "where a new run writes, if not under outputs/",
     "sweep.dir": "where the runs of a sweep are written",
+    "launch.wait": "on a cluster; false: submit the runs and come back",
 }
 
 EXAMPLES = {

@@ -44,21 +44,27 @@ class RunDirectory:
 def opened(cfg: DictConfig) -> Iterator[RunDirectory]:
     """The directory of the run that `cfg` asks for, new or, with `run=`, an old one with its own configuration."""
     path = Path(cfg.run) if cfg.get("run") else _place(cfg)
-    config = path / "config.yaml"
     if cfg.get("run"):
         _check_resumable(path)
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path):
-        if not config.exists():
-            _record(cfg, path)
-        elif not cfg.get("run") and CHILD not in os.environ:
-            _check_same(cfg, config)
+        _begin(cfg, path)
         recorded = read_config(path) if cfg.get("run") else _own_config(path)
         os.environ[CHILD] = str(path)
         try:
             yield RunDirectory(path, recorded)
         finally:
             os.environ.pop(CHILD, None)
+
+
+def reserved(cfg: DictConfig) -> Path:
+    """The directory of a run that will be trained later, by a job of a cluster, with its configuration in it."""
+    path = Path(cfg.run) if cfg.get("run") else _place(cfg)
+    if cfg.get("run"):
+        _check_resumable(path)
+    path.mkdir(parents=True, exist_ok=True)
+    _begin(cfg, path)
+    return path
 
 
 def is_first_process() -> bool:
@@ -70,7 +76,7 @@ def job_hash(cfg: DictConfig) -> str:
     """8 hex digits of the resolved configuration, wherever and beside whatever it runs."""
     content = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(content, dict)
-    for name in ("run_dir", "run", "sweep", "print_config"):
+    for name in ("run_dir", "run", "sweep", "launch", "print_config"):
         content.pop(name, None)
     return blake2b(OmegaConf.to_yaml(OmegaConf.create(content), sort_keys=True).encode(), digest_size=4).hexdigest()
 
@@ -85,6 +91,15 @@ def _place(cfg: DictConfig) -> Path:
     if hydra.mode == RunMode.MULTIRUN:
         return Path(hydra.sweep.dir) / f"{model}_seed{cfg.seed}_{job_hash(cfg)}"
     return Path("outputs/train") / model / new_name()
+
+
+def _begin(cfg: DictConfig, path: Path) -> None:
+    """Write config.yaml; where there is one, it must be of the same run."""
+    config = path / "config.yaml"
+    if not config.exists():
+        _record(cfg, path)
+    elif not cfg.get("run") and CHILD not in os.environ:
+        _check_same(cfg, config)
 
 
 def _record(cfg: DictConfig, path: Path) -> None:

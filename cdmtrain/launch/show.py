@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.tree import Tree
 
-HIDDEN = ("print_config", "sweep", "run")
+HIDDEN = ("print_config", "sweep", "launch", "run")
 
 
 def show_config(cfg: DictConfig, choices: dict[str, str]) -> None:

@@ -81,6 +81,12 @@ class RunStatus:
                 self.update()
 
 
+def write_submitted(path: Path) -> None:
+    """Say that a job of a cluster will train the run; one that is gone on with keeps its epoch and its metric."""
+    status = RunStatus(path, explain=str)
+    status.update(state="submitted", host=None, process=None, started=None)
+
+
 def is_finished(path: Path) -> bool:
     """Whether the status at `path` says that its run has ended well."""
     return path.exists() and json.loads(path.read_text())["state"] == "finished"

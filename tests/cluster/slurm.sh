@@ -45,7 +45,7 @@ ReturnToService=2
 KillWait=10
 JobRequeue=1
 NodeName=$(hostname -s) NodeAddr=127.0.0.1 CPUs=4 RealMemory=4000 State=UNKNOWN
-PartitionName=all Nodes=ALL Default=YES MaxTime=60 State=UP
+PartitionName=all Nodes=ALL Default=YES State=UP
 END
 }
 

@@ -1,0 +1,221 @@
+"""What a sweep hands to the cluster: jobs whose configuration and code no later edit changes."""
+
+import getpass
+import json
+import logging
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+import cdmtrain
+from cdmtrain.atomic import whole_directory, write_json
+from cdmtrain.errors import InputError
+from cdmtrain.launch.check import check
+from cdmtrain.launch.help import CONF
+from cdmtrain.launch.provenance import Provenance
+from cdmtrain.launch.run_directory import new_name, reserved
+from cdmtrain.launch.sentences import explain_job
+from cdmtrain.launch.status import is_finished, write_submitted
+
+log = logging.getLogger(__name__)
+
+# what submitit names without the prefix slurm_
+GENERIC = ("name", "timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per_node", "tasks_per_node")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a job carries to its node: the composed configuration and the task, in a form that can be pickled."""
+
+    cfg: DictConfig
+    task: TaskFunction
+    context: HydraContext
+    singletons: dict[Any, Any]
+
+    def __call__(self) -> None:
+        """Run the task; a failure ends with a sentence, or a traceback, and exit status 1."""
+        Singleton.set_state(self.singletons)
+        setup_globals()
+        ended = run_job(self.task, self.cfg, "hydra.sweep.dir", "hydra.sweep.subdir", self.context)
+        if ended.status is JobStatus.FAILED:
+            error = ended._return_value
+            sentence = explain_job(error)
+            raise SystemExit(f"error: {sentence}") if sentence else error
+
+    def checkpoint(self) -> Any:
+        """What submitit queues again when the job is preempted or out of time: the same; the run knows where it was."""
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self)
+
+
+@dataclass
+class Job:
+    """A job as the sweep sees it."""
+
+    work: Work
+    run: Path | None  # its run directory; None where the task is no training
+    id: str | None = None  # of SLURM; None for a run that is finished already
+    log: Path | None = None
+    result: Path | None = None  # where submitit writes that the task ended well
+
+    @property
+    def name(self) -> str:
+        return self.run.name if self.run else " ".join(self.work.cfg.hydra.overrides.task)
+
+    def ended(self, failure: Exception | None) -> JobReturn:
+        """What Hydra is told of the job."""
+        ended = JobReturn(overrides=list(self.work.cfg.hydra.overrides.task), cfg=self.work.cfg)
+        ended.status = JobStatus.FAILED if failure else JobStatus.COMPLETED
+        ended._return_value = failure
+        return ended
+
+
+def submit(
+    job_overrides: Sequence[Sequence[str]], config: DictConfig, context: HydraContext, task: TaskFunction
+) -> list[Job]:
+    """Submit the runs that are neither finished nor in the queue, an array for every set of resources asked for."""
+    check_machine()
+    state = Singleton.get_state()
+    composed = [context.config_loader.load_sweep_config(config, list(overrides)) for overrides in job_overrides]
+    jobs = [Job(Work(cfg, task, context, state), run) for cfg, run in map(frozen, composed)]
+    waiting = [job for job in jobs if not (job.run and is_finished(job.run / "status.json"))]
+    queue, new = queued_jobs(), []
+    for job in waiting:
+        before = json.loads(path.read_text()) if job.run and (path := job.run / "submission.json").exists() else {}
+        if before.get("job") in (queue or ()):
+            job.id, job.log = before["job"], Path(before["log"])
+            log.info("%s: in the queue already as job %s", job.name, job.id)
+        else:
+            new.append(job)
+    for same in arrays(new):
+        submit_array(same, Path(config.sweep.dir).absolute() / "slurm" / new_name())
+    for job in jobs:
+        log.info("%s: %s", job.name, f"job {job.id}" if job.id else "is finished")
+    return jobs
+
+
+def check_machine() -> None:
+    try:
+        import submitit  # noqa: F401
+    except ModuleNotFoundError:
+        raise InputError("hydra/launcher=slurm needs submitit: pip install 'cdmtrain[slurm]'") from None
+    if not shutil.which("sbatch"):
+        raise InputError("hydra/launcher=slurm: this machine has no sbatch; submit from a login node of the cluster")
+
+
+def frozen(cfg: DictConfig) -> tuple[DictConfig, Path | None]:
+    """The configuration of one job, checked and resolved, and its run directory; None where the task is no training."""
+    HydraConfig.instance().set_config(cfg)
+    names = [str(name) for name in cfg if name != "hydra"]
+    ours = OmegaConf.masked_copy(cfg, names)
+    check(ours)
+    path = reserve(ours) if HydraConfig.get().runtime.choices["task"] == "train" else None
+    with open_dict(cfg), read_write(cfg.hydra):
+        if path and not cfg.get("run"):
+            cfg.run_dir = str(path)
+        cfg.hydra.sweep.dir = str(cfg.sweep.dir)
+        cfg.hydra.launcher = OmegaConf.to_container(cfg.hydra.launcher, resolve=True)
+        cfg.hydra.mode = RunMode.RUN  # for the task on its node it is a run like any other
+        cfg.hydra.runtime.choices["hydra/launcher"] = "basic"
+        for name in names:
+            if OmegaConf.is_config(cfg[name]):
+                cfg[name] = OmegaConf.to_container(cfg[name], resolve=True)
+    return cfg, path
+
+
+def reserve(cfg: DictConfig) -> Path:
+    """The run directory of a training, with its configuration and with what made it."""
+    path = reserved(cfg)
+    Provenance(path / "provenance.json")
+    return path
+
+
+def arrays(jobs: list[Job]) -> Iterator[list[Job]]:
+    """The jobs that ask for the same resources, together."""
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(json.dumps(resources(job.work.cfg)), []).append(job)
+    yield from groups.values()
+
+
+def resources(cfg: DictConfig) -> dict[str, Any]:
+    """What submitit is asked for: the settings of the launcher, by submitit's names; without GPUs for the processor."""
+    settings = dict(OmegaConf.to_container(cfg.hydra.launcher, resolve=True))  # type: ignore[arg-type]
+    for key, name in {"tasks_per_node": "devices", "nodes": "num_nodes"}.items():
+        if type(settings[key]) is not int:
+            raise InputError(f"trainer.{name}={settings[key]}: a cluster has to be told a number")
+    if cfg.trainer.accelerator == "cpu":
+        settings["gpus_per_node"] = None
+    if settings["cpus_per_task"]:  # since SLURM 22.05 srun does not take it from sbatch
+        settings["srun_args"] = [*settings["srun_args"], f"--cpus-per-task={settings['cpus_per_task']}"]
+    named = {key if key in GENERIC else f"slurm_{key}": value for key, value in settings.items() if key != "_target_"}
+    return {key: value for key, value in named.items() if value is not None}
+
+
+def submit_array(jobs: list[Job], folder: Path) -> None:
+    """Submit jobs of equal resources; each run directory has the number and the log of its job in submission.json."""
+    import submitit
+
+    asked = resources(jobs[0].work.cfg)
+    asked["slurm_setup"] = [*asked["slurm_setup"], *importing(code_copy(Path(jobs[0].work.cfg.launch.code_dir)))]
+    executor = submitit.AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=asked.pop("slurm_max_num_timeout"))
+    executor.update_parameters(stderr_to_stdout=True, **asked)
+    for job in jobs:
+        if job.run:
+            write_submitted(job.run / "status.json")
+    try:
+        with executor.batch():
+            submitted = [executor.submit(job.work) for job in jobs]
+    except submitit.core.utils.FailedJobError as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[-1]
+        raise InputError(f"the cluster takes no such job: {reason}; see hydra.launcher with --cfg hydra") from error
+    for job, there in zip(jobs, submitted, strict=True):
+        job.id, job.log, job.result = there.job_id, there.paths.stdout, there.paths.result_pickle
+        if job.run:
+            write_json(job.run / "submission.json", {"job": job.id, "log": str(job.log)})
+
+
+def code_copy(place: Path) -> Path:
+    """A copy of the program, named by its content, that the jobs import instead of what may be edited meanwhile."""
+    sources = {"cdmtrain": Path(cdmtrain.__file__).parent, "cdmtrain/conf": CONF}
+    files = {
+        f"{name}/{file.relative_to(source)}": file
+        for name, source in sources.items()
+        for file in sorted(source.rglob("*"))
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    digest = blake2b(digest_size=4)
+    for name, file in files.items():
+        digest.update(f"{name}\0".encode() + file.read_bytes())
+    copy = place.absolute() / digest.hexdigest()
+    if not copy.exists():
+        with whole_directory(copy) as temporary:
+            for name, file in files.items():
+                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(file, temporary / name)
+    return copy
+
+
+def importing(code: Path) -> list[str]:
+    """Lines of shell that let Python import the program from `code`, even in a directory that holds another."""
+    return ["export PYTHONSAFEPATH=1", f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}"]
+
+
+def queued_jobs() -> dict[str, str] | None:
+    """This user's jobs that the cluster has not ended, each with the reason why it waits; None without an answer."""
+    command = ["squeue", "--noheader", "--array", "--format=%i %r", f"--user={getpass.getuser()}"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    jobs = (line.partition(" ") for line in answer.stdout.splitlines())
+    return {number: reason for number, _, reason in jobs} if answer.returncode == 0 else None

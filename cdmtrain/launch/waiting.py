@@ -1,0 +1,67 @@
+"""Waiting for the jobs of a sweep: the queue says that a job is over, its own files how it ended."""
+
+import json
+import logging
+import time
+from typing import Any
+
+from hydra.core.utils import JobReturn
+
+from cdmtrain.errors import InputError
+from cdmtrain.launch.submission import Job, queued_jobs
+
+log = logging.getLogger(__name__)
+
+LONGEST_PAUSE_S = 15.0
+
+
+def wait(jobs: list[Job]) -> list[JobReturn]:
+    """Return when no job is in the queue any more; say meanwhile whenever a run has changed its state."""
+    told: dict[str, str] = {}
+    pause = 1.0
+    try:
+        while True:
+            queue = queued_jobs()
+            for job in jobs:
+                _tell(job, (queue or {}).get(str(job.id), ""), told)
+            if queue is not None and not any(job.id in queue for job in jobs):
+                return [job.ended(failure(job)) for job in jobs]
+            time.sleep(pause)
+            pause = min(pause * 1.2, LONGEST_PAUSE_S)
+    except KeyboardInterrupt:
+        numbers = " ".join(sorted({job.id.split("_")[0] for job in jobs if job.id}))
+        log.info("the jobs stay with the cluster: cdmtrain task=status shows the runs, scancel %s ends them", numbers)
+        raise
+
+
+def failure(job: Job) -> Exception | None:
+    """Why a job that is over did not do its task; None if it did."""
+    if job.run:
+        status = _status(job)
+        if status.get("state") == "finished":
+            return None
+        reason = status.get("error") or f"the job ended while its run was {status.get('state')}"
+    elif job.result and job.result.exists():
+        return None
+    else:
+        reason = "the task did not end well"
+    return InputError(f"{reason} (log: {job.log})")
+
+
+def _status(job: Job) -> dict[str, Any]:
+    path = job.run / "status.json" if job.run else None
+    return json.loads(path.read_text()) if path and path.exists() else {}
+
+
+def _tell(job: Job, reason: str, told: dict[str, str]) -> None:
+    """Log the run's state where it is news, with its host, or with what the cluster says that it waits for."""
+    status = _status(job)
+    where = {
+        "running": f" on {status.get('host')}",
+        "submitted": f", waits for {reason}" if reason not in ("", "None") else "",
+    }
+    state = status.get("state", "")
+    line = state + where.get(state, "")
+    if line and told.get(job.name) != line:
+        told[job.name] = line
+        log.info("%s: %s", job.name, line)

@@ -1,0 +1,133 @@
+"""What a job is given at submission, looked at without a cluster; tests/cluster has one."""
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+from omegaconf import DictConfig, OmegaConf
+
+import cdmtrain
+from cdmtrain import cli
+from cdmtrain.errors import InputError
+from cdmtrain.launch.submission import Job, Work, arrays, code_copy, frozen, importing, resources
+from cdmtrain.launch.waiting import failure
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hydra() -> Iterator[None]:
+    with initialize_config_module("cdmtrain.conf", version_base="1.3"):
+        yield
+
+
+@pytest.fixture
+def composed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., DictConfig]:
+    """The configuration of a job of a sweep, in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def compose_job(*words: str) -> DictConfig:
+        if not any(word.startswith("hydra/launcher") for word in words):
+            words = ("hydra/launcher=slurm", *words)
+        return compose("config", ["hydra.mode=MULTIRUN", *words], return_hydra_config=True)
+
+    return compose_job
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ([], {"tasks_per_node": 1, "nodes": 1, "gpus_per_node": 1, "mem_gb": 16, "timeout_min": 240}),
+        (["trainer=cpu"], {"tasks_per_node": 1, "gpus_per_node": None, "slurm_partition": None}),
+        (["trainer=ddp", "trainer.devices=3", "trainer.accelerator=cpu"], {"tasks_per_node": 3, "gpus_per_node": None}),
+        (
+            ["hydra/launcher=slurm_node", "trainer=ddp", "trainer.devices=4"],
+            {"tasks_per_node": 4, "nodes": 1, "gpus_per_node": 4, "mem_gb": 0, "slurm_exclusive": True},
+        ),
+        (
+            ["hydra/launcher=slurm_nodes", "trainer=ddp", "trainer.devices=4", "trainer.num_nodes=2"],
+            {"tasks_per_node": 4, "nodes": 2, "gpus_per_node": 4},
+        ),
+        (
+            ["hydra.launcher.partition=gpu", "hydra.launcher.account=lar", "hydra.launcher.setup=[module load cuda]"],
+            {"slurm_partition": "gpu", "slurm_account": "lar", "slurm_setup": ["module load cuda"]},
+        ),
+        (["hydra.launcher.cpus_per_task=7"], {"cpus_per_task": 7, "slurm_srun_args": ["--cpus-per-task=7"]}),
+    ],
+)
+def test_what_is_asked_of_the_cluster_follows_the_trainer(
+    composed: Callable[..., DictConfig], words: list[str], asked: dict[str, object]
+) -> None:
+    found = resources(composed(*words))
+    assert {name: found.get(name) for name in asked} == asked
+
+
+def test_a_number_of_devices_is_wanted(composed: Callable[..., DictConfig]) -> None:
+    with pytest.raises(InputError, match="devices=auto: a cluster has to be told a number"):
+        resources(composed("trainer.devices=auto"))
+
+
+def test_runs_on_different_devices_are_different_arrays(composed: Callable[..., DictConfig]) -> None:
+    jobs = [job_of(composed(*words.split())) for words in ("seed=1", "seed=2 trainer.devices=2", "seed=3")]
+    assert [[job.work.cfg.seed for job in array] for array in arrays(jobs)] == [[1, 3], [2]]
+
+
+def job_of(cfg: DictConfig, run: Path | None = None) -> Job:
+    return Job(Work(cfg, cli.job, None, {}), run)  # type: ignore[arg-type]
+
+
+def test_a_job_is_frozen_with_its_directory_when_it_is_submitted(
+    composed: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["cdmtrain", "-m", "seed=5"])
+    cfg, run = frozen(composed("seed=5", "model=dnn", "logger=tensorboard", "sweep.dir=sweep"))
+    assert run is not None
+    assert run.parent == Path("sweep")
+    assert run.name.startswith("dnn_seed5_")
+    recorded = OmegaConf.load(run / "config.yaml")
+    assert recorded.logger.tensorboard.save_dir == cfg.logger.tensorboard.save_dir == cfg.run_dir == str(run)
+    assert "hydra" not in recorded
+    provenance = json.loads((run / "provenance.json").read_text())
+    assert provenance["choices"]["model"] == "dnn"
+    assert set(provenance["git"]) >= {"commit", "dirty"}
+    text = OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, [name for name in cfg if name != "hydra"]))
+    assert "${" not in text
+    assert cfg.hydra.sweep.dir == "sweep"
+    assert frozen(composed("seed=5", "model=dnn", "logger=tensorboard", "sweep.dir=sweep"))[1] == run
+
+
+def test_a_wrong_value_is_refused_before_anything_is_written(composed: Callable[..., DictConfig]) -> None:
+    with pytest.raises(InputError, match="seed=x: a whole number is expected"):
+        frozen(composed("seed=x", "sweep.dir=sweep"))
+    assert not Path("sweep").exists()
+
+
+def test_jobs_import_a_copy_of_the_program_named_by_its_content(tmp_path: Path) -> None:
+    copy = code_copy(tmp_path)
+    assert code_copy(tmp_path) == copy
+    program = "import cdmtrain, cdmtrain.conf; print(cdmtrain.__file__, cdmtrain.conf.__file__)"
+    script = "\n".join([*importing(copy), shlex.join([sys.executable, "-c", program])])
+    checkout = Path(cdmtrain.__file__).parents[1]
+    done = subprocess.run(["bash", "-c", script], cwd=checkout, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [f"{copy}/cdmtrain/__init__.py", f"{copy}/cdmtrain/conf/__init__.py"]
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        ({"state": "finished"}, None),
+        ({"state": "failed", "error": "no such file"}, "no such file (log: 7.out)"),
+        ({"state": "running", "error": None}, "the job ended while its run was running (log: 7.out)"),
+    ],
+)
+def test_how_a_job_ended_is_read_from_the_status_of_its_run(
+    composed: Callable[..., DictConfig], tmp_path: Path, status: dict[str, object], sentence: str | None
+) -> None:
+    (tmp_path / "status.json").write_text(json.dumps(status))
+    job = job_of(composed(), tmp_path)
+    job.log = Path("7.out")
+    found = failure(job)
+    assert (str(found) if found else None) == sentence
