@@ -23,6 +23,9 @@ NARROWER = {  # what a test of seconds leaves of a network of millions: its stru
     "alexnet": ["model.hidden=64", "model.dropout=0.1"],
     "resnet": ["model.width=4"],
     "densenet": ["model.width=8"],
+    "message_passing": ["model.width=32", "model.depth=2"],
+    "graph_network": ["model.width=32"],
+    "edgeconv": ["model.width=32", "model.depth=2"],
     "transformer": ["model.width=16", "model.depth=2"],
     "vit": ["model.width=16", "model.depth=2"],
 }

@@ -1,4 +1,4 @@
-"""The graph network is PyG's layers one after another, whatever the order of its products."""
+"""The graph network is PyG's layers; a convolution is its formula; how nodes are numbered is no matter."""
 
 import pytest
 import torch
@@ -6,9 +6,10 @@ from torch import Tensor
 from torch_geometric.nn import GCNConv, global_mean_pool
 
 from cdmtrain.batch import Graph
-from cdmtrain.model.gnn import GNN
+from cdmtrain.model.gnn import CONVOLUTIONS, GNN, POOLINGS
 
 NUM_NODES, NUM_EVENTS = 40, 5
+FLOAT32_SUMS = {"rtol": 1e-4, "atol": 1e-5}  # the same numbers added in another order
 
 
 def random_graph(num_features: int, *, directed: bool) -> Graph:
@@ -62,3 +63,53 @@ def test_parameters_are_those_of_pyg_by_name_and_by_seed():
     mine = net.convolutions.state_dict()
     assert mine.keys() == layers.state_dict().keys()
     assert all(torch.equal(mine[name], value) for name, value in layers.state_dict().items())
+
+
+def neighbours(graph: Graph, node: int) -> Tensor:
+    return graph.edge_index[0][graph.edge_index[1] == node]
+
+
+def by_hand(name: str, layer: torch.nn.Module, graph: Graph) -> Tensor:
+    """The formulas of the module's docstring, one node after another."""
+    x, rows = graph.feature, []
+    for node in range(len(x)):
+        near = neighbours(graph, node)
+        both = torch.cat([near, torch.tensor([node])])
+        if name == "gcn":
+            degree = {other: len(neighbours(graph, other)) + 1 for other in both.tolist()}
+            terms = [layer.lin(x[j]) / (degree[node] * degree[j]) ** 0.5 for j in both.tolist()]
+            rows.append(sum(terms) + layer.bias)
+        if name == "sage":
+            mean = x[near].mean(0) if len(near) else torch.zeros(x.shape[1])
+            rows.append(layer.lin_r(x[node]) + layer.lin_l(mean))
+        if name == "gin":
+            rows.append(layer.nn(x[node] + x[near].sum(0)))
+        if name == "gat":
+            z = layer.lin(x)
+            score = (z[both] @ layer.att_src.flatten()) + (z[node] @ layer.att_dst.flatten())
+            weight = torch.nn.functional.leaky_relu(score, 0.2).softmax(0)
+            rows.append(weight @ z[both] + layer.bias)
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_a_convolution_is_its_formula(graph, name):
+    torch.manual_seed(1)
+    layer = CONVOLUTIONS[name](3, 8)
+    torch.testing.assert_close(layer(graph.feature, graph.edge_index), by_hand(name, layer, graph), **FLOAT32_SUMS)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("convolution", CONVOLUTIONS)
+def test_logits_do_not_depend_on_how_nodes_are_numbered(graph, renumbered, convolution, pooling):
+    torch.manual_seed(1)
+    net = GNN(width=8, depth=3, convolution=convolution, pooling=pooling, num_features=3)
+    torch.testing.assert_close(net(renumbered), net(graph), **FLOAT32_SUMS)
+    torch.testing.assert_close(net(graph)[3], net.linear.bias, rtol=0, atol=0)  # an event without a node
+
+
+def test_unknown_choices_are_refused():
+    with pytest.raises(ValueError, match="convolution=cheb: one of gcn, sage, gin, gat is expected"):
+        GNN(width=8, depth=1, convolution="cheb")
+    with pytest.raises(ValueError, match="pooling=min: one of mean, max, sum is expected"):
+        GNN(width=8, depth=1, pooling="min")

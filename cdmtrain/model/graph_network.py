@@ -1,0 +1,92 @@
+"""Graph network (Battaglia 2018, arXiv:1806.01261, algorithm 1): edges, nodes and events learn from each other."""
+
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch_geometric.utils import scatter
+
+from cdmtrain.batch import Graph
+
+AGGREGATIONS = ("sum", "mean", "max")
+
+Edges = Float[Tensor, "edge _feature"]
+Nodes = Float[Tensor, "node _feature"]
+Events = Float[Tensor, "event _feature"]
+
+
+class GraphNetwork(nn.Module):
+    """Full graph network blocks, one after another, and one linear layer on what they say of the event as a whole.
+
+    A block (figure 3) updates, with a node i of neighbours j and event n,
+
+    - each edge: e'_ij = phi_e(e_ij, v_i, v_j, u_n);
+    - each node: v'_i = phi_v(rho(e'_ij over j), v_i, u_n);
+    - each event: u'_n = phi_u(rho(e' over the event's edges), rho(v' over its nodes), u_n),
+
+    where phi are MLPs of two linear layers with layer normalisation, rho is a sum, mean or maximum. From the second
+    block on, what a phi gives is added to what it updates. The first e are the representation's edge features, v its
+    node features, and u is empty. Without an edge or a node, rho is zero.
+
+    Args:
+        width: features of edges, nodes and events after each block, and of the hidden layers.
+        depth: number of blocks.
+        aggregation: rho, one of sum, mean, max.
+        num_features: features of a node as the representation gives them.
+        num_edge_features: features of an edge as the representation gives them; 0 will do.
+        num_classes: number of logits C.
+
+    Shapes: Graph of B events, feature (N, F), edge_index (2, E), edge_feature (E, G) -> (B, C).
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        depth: int,
+        aggregation: str,
+        num_features: int = 1,
+        num_edge_features: int = 0,
+        num_classes: int = 4,
+    ) -> None:
+        super().__init__()
+        if aggregation not in AGGREGATIONS:
+            raise ValueError(f"aggregation={aggregation}: one of {', '.join(AGGREGATIONS)} is expected")
+        if depth < 1:
+            raise ValueError(f"depth={depth}: at least one block is expected")
+        first = Block(num_edge_features, num_features, 0, width, aggregation)
+        self.blocks = nn.ModuleList(
+            [first, *(Block(width, width, width, width, aggregation) for _ in range(depth - 1))]
+        )
+        self.linear = nn.Linear(width, num_classes)
+
+    def forward(self, graph: Graph) -> Float[Tensor, "event class"]:
+        e, v, u = graph.edge_feature, graph.feature, graph.feature.new_zeros(graph.num_events, 0)
+        for number, block in enumerate(self.blocks):
+            found = block(e, v, u, graph)
+            e, v, u = found if number == 0 else (old + new for old, new in zip((e, v, u), found, strict=True))
+        return self.linear(u)
+
+
+class Block(nn.Module):
+    """One update of all edges, then of all nodes, then of all events."""
+
+    def __init__(self, edge: int, node: int, event: int, width: int, aggregation: str) -> None:
+        super().__init__()
+        self.phi_e = _mlp(edge + 2 * node + event, width)
+        self.phi_v = _mlp(width + node + event, width)
+        self.phi_u = _mlp(2 * width + event, width)
+        self.rho = partial(scatter, reduce=aggregation)
+
+    def forward(self, e: Edges, v: Nodes, u: Events, graph: Graph) -> tuple[Edges, Nodes, Events]:
+        source, target = graph.edge_index
+        n = graph.event
+        e = self.phi_e(torch.cat([e, v[target], v[source], u[n[target]]], dim=1))
+        v = self.phi_v(torch.cat([self.rho(e, target, dim_size=len(v)), v, u[n]], dim=1))
+        of_edges, of_nodes = (self.rho(x, of, dim_size=len(u)) for x, of in ((e, n[target]), (v, n)))
+        return e, v, self.phi_u(torch.cat([of_edges, of_nodes, u], dim=1))
+
+
+def _mlp(inputs: int, width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.LayerNorm(width))

@@ -1,0 +1,54 @@
+"""Message passing with a learned message (Gilmer 2017, arXiv:1704.01212, eq. 1), as the lecture writes it."""
+
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch_geometric.utils import add_self_loops, scatter
+
+from cdmtrain.batch import Graph
+
+AGGREGATIONS = ("sum", "mean", "max")
+
+
+class MessagePassing(nn.Module):
+    """h_i = sum_j phi(v_i, v_j), `depth` times; then the mean of h over the nodes of an event and one linear layer.
+
+    phi is an MLP of two linear layers on both nodes' features, another one in each step; the sum, mean or maximum goes
+    over the neighbours of i and i itself, without which a lone pixel would be forgotten. Every step ends in layer
+    normalisation (arXiv:1607.06450) and ReLU. An event without a node has a mean of zeros.
+
+    Args:
+        width: features of a node after each step, and of the hidden layer of phi.
+        depth: number of steps.
+        aggregation: sum, mean or max of the messages to a node.
+        num_features: features of a node as the representation gives them.
+        num_classes: number of logits C.
+
+    Shapes: Graph of B events, feature (N, F), edge_index (2, E) -> (B, C).
+    """
+
+    def __init__(
+        self, *, width: int, depth: int, aggregation: str, num_features: int = 1, num_classes: int = 4
+    ) -> None:
+        super().__init__()
+        if aggregation not in AGGREGATIONS:
+            raise ValueError(f"aggregation={aggregation}: one of {', '.join(AGGREGATIONS)} is expected")
+        self.aggregation = aggregation
+        widths = [num_features] + depth * [width]
+        self.messages = nn.ModuleList(
+            nn.Sequential(nn.Linear(2 * inputs, width), nn.ReLU(), nn.Linear(width, outputs))
+            for inputs, outputs in pairwise(widths)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(outputs) for outputs in widths[1:])
+        self.linear = nn.Linear(widths[-1], num_classes)
+
+    def forward(self, graph: Graph) -> Float[Tensor, "event class"]:
+        h = graph.feature
+        edges, _ = add_self_loops(graph.edge_index, num_nodes=len(h))
+        source, target = edges
+        for phi, norm in zip(self.messages, self.norms, strict=True):
+            message = phi(torch.cat([h[target], h[source]], dim=1))
+            h = norm(scatter(message, target, dim_size=len(h), reduce=self.aggregation)).relu()
+        return self.linear(scatter(h, graph.event, dim_size=graph.num_events, reduce="mean"))
