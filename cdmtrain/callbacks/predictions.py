@@ -12,12 +12,17 @@ from lightning.pytorch.callbacks import Callback
 from cdmtrain.atomic import whole_file
 from cdmtrain.batch import EventBatch
 
+MISTAKES = 3  # events of each particle in mistakes.h5
+
 
 class Predictions(Callback):
     """Collects the test's outputs and writes them to `path`, one row an event in the order of the data set.
 
     Datasets: index (of the file), class_index (truth, -1 unknown), probability (N, 4), lit_pixels,
     deposited_energy_mev, and what truth the data have: kinetic_energy_mev, vertex_px, direction.
+
+    Beside it, mistakes.h5 has the most confident mistakes of each particle, as the network saw them: index,
+    class_index, probability, and the hits as pixel, energy_mev, offset (event + 1); attribute image_size.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,9 +54,29 @@ class Predictions(Callback):
         entry = columns.pop("entry")
         store = trainer.datamodule.store  # type: ignore[attr-defined]
         columns |= {"index": store.index[entry], **{name: values[entry] for name, values in store.truth.items()}}
-        with whole_file(self._path) as temporary, h5py.File(temporary, "w") as file:
-            for name, values in columns.items():
-                file[name] = np.asarray(values)
+        _write(self._path, columns)
+        worst = confident_mistakes(columns["probability"], columns["class_index"])
+        seen = store.gather(entry[worst])
+        hits = {"pixel": seen.pixel, "energy_mev": seen.energy, "offset": seen.offset}
+        chosen = {name: columns[name][worst] for name in ("index", "class_index", "probability")}
+        _write(self._path.with_name("mistakes.h5"), chosen | hits, image_size=seen.image_size)
+
+
+def confident_mistakes(probability: torch.Tensor, class_index: torch.Tensor) -> torch.Tensor:
+    """The rows of the MISTAKES events of each particle, in turn, that were given another name most surely."""
+    confidence, said = probability.max(1)
+    rows = []
+    for particle in range(probability.shape[1]):
+        wrong = ((class_index == particle) & (said != particle)).nonzero().squeeze(1)
+        rows.append(wrong[confidence[wrong].argsort(descending=True, stable=True)[:MISTAKES]])
+    return torch.cat(rows)
+
+
+def _write(path: Path, columns: dict[str, torch.Tensor], **attributes: int) -> None:
+    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+        for name, values in columns.items():
+            file[name] = np.asarray(values)
+        file.attrs.update(attributes)
 
 
 def event_columns(batch: EventBatch, probability: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -19,6 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 import cdmtrain
 from cdmtrain.atomic import write_json
 from cdmtrain.errors import InputError
+from cdmtrain.launch.changed import changed
 from cdmtrain.launch.run_directory import is_first_process
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "torch_geometric", "hydra-core", "numpy", "h5py", "numba")
@@ -74,6 +75,7 @@ def of_this_process() -> dict[str, Any]:
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "overrides": list(hydra.overrides.task),
         "choices": {group: option for group, option in dict(hydra.runtime.choices).items() if "hydra/" not in group},
+        "changed": changed(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -1,10 +1,12 @@
-"""Efficiency of each particle against what its event looks like: lit pixels, deposited energy, kinetic energy."""
+"""Efficiency of each particle, and accuracy of all, against what is known of an event: pixels, energies, the vertex."""
+
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from cdmtrain.particles import PARTICLES
-from cdmtrain.report import style
+from cdmtrain.report import numbers, style
 from cdmtrain.report.curves import Floats, binomial_interval, equal_population_bins
 from cdmtrain.report.drawing import Drawing, Rows
 from cdmtrain.report.run_files import RunFiles
@@ -32,6 +34,17 @@ def draw_efficiency_by_kinetic_energy(run: RunFiles) -> Drawing | None:
     return _draw(run, value, name="efficiency_kinetic_energy", of="kinetic energy", xlabel="kinetic energy (MeV)")
 
 
+def draw_efficiency_by_vertex(run: RunFiles) -> Drawing | None:
+    """Draw efficiency against the distance of the vertex to the nearest edge of the image, where the file knew it."""
+    vertex = None if run.predictions is None else run.predictions.vertex_px
+    size: Any = (run.config.get("data") or {}).get("image_size")
+    if vertex is None or not numbers.is_number(size) or not len(vertex):
+        return None
+    value = np.minimum(vertex, size - 1 - vertex).min(axis=1)
+    name, xlabel = "efficiency_vertex_to_edge", "vertex to the nearest edge (pixels)"
+    return _draw(run, value, name=name, of="distance of the vertex to the edge", xlabel=xlabel)
+
+
 def _draw(run: RunFiles, value: Floats | None, *, name: str, of: str, xlabel: str) -> Drawing | None:
     if run.predictions is None or value is None or not len(value):
         return None
@@ -44,11 +57,16 @@ def _draw(run: RunFiles, value: Floats | None, *, name: str, of: str, xlabel: st
         if len(points):
             _plot(axes, particle.name, points)
             rows += [[particle.name, *point[:4], int(point[4])] for point in points.tolist()]
+    everything = np.flatnonzero(np.isfinite(value))
+    points = _points(value[everything], run.predictions.is_right[everything])
+    if len(points):
+        axes.plot(points[:, 0], points[:, 1], color=style.INK, linestyle=(0, (4, 2)), linewidth=1.4, label="all")
+        rows += [["all", *point[:4], int(point[4])] for point in points.tolist()]
     axes.set_ylim(0, 1.03)
     style.legend_above(axes)
     words = (
-        f"Fraction of each particle's events that get its name, against {of}. Bins of equal population, drawn at "
-        "their mean; bars: 68.3 % Wilson intervals."
+        f"Fraction of each particle's events that get its name, against {of}; dashed: accuracy, of all together. Bins "
+        "of equal population, drawn at their mean; bars: 68.3 % Wilson intervals."
     )
     spans = [f"{particle.name} {_span(rows, particle.name)}" for particle in PARTICLES if _span(rows, particle.name)]
     alternative = f"Efficiency against {of}; lowest and highest bin: {'; '.join(spans)}."

@@ -57,10 +57,9 @@ def particles_figure(
     for column, (name, events) in enumerate(columns.items()):
         for row, event in enumerate(events):
             axes = _new_panel(figure, row, column, panel)
-            _draw_event(axes, event, side, norm)
+            draw_event(axes, event, side, norm, bar_cm=bar_cm if row == column == 0 else None)
             if row == 0:
                 _write_name(axes, name)
-    _draw_scale_bar(figure.axes[0], side, bar_cm)
     _draw_colour_bar(figure, norm)
     return figure
 
@@ -113,21 +112,25 @@ def _corner(event: NDArray[np.floating], side: int) -> tuple[int, int]:
     return int(row), int(column)
 
 
-def _draw_event(axes: Axes, event: NDArray[np.floating], side: int, norm: LogNorm) -> None:
-    """Draw the window of an event, row 0 at the bottom."""
+def draw_event(
+    axes: Axes, event: NDArray[np.floating], side: int, norm: LogNorm, *, bar_cm: float | None = None
+) -> None:
+    """Draw the window of an event, row 0 at the bottom, with a scale bar where its length is given."""
     axes.imshow(np.ma.masked_less_equal(event, 0), norm=norm, cmap=_colours(), interpolation="nearest")
     row, column = _corner(event, side)
     axes.set_xlim(column - 0.5, column + side - 0.5)
     axes.set_ylim(row - 0.5, row + side - 0.5)
+    if bar_cm is not None:
+        _draw_scale_bar(axes, side, bar_cm)
 
 
 def _write_name(axes: Axes, name: str) -> None:
     """Write a particle's name and symbol above its column; any other name, such as unknown, in grey."""
     symbol = next((particle.latex for particle in PARTICLES if particle.name == name), "")
-    axes.set_title(f"{name}  {symbol}".strip(), fontsize=15, color=_lighter(style.COLOURS.get(name, FAINT)), pad=8)
+    axes.set_title(f"{name}  {symbol}".strip(), fontsize=15, color=lighter(style.COLOURS.get(name, FAINT)), pad=8)
 
 
-def _lighter(colour: str) -> tuple[float, ...]:
+def lighter(colour: str) -> tuple[float, ...]:
     """Return a colour mixed with a third of white, to be read on black."""
     return tuple(0.67 * channel + 0.33 for channel in mpl.colors.to_rgb(colour))
 

@@ -6,7 +6,18 @@ from typing import Any
 
 from cdmtrain.atomic import whole_file, write_text
 from cdmtrain.particles import NAMES
-from cdmtrain.report import calibration, confusion, efficiency, markup, numbers, roc, training, words
+from cdmtrain.report import (
+    calibration,
+    confusion,
+    efficiency,
+    failures,
+    markup,
+    mistakes,
+    numbers,
+    roc,
+    training,
+    words,
+)
 from cdmtrain.report.drawing import Drawing, csv_text, png_bytes
 from cdmtrain.report.run_files import RunFiles, read_run
 from cdmtrain.report.stylesheet import CSS
@@ -21,6 +32,7 @@ SECTIONS: dict[str, tuple[Callable[[RunFiles], Drawing | None], ...]] = {
         efficiency.draw_efficiency_by_pixels,
         efficiency.draw_efficiency_by_deposit,
         efficiency.draw_efficiency_by_kinetic_energy,
+        efficiency.draw_efficiency_by_vertex,
     ),
 }
 
@@ -38,7 +50,7 @@ def write_report(run_dir: Path) -> Path:
         pictures = [write_drawing(folder, drawing) for drawing in drawings]
         if pictures:
             parts.append(markup.section(heading, f'<div class="pair">{"".join(pictures)}</div>'))
-    parts.append(_details(run))
+    parts += [_failures(run, folder), _changed(run), _details(run)]
     if run.results:
         write_text(folder / "summary.csv", csv_text(overall_rows(run.results)))
         write_text(folder / "particles.csv", csv_text(class_rows(run.results)))
@@ -111,6 +123,34 @@ def _by_particle(results: dict[str, Any], prefix: str, events: dict[str, int | N
         for name in NAMES
     ]
     return markup.table(header, rows)
+
+
+def _failures(run: RunFiles, folder: Path) -> str:
+    """Return where it fails, in a sentence, in distributions and in numbers, and its most confident mistakes."""
+    drawings = failures.draw_failures(run)
+    if not drawings:
+        return ""
+    write_text(folder / "failures.csv", csv_text([failures.FAILURE_HEADER, *failures.failure_rows(run)]))
+    pictures = "".join(write_drawing(folder, drawing) for drawing in drawings)
+    numbers_ = markup.table(failures.FAILURE_HEADER, failures.failure_rows(run))
+    gallery = mistakes.draw_mistakes(run)
+    shown = write_drawing(folder, gallery) if gallery is not None else ""
+    sentence = markup.element("p", failures.finding(run)) if failures.finding(run) else ""
+    return markup.section("Where it fails", f'{sentence}{numbers_}<div class="pair">{pictures}</div>{shown}')
+
+
+def _changed(run: RunFiles) -> str:
+    """Return what differs from the defaults, where the run's record tells."""
+    changed = run.provenance.get("changed")
+    if not isinstance(changed, dict):
+        return ""
+    pairs = [
+        (key, f"{words.as_typed(pair[1])} (default {words.as_typed(pair[0])})")
+        for key, pair in sorted(changed.items())
+        if isinstance(pair, list) and len(pair) == 2
+    ]
+    told = markup.facts(pairs) if pairs else markup.element("p", "Nothing: every option and value is the default.")
+    return markup.section("What differs from the defaults", told)
 
 
 def _details(run: RunFiles) -> str:

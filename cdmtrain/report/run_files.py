@@ -26,11 +26,22 @@ class Predictions:
     lit_pixels: NDArray[np.int64]  # (N,)
     deposited_energy_mev: NDArray[np.float64]  # (N,)
     kinetic_energy_mev: NDArray[np.float64] | None  # (N,), where the file knew it
+    vertex_px: NDArray[np.float64] | None = None  # (N, 2) row and column, where the file knew it
 
     @property
     def is_right(self) -> NDArray[np.bool_]:
         """(N,) whether the most probable class is the true one."""
         return np.asarray(self.probability.argmax(axis=1) == self.class_index)
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """The most confident mistakes of each particle, M in all, as the network saw them."""
+
+    index: NDArray[np.int64]  # (M,) number of the event in its file
+    class_index: NDArray[np.int64]  # (M,) truth, 0..3
+    probability: NDArray[np.float64]  # (M, 4)
+    images: NDArray[np.float32]  # (M, S, S) MeV
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,7 @@ class RunFiles:
     history: dict[str, NDArray[np.float64]]  # metrics.csv: column -> (epoch,), NaN where the field is blank
     predictions: Predictions | None
     missing: tuple[str, ...]  # names out of EXPECTED_FILES
+    mistakes: Mistakes | None = None
 
 
 def read_run(run_dir: Path, *, with_predictions: bool = True) -> RunFiles:
@@ -60,6 +72,7 @@ def read_run(run_dir: Path, *, with_predictions: bool = True) -> RunFiles:
         history=_read_history(run_dir / "metrics.csv"),
         predictions=_read_predictions(run_dir / "predictions.h5") if with_predictions else None,
         missing=tuple(name for name in EXPECTED_FILES if not (run_dir / name).is_file()),
+        mistakes=_read_mistakes(run_dir / "mistakes.h5") if with_predictions else None,
     )
 
 
@@ -103,13 +116,37 @@ def _read_predictions(path: Path) -> Predictions | None:
             columns = {name: np.asarray(file[name]) for name in file}
         truth, probability = columns["class_index"], columns["probability"].reshape(-1, NUM_CLASSES).astype(np.float64)
         use = (truth >= 0) & np.isfinite(probability).all(axis=1)
-        kinetic = columns.get("kinetic_energy_mev")
+        kinetic, vertex = columns.get("kinetic_energy_mev"), columns.get("vertex_px")
         return Predictions(
             class_index=truth[use].astype(np.int64),
             probability=probability[use],
             lit_pixels=columns["lit_pixels"][use].astype(np.int64),
             deposited_energy_mev=columns["deposited_energy_mev"][use].astype(np.float64),
             kinetic_energy_mev=None if kinetic is None else kinetic[use].astype(np.float64),
+            vertex_px=None if vertex is None else vertex[use].astype(np.float64),
         )
     except (OSError, KeyError, ValueError, IndexError) as error:
         raise InputError(f"{path} is not a whole file of predictions ({error}); predict again or remove it") from error
+
+
+def _read_mistakes(path: Path) -> Mistakes | None:
+    """Return the mistakes with dense images; None where there is no file, as of older runs, or no mistake."""
+    if not path.is_file():
+        return None
+    try:
+        with h5py.File(path) as file:
+            columns, size = {name: np.asarray(file[name]) for name in file}, int(file.attrs["image_size"])
+        num_events = len(columns["index"])
+        images = np.zeros((num_events, size * size), np.float32)
+        event = np.repeat(np.arange(num_events), np.diff(columns["offset"]))
+        images[event, columns["pixel"]] = columns["energy_mev"]
+    except (OSError, KeyError, ValueError, IndexError) as error:
+        raise InputError(f"{path} is not a whole file of mistakes ({error}); predict again or remove it") from error
+    if not num_events:
+        return None
+    return Mistakes(
+        index=columns["index"].astype(np.int64),
+        class_index=columns["class_index"].astype(np.int64),
+        probability=columns["probability"].astype(np.float64),
+        images=images.reshape(num_events, size, size),
+    )

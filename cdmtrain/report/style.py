@@ -73,8 +73,8 @@ def legend_above(axes: Axes) -> None:
     axes.legend(
         loc="lower center",
         bbox_to_anchor=(0.46, 1.0),
-        ncols=4,
-        columnspacing=1.0,
+        ncols=5,
+        columnspacing=0.8,
         handletextpad=0.3,
         handlelength=1.6,
         fontsize=SMALL,

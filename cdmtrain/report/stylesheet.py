@@ -27,6 +27,8 @@ p { margin: 0 0 10px; }
 .tile span { font-size: .8rem; display: block; line-height: 1.3; }
 .pair { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 20px 28px; }
 figure { margin: 0; min-width: 0; }
+.pair + figure { margin: 24px auto 0; max-width: 760px; }
+.scroll + .pair { margin-top: 20px; }
 figure img { display: block; width: 100%; height: auto; background: #fff; border: 1px solid var(--line);
   border-radius: 10px; }
 figcaption { font-size: .88rem; line-height: 1.4; padding: 8px 2px 0; }

@@ -129,6 +129,7 @@ def provenance(runs: Sequence[Run], data: EventData, device: torch.device) -> di
     return {
         **made,
         "choices": choices,
+        "changed": recorded.get("changed"),
         "tested": tested_runs,
         "accelerator": accelerator_name(device),
         "data": data.describe(),

@@ -19,7 +19,7 @@ CONFIG = {
     "run": None,
     "print_config": True,
     "model": {"_target_": "cdmtrain.model.cnn.CNN", "channels": [2, 4, 8], "kernel_size": 2},
-    "data": {"_target_": "cdmtrain.data.datamodule.Hdf5Data", "files": ["geant4_reference.h5"], "batch_size": 100},
+    "data": {"_target_": "cdmtrain.data.datamodule.Hdf5Data", "files": ["geant4_reference.h5"], "image_size": 192},
     "optimizer": {"_target_": "torch.optim.Adam", "lr": 0.001},
     "trainer": {"max_epochs": 10, "accelerator": "cpu"},
 }
@@ -33,6 +33,7 @@ PROVENANCE = {
     "choices": {"model": "cnn", "data": "hdf5", "experiment": "lecture_cnn"},
     "overrides": ["data=hdf5", "data.files=[geant4_reference.h5]", "experiment=lecture_cnn"],
     "data": {"files": ["geant4_reference.h5"], "events": 47999, "train": 40319, "val": 3840, "test": 3840},
+    "changed": {"data": ["simulated", "hdf5"], "experiment": [None, "lecture_cnn"], "model.kernel_size": [3, 2]},
     "started": "2026-01-31T09:26:53+00:00",
 }
 
@@ -57,6 +58,20 @@ def make_predictions(rng: np.random.Generator, num_events: int) -> dict[str, np.
         "lit_pixels": lit,
         "deposited_energy_mev": energy.astype(np.float32),
         "kinetic_energy_mev": (energy * 1.05).astype(np.float32),
+        "vertex_px": rng.uniform(0, 191, (num_events, 2)).astype(np.float32),
+    }
+
+
+def make_mistakes(predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return straight tracks for the first three events of each particle that were given another name."""
+    truth, said = predictions["class_index"], predictions["probability"].argmax(axis=1)
+    rows = np.concatenate([np.flatnonzero((truth == k) & (said != k))[:3] for k in range(4)]).astype(int)
+    hits = np.arange(30) * 193 + 192 * 20
+    return {
+        **{name: predictions[name][rows] for name in ("index", "class_index", "probability")},
+        "pixel": np.tile(hits, len(rows)),
+        "energy_mev": np.tile(np.linspace(0.1, 3, 30, dtype=np.float32), len(rows)),
+        "offset": 30 * np.arange(len(rows) + 1),
     }
 
 
@@ -119,8 +134,10 @@ def make_run(tmp_path: Path) -> MakeRun:
                 change(predictions)
             write_json(run_dir / "results.json", make_results(predictions))
             with h5py.File(run_dir / "predictions.h5", "w") as file:
-                for name, values in predictions.items():
-                    file[name] = values
+                file.update(predictions)
+            with h5py.File(run_dir / "mistakes.h5", "w") as file:
+                file.update(make_mistakes(predictions))
+                file.attrs["image_size"] = 192
         return run_dir
 
     return make

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from cdmtrain.errors import InputError
+from cdmtrain.particles import NAMES
 from cdmtrain.report.page import write_report
 
 MakeRun = Callable[..., Path]
@@ -31,6 +32,11 @@ TEST = {
     "efficiency_lit_pixels",
     "efficiency_deposited_energy",
     "efficiency_kinetic_energy",
+    "efficiency_vertex_to_edge",
+    "failures_lit_pixels",
+    "failures_mean_pixel",
+    "failures_softmax_score",
+    "mistakes",
 }
 
 
@@ -79,6 +85,53 @@ def test_numbers_of_the_page_and_its_tables_are_those_of_results_json(make_run: 
     assert float(summary["macro_f1"]["validation"]) == results["val_macro_f1"]
     particles = table_of(run_dir, "particles")
     assert [float(row["efficiency"]) for row in particles] == list(results["efficiency"].values())
+
+
+def test_the_page_says_what_differs_from_the_defaults(make_run: MakeRun) -> None:
+    run_dir = make_run(finished=False)
+    page = page_of(run_dir)
+    for written in ("data</th><td>hdf5 (default simulated)", "experiment</th><td>lecture_cnn (default null)"):
+        assert written in page
+    change_json(run_dir / "provenance.json", changed={})
+    assert "Nothing: every option and value is the default." in page_of(run_dir)
+    change_json(run_dir / "provenance.json", changed=None)
+    assert "What differs from the defaults" not in page_of(run_dir)
+
+
+def test_the_page_says_where_it_fails(make_run: MakeRun) -> None:
+    def hopeless_when_small(predictions: dict[str, np.ndarray]) -> None:
+        few = predictions["lit_pixels"] < 80
+        said = np.where(few, (predictions["class_index"] + 1) % 4, predictions["class_index"])
+        predictions["probability"] = np.where(said[:, None] == np.arange(4), 0.91, 0.03).astype(np.float32)
+
+    run_dir = make_run(change=hopeless_when_small)
+    page = page_of(run_dir)
+    with h5py.File(run_dir / "predictions.h5") as file:
+        lit = file["lit_pixels"][:]
+    wrong = (lit < 80)[lit <= np.quantile(lit, 0.25)].mean()
+    assert f"by lit pixels {100 * wrong:.1f}% of the lowest and 0.0% of the highest" in page
+    assert table_of(run_dir, "failures")[0]["wrong in the lowest quarter"] == f"{100 * wrong:.1f}%"
+    rows = table_of(run_dir, "mistakes")
+    assert [row["truth"] for row in rows] == [name for name in NAMES for _ in range(3)]
+    assert all(row["called"] != row["truth"] and row["lit_pixels"] == "30" for row in rows)
+
+
+def test_a_run_without_any_mistake_has_a_page(make_run: MakeRun) -> None:
+    def perfect(predictions: dict[str, np.ndarray]) -> None:
+        predictions["probability"] = np.eye(4, dtype=np.float32)[predictions["class_index"]]
+
+    run_dir = make_run(change=perfect)
+    assert "get a wrong name" not in page_of(run_dir)
+    assert figures(run_dir) == TRAINING | TEST - {"mistakes"}
+
+
+def test_accuracy_of_all_stands_beside_the_efficiencies(make_run: MakeRun) -> None:
+    run_dir = make_run(num_events=400)
+    write_report(run_dir)
+    rows = [row for row in table_of(run_dir, "efficiency_vertex_to_edge") if row["particle"] == "all"]
+    right = sum(float(row["efficiency"]) * int(row["events"]) for row in rows)
+    accuracy = json.loads((run_dir / "results.json").read_text())["accuracy"]
+    assert right == pytest.approx(400 * accuracy)
 
 
 def test_a_run_cut_after_two_epochs_has_a_page_that_says_so(make_run: MakeRun) -> None:

@@ -66,6 +66,29 @@ def test_figures_and_predictions_are_those_of_the_training_to_the_bit(
     assert made["choices"]["model"] == "cnn"
 
 
+def test_the_most_confident_mistakes_are_kept_as_the_network_saw_them(trained: SimpleNamespace) -> None:
+    said = predictions(trained.path)
+    right = said["probability"].argmax(1) == said["class_index"]
+    with h5py.File(trained.path / "mistakes.h5") as file:
+        kept = {name: file[name][:] for name in file}
+        assert file.attrs["image_size"] == 16
+    assert len(kept["index"]) == sum(min(3, (~right & (said["class_index"] == k)).sum()) for k in range(4))
+    for event, index in enumerate(kept["index"]):
+        hits = slice(kept["offset"][event], kept["offset"][event + 1])
+        image = np.zeros(256, np.float32)
+        image[kept["pixel"][hits]] = kept["energy_mev"][hits]
+        np.testing.assert_array_equal(image.reshape(16, 16), trained.images[index - 1000])
+        assert not right[said["index"] == index].any()
+
+
+def test_the_record_of_a_run_says_what_differs_from_the_defaults(trained: SimpleNamespace) -> None:
+    changed = json.loads((trained.path / "provenance.json").read_text())["changed"]
+    expected = {"data": ["simulated", "hdf5"], "trainer": ["default", "cpu"], "data.image_size": [192, 16]}
+    expected |= {"data.batch_size": [100, 5], "trainer.max_epochs": [10, 2], "model.channels": [[2, 4, 8], [2]]}
+    assert changed.items() >= expected.items()
+    assert set(changed) - set(expected) == {"data.files", "data.cache_dir"}
+
+
 def test_every_event_of_other_files_is_tested(trained: SimpleNamespace, evaluate: Evaluate) -> None:
     folder = evaluate(f"run={trained.path}", "ckpt=last", "data=hdf5", f"data.files=[{trained.file}]")
     assert np.sum(results(folder)["confusion_matrix"]) == 100
