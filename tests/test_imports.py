@@ -50,6 +50,7 @@ RULES = {
         may=PARTICLES | BATCH | TENSORS | {"cdmtrain.metrics", "lightning", "torchmetrics"},
         never=HANDED_IN,
     ),
+    "loss": Rule(may=PARTICLES | TENSORS, never={"lightning"} | HANDED_IN),
     "metrics": Rule(may=PARTICLES | BATCH | TENSORS | {"lightning", "torchmetrics"}, never=HANDED_IN),
     "report": Rule(may=PARTICLES | ARRAYS | {"matplotlib", "h5py", "rich", "yaml"}, never={"torch", "lightning"}),
     "callbacks": Rule(may=PARTICLES | BATCH | TENSORS | {"h5py", "lightning", "rich"}, never=HANDED_IN),

@@ -8,25 +8,41 @@ from torch import Tensor, nn
 from cdmtrain.batch import Hits, Image
 from cdmtrain.layers import PixelLinear
 
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+
 
 class DNN(nn.Module):
-    """Hidden layers of equal width with ReLU between: h_0 = x, h_i = ReLU(W_i h_{i-1} + b_i), logits = W h_depth + b.
+    """Hidden layers of equal width: h_0 = x, h_i = s(W_i h_{i-1} + b_i) with an activation s, logits = W h_depth + b.
 
     Args:
         image_size: rows and columns S of an image.
         width: units of a hidden layer.
         depth: number of hidden layers; 0 is a perceptron.
+        activation: relu, gelu, silu, tanh or sigmoid.
+        dropout: probability that a hidden unit is dropped while training (arXiv:1207.0580).
         num_classes: number of logits C.
 
     Shapes: Image (B, 1, S, S), or its Hits -> (B, C).
     """
 
-    def __init__(self, *, image_size: int, width: int, depth: int, num_classes: int = 4) -> None:
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        width: int,
+        depth: int,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        num_classes: int = 4,
+    ) -> None:
         super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation={activation}: one of {', '.join(ACTIVATIONS)} is expected")
         widths = [width] * depth + [num_classes]
         layers: list[nn.Module] = [PixelLinear(image_size=image_size, out_features=widths[0])]
         for inputs, outputs in pairwise(widths):
-            layers += [nn.ReLU(), nn.Linear(inputs, outputs)]
+            hidden = nn.Sequential(ACTIVATIONS[activation](), nn.Dropout(dropout))
+            layers += [hidden, nn.Linear(inputs, outputs)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, pixels: Image | Hits) -> Float[Tensor, "event class"]:

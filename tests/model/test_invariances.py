@@ -108,8 +108,3 @@ def test_dense_network_of_permuted_pixels_is_one_with_permuted_weights(central):
     image = ImageRepresentation()(central)
     mixed = Image(energy=image.energy.flatten(2)[..., order].view_as(image.energy))
     torch.testing.assert_close(permuted(mixed), net(image), **FLOAT32_SUMS)
-
-
-def test_cnn_refuses_an_image_that_its_poolings_use_up():
-    with pytest.raises(ValueError, match="3 convolutions and poolings leave nothing of a 2 x 2 image"):
-        CNN(image_size=2, channels=[2, 4, 8], kernel_size=2, stride=1, padding=1, pool_size=3)
