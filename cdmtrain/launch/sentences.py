@@ -20,7 +20,10 @@ from cdmtrain.launch.help import CONF, groups
 DETAILS = "(HYDRA_FULL_ERROR=1 shows where)"
 
 # what a disk or a path does, rather than the program
-FILE_SYSTEM = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EISDIR)
+FILE_SYSTEM = (
+    *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+)
 
 # what classes raise when they are built from a value they cannot use
 BAD_VALUE = (TypeError, ValueError, RuntimeError, ArithmeticError)

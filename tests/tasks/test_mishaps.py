@@ -1,0 +1,153 @@
+"""What happens to a run is told by its files: full disks, lost permissions, Ctrl-C, two runs at once."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import lightning
+import pytest
+import torch
+
+from cdmtrain import cli
+
+Capture = pytest.CaptureFixture[str]
+TRAIN = ["model.channels=[2]", "data.image_size=16", "data.batch_size=10", "trainer=cpu", "print_config=false"]
+MAIN = "import sys; from cdmtrain import cli; sys.exit(cli.main())"
+
+
+def words(file: Path, run: Path, *more: str) -> list[str]:
+    return ["data=hdf5", f"data.files=[{file}]", f"run_dir={run}", *TRAIN, *more]
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["cdmtrain", *words])
+    return cli.main()
+
+
+def status(run: Path) -> dict[str, str]:
+    return json.loads((run / "status.json").read_text())
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+
+
+def left_over(run: Path) -> list[Path]:
+    return [path for path in run.rglob("*") if path.name.endswith(".tmp")]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS])
+def test_a_disk_that_fails_in_mid_run_is_one_sentence_and_the_run_can_be_gone_on_with(
+    tmp_path: Path,
+    challenge_file: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+    number: int,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file, run = challenge_file(num_events=100), tmp_path / "run"
+    settings = ["trainer.max_epochs=2", "callbacks.checkpoint.every_seconds=0"]
+    save = lightning.Trainer.save_checkpoint
+    with monkeypatch.context() as patch:
+
+        def fails(self: lightning.Trainer, path: Path, *args: object, **kwargs: object) -> None:
+            save(self, path, *args, **kwargs)  # type: ignore[arg-type]
+            if self.current_epoch == 1:  # a part of the file is there by then
+                raise OSError(number, os.strerror(number), str(path))
+
+        patch.setattr(lightning.Trainer, "save_checkpoint", fails)
+        assert typed(patch, *words(file, run, *settings)) == 1
+    error = capsys.readouterr().err
+    assert os.strerror(number) in error
+    assert "Traceback" not in error
+    assert status(run)["state"] == "failed"
+    assert os.strerror(number) in status(run)["error"]
+    assert left_over(run) == []
+    assert torch.load(run / "checkpoints/last.ckpt", weights_only=True)["epoch"] == 0
+    if number == errno.ENOSPC:
+        assert typed(monkeypatch, f"run={run}", "print_config=false") == 0
+        assert typed(monkeypatch, *words(file, tmp_path / "other", *settings)) == 0
+        other = weights(tmp_path / "other")
+        assert all(torch.equal(value, other[name]) for name, value in weights(run).items())
+
+
+SMALL_DISK = """
+import resource, signal, sys
+from cdmtrain import cli
+from cdmtrain.classifier import Classifier
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+step, counted = Classifier.training_step, [0]
+def training_step(self, batch, batch_index):
+    counted[0] += 1
+    if counted[0] == 12:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # no file may be longer from now on
+    return step(self, batch, batch_index)
+Classifier.training_step = training_step
+sys.exit(cli.main())
+"""
+
+
+def test_files_that_may_not_grow_are_one_sentence_and_earlier_checkpoints_stay_whole(
+    tmp_path: Path, challenge_file: Callable[..., Path]
+) -> None:
+    arguments = words(challenge_file(num_events=100), tmp_path / "run", "callbacks.checkpoint.every_seconds=0")
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL_DISK, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert status(tmp_path / "run")["state"] == "failed"
+    assert left_over(tmp_path / "run") == []
+    assert weights(tmp_path / "run")
+
+
+CONVERTING = """
+import logging, sys, time
+from pathlib import Path
+from filelock import FileLock
+from cdmtrain.data.cache import converted
+from cdmtrain.data.hdf5 import ChallengeFile
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+name, file, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+begun, waiting = folder / "begun", folder / "waiting"
+
+def until(path):
+    limit = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < limit:
+        time.sleep(0.02)
+
+blocks, acquire = ChallengeFile.blocks, FileLock.acquire
+def slowly(self):
+    print("converting", flush=True)
+    begun.touch()
+    until(waiting)
+    yield from blocks(self)
+def told(self, *args, **kwargs):
+    if not kwargs:  # it waits
+        waiting.touch()
+    return acquire(self, *args, **kwargs)
+ChallengeFile.blocks, FileLock.acquire = slowly, told
+if name == "second":
+    until(begun)
+print(converted(file, folder / "cache"))
+"""
+
+
+def test_of_two_that_convert_the_same_file_one_does_it_and_the_other_waits_and_says_so(
+    tmp_path: Path, challenge_file: Callable[..., Path]
+) -> None:
+    file = challenge_file(num_events=100)
+    running = [
+        subprocess.Popen([sys.executable, "-c", CONVERTING, name, file, tmp_path], stdout=subprocess.PIPE, text=True)
+        for name in ("first", "second")
+    ]
+    said = [list(filter(None, process.communicate(timeout=120)[0].splitlines())) for process in running]
+    assert [process.returncode for process in running] == [0, 0]
+    (store,) = [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
+    assert said[0] == ["converting", str(store)]
+    assert said[1] == [f"waiting for the conversion of {file} in another process", str(store)]
