@@ -6,9 +6,13 @@ adds is kept when it is there: `kinetic_energy_mev` (N,), `vertex_px` (N, 2) row
 """
 
 import math
+import os
 import stat
+import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -18,6 +22,7 @@ import numpy as np
 from jaxtyping import Float32, Int8, Int32, Int64
 
 from cdmtrain.atomic import whole_file
+from cdmtrain.data.raw import raw_reader
 from cdmtrain.errors import InputError
 from cdmtrain.particles import PDG_CODES, UNKNOWN_CLASS, class_indices
 
@@ -28,6 +33,8 @@ BLOCK_BYTES = 4 * 2**20  # dense images read at a time; few enough to stay in th
 MAX_BLOCK_BYTES = 2**29  # so many where a chunk of the file holds as many events: it is then read once
 UNWRITTEN_BYTES = 2**28  # images that were declared and never written are dark, up to so many bytes
 MAX_COMPRESSION = 2000  # dense bytes to a stored one; deflate ends at 1032 (zlib's technical details)
+
+Block = tuple[Int64[np.ndarray, " event_plus_1"], Int32[np.ndarray, " hit"], Float32[np.ndarray, " hit"]]
 
 
 class SparseBlock(Protocol):
@@ -50,6 +57,9 @@ class ChallengeFile:
         self._file = _open(path)
         try:
             self._image = self._checked_image()
+            self._buffers = threading.local()
+            with self._reading("'image'"):
+                self._raw = raw_reader(self._image)
             self.class_index = self._class_index()
             index = self._integers("index")
             self.index = np.arange(self.num_events) if index is None else index
@@ -78,24 +88,48 @@ class ChallengeFile:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def blocks(self) -> Iterator[tuple[Int64[np.ndarray, " event_plus_1"], Int32[np.ndarray, " hit"], np.ndarray]]:
-        """Every image once, in order, in bounded memory, as (offset, pixel, energy) of each block.
+    def blocks(self) -> Iterator[Block]:
+        """Every image once, in order, in bounded memory, as (offset, pixel, energy) of each block, by all cores.
 
         A pixel is kept when any bit of its float32 is set, so that the dense image comes back bit for bit: -0.0 is a
         pixel that was written, with energy -0.0.
         """
         rows = self._rows_per_block()
+        firsts = range(0, self.num_events, rows)
+        workers = max(1, min(_num_cores(), len(firsts), MAX_BLOCK_BYTES // (4 * rows * self.image_size**2)))
+        with ThreadPoolExecutor(workers) as pool:
+            coming: deque[Future[Block]] = deque()
+            try:
+                for first in firsts:
+                    coming.append(pool.submit(self._block, first, min(rows, self.num_events - first)))
+                    if len(coming) > 2 * workers:
+                        yield coming.popleft().result()
+                while coming:
+                    yield coming.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _block(self, first: int, count: int) -> Block:
         pixels = self.image_size**2
-        buffer = np.empty((rows, self.image_size, self.image_size), np.float32)
-        for first in range(0, self.num_events, rows):
-            count = min(rows, self.num_events - first)
-            self._read(first, count, buffer)
-            bits = buffer[:count].reshape(-1).view(np.uint32)
-            lit = np.flatnonzero(bits != 0)  # three times as fast as flatnonzero(bits)
-            energy = bits[lit].view(np.float32)
-            self._check_energies(first, lit, energy)
-            offset = np.searchsorted(lit, np.arange(count + 1) * pixels)
-            yield offset.astype(np.int64), (lit % pixels).astype(np.int32), energy
+        images = self._images(first, count)
+        lit = _nonzero(images.reshape(-1).view(np.uint32))
+        energy = images.reshape(-1)[lit].astype(np.float32, copy=False)  # of the machine's byte order
+        self._check_energies(first, lit, energy)
+        offset = np.searchsorted(lit, np.arange(count + 1) * pixels)
+        return offset.astype(np.int64), (lit % pixels).astype(np.int32), energy
+
+    def _images(self, first: int, count: int) -> np.ndarray:
+        """Dense images as the file has them, in an array of this thread's that the next block overwrites."""
+        if not hasattr(self._buffers, "images") or len(self._buffers.images) < count:
+            self._buffers.images = np.empty((count, *self._image.shape[1:]), self._image.dtype)
+        images = self._buffers.images[:count]
+        if self._raw is not None:
+            with suppress(Exception):  # the library, asked next, can read it or says why not
+                self._raw(first, count, images)
+                return images
+        with self._reading(f"'image' entries {first} to {first + count - 1}"):
+            self._image.read_direct(images, np.s_[first : first + count])
+        return images
 
     def _rows_per_block(self) -> int:
         chunk = self._image.chunks[0] if self._image.chunks else 1
@@ -103,10 +137,6 @@ class ChallengeFile:
         rows = max(1, BLOCK_BYTES // image_bytes)
         whole_chunks = -(-rows // chunk) * chunk
         return min(whole_chunks, max(rows, MAX_BLOCK_BYTES // image_bytes), self.num_events)
-
-    def _read(self, first: int, count: int, buffer: np.ndarray) -> None:
-        with self._reading(f"'image' entries {first} to {first + count - 1}"):
-            self._image.read_direct(buffer, np.s_[first : first + count], np.s_[:count])
 
     def _check_energies(self, first: int, lit: np.ndarray, energy: np.ndarray) -> None:
         wrong = np.flatnonzero(~(energy >= 0) | np.isinf(energy))
@@ -266,6 +296,19 @@ def _dense(block: SparseBlock, image_size: int) -> Float32[np.ndarray, "event ro
 
 def _columns(block: SparseBlock) -> dict[str, np.ndarray]:
     return {name: values for name, values in vars(block).items() if name not in ("offset", "pixel", "energy_mev")}
+
+
+def _nonzero(bits: np.ndarray) -> np.ndarray:
+    """Places of numbers (N,) uint32 with any bit set; two at a time where that is possible."""
+    if len(bits) % 2:
+        return np.flatnonzero(bits != 0)  # three times as fast as flatnonzero(bits)
+    pair = np.flatnonzero(bits.view(np.uint64) != 0)
+    both = (2 * pair[:, None] + np.arange(2)).reshape(-1)
+    return both[bits[both] != 0]
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _open(path: Path) -> h5py.File:
