@@ -35,7 +35,8 @@ class SparseResNet(nn.Module):
         dropout: probability to leave out a pooled feature, in training.
         num_classes: number of logits C.
 
-    Shapes: Hits of B events -> (B, C). An event without a hit pools to zeros.
+    Shapes: Hits of B events, energies in MeV (representation/scale=linear) -> (B, C). An event without a hit pools to
+    zeros.
     """
 
     def __init__(
@@ -183,21 +184,20 @@ def neighbours(sites: Sites) -> Pairs:
     """The pairs of a 3 x 3 kernel: element 3 (a + 1) + b + 1 leads from (row + a, column + b) to (row, column)."""
     key, stride = sites.key, sites.stride
     here = torch.arange(len(key), device=key.device)
-    found = []  # of the upper left, upper, upper right and left neighbour: at which sites it is lit
+    before, after = [], []  # sites joined by the first four elements: upper left, upper, upper right, left neighbour
     place = torch.searchsorted(key, key - stride - 1)
-    before = []
-    for step in (-stride - 1, -stride, -stride + 1):  # keys ascend, so the next neighbour is here or one place on
+    for step in (-stride - 1, -stride, -stride + 1):  # keys ascend: the next neighbour is here or one place on
         lit = key[place] == key + step
-        found.append(lit.nonzero().squeeze(1))
-        before.append(place[found[-1]])
+        before.append(place[lit])
+        after.append(here[lit])
         place = place + lit
-    found.append((key.diff() == 1).nonzero().squeeze(1) + 1)
-    before.append(found[-1] - 1)
-    # a pair of the first four elements, turned round, is one of the last four
-    counts = [len(sites_found) for sites_found in found]
-    counts = [*counts, len(key), *reversed(counts)]
-    source = torch.cat([*before, here, *reversed(found)])
-    target = torch.cat([*found, here, *reversed(before)])
+    left = key.diff() == 1
+    before.append(here[:-1][left])
+    after.append(here[1:][left])
+    counts = [len(sites_before) for sites_before in before]
+    counts = [*counts, len(key), *reversed(counts)]  # turned round, they are the pairs of the last four
+    source = torch.cat([*before, here, *reversed(after)])
+    target = torch.cat([*after, here, *reversed(before)])
     order, first = _grouped(target, len(key))
     turned = torch.cat(torch.arange(len(source), device=key.device).split(counts)[::-1])
     return Pairs(source, target, counts, of_source=(turned[order], first), of_target=(order, first))
