@@ -4,6 +4,7 @@ import math
 import os
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from cdmtrain.errors import InputError
 
-STEPS_PER_VOTE = 50  # several processes save together; they agree on it this often
+SECONDS_PER_VOTE = 2.0  # several processes save together; they agree on it about this often
 
 
 class RunCheckpoint(Checkpoint):
@@ -46,6 +47,9 @@ class RunCheckpoint(Checkpoint):
         self._every_seconds = every_seconds
         self._saved = time.monotonic()
         self._random_states: dict[str, Any] | None = None
+        self.asked = False  # whoever sets it wants a save at the end of this step, and `then` called
+        self.then: Callable[[], None] = lambda: None
+        self._vote = Vote()
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_score": self.best_score, "best_epoch": self.best_epoch, "finished": self.finished}
@@ -79,10 +83,11 @@ class RunCheckpoint(Checkpoint):
         if trainer.is_last_batch or (batch_idx + 1) % accumulated:  # gradients on their way are in no checkpoint
             return
         due = time.monotonic() - self._saved > self._every_seconds
-        if trainer.world_size > 1:
-            due = (batch_idx + 1) // accumulated % STEPS_PER_VOTE == 0 and trainer.strategy.broadcast(due)
-        if due or batch_idx < accumulated:
+        asked, due = self._vote.of_first_process(trainer, (self.asked, due))
+        if asked or due or batch_idx < accumulated:
             self._save(trainer, "last")
+        if asked:
+            self.then()
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
@@ -110,6 +115,27 @@ class RunCheckpoint(Checkpoint):
             temporary.unlink(missing_ok=True)
             raise
         self._saved = time.monotonic()
+
+
+class Vote:
+    """What the first process wants, for every process after the same step, without asking after every step."""
+
+    def __init__(self) -> None:
+        self._step = 0
+        self._time = time.monotonic()
+        self._steps_until = 0
+
+    def of_first_process(self, trainer: lightning.Trainer, wanted: tuple[bool, bool]) -> tuple[bool, bool]:
+        """What is wanted in the first process; nothing is, in any, between two votes."""
+        if trainer.world_size == 1:
+            return wanted
+        steps, seconds = trainer.global_step - self._step, time.monotonic() - self._time
+        if 0 <= steps < self._steps_until:
+            return False, False
+        until = min(int(steps * SECONDS_PER_VOTE / max(seconds, 1e-3)), 2 * self._steps_until) or 1
+        wanted, self._steps_until = trainer.strategy.broadcast((wanted, until))
+        self._step, self._time = trainer.global_step, time.monotonic()
+        return wanted
 
 
 def random_states() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Where a run writes: a directory of its own, locked while it is trained, that a later start can go on with."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def opened(cfg: DictConfig) -> Iterator[RunDirectory]:
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path):
         _begin(cfg, path)
-        recorded = read_config(path) if cfg.get("run") else _own_config(path)
+        recorded = read_config(path) if cfg.get("run") else _own_config(cfg, path)
         os.environ[CHILD] = str(path)
         try:
             yield RunDirectory(path, recorded)
@@ -65,6 +66,12 @@ def reserved(cfg: DictConfig) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     _begin(cfg, path)
     return path
+
+
+def slurm_job() -> str:
+    """The number of the SLURM job that this process is of, by which scontrol knows it; empty outside of one."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
 
 
 def is_first_process() -> bool:
@@ -90,29 +97,44 @@ def _place(cfg: DictConfig) -> Path:
     model = dict(hydra.runtime.choices)["model"]
     if hydra.mode == RunMode.MULTIRUN:
         return Path(hydra.sweep.dir) / f"{model}_seed{cfg.seed}_{job_hash(cfg)}"
-    return Path("outputs/train") / model / new_name()
+    return Path("outputs/train") / model / (_step_name() or new_name())
+
+
+def _step_name() -> str:
+    """The name under srun: the same for all its processes, and when the job has been queued again."""
+    step = os.environ.get("SLURM_STEP_ID")
+    return f"slurm_{slurm_job()}_{step}" if step and not sys.stdin.isatty() else ""
 
 
 def _begin(cfg: DictConfig, path: Path) -> None:
     """Write config.yaml; where there is one, it must be of the same run."""
+    if not is_first_process():
+        return
     config = path / "config.yaml"
     if not config.exists():
         _record(cfg, path)
-    elif not cfg.get("run") and CHILD not in os.environ:
+    elif not cfg.get("run"):
         _check_same(cfg, config)
 
 
 def _record(cfg: DictConfig, path: Path) -> None:
+    write_text(path / "config.yaml", OmegaConf.to_yaml(_resolved(cfg, path)))
+
+
+def _resolved(cfg: DictConfig, path: Path) -> DictConfig:
     resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
     assert isinstance(resolved, DictConfig)
     resolved.run_dir = str(path)
     OmegaConf.resolve(resolved)
-    write_text(path / "config.yaml", OmegaConf.to_yaml(resolved))
+    return resolved
 
 
-def _own_config(path: Path) -> DictConfig:
+def _own_config(cfg: DictConfig, path: Path) -> DictConfig:
     """The configuration of a run begun by this command, which may build what its user likes."""
-    recorded = OmegaConf.load(path / "config.yaml")
+    config = path / "config.yaml"
+    if not config.exists():  # the first process of several is about to write it
+        return _resolved(cfg, path)
+    recorded = OmegaConf.load(config)
     assert isinstance(recorded, DictConfig)
     recorded.run_dir = str(path)
     return recorded
@@ -140,7 +162,7 @@ def _check_same(cfg: DictConfig, config: Path) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    if CHILD in os.environ:  # the first process of the run holds the lock
+    if CHILD in os.environ or not is_first_process():  # which holds the lock
         yield
         return
     lock = FileLock(path / ".lock")

@@ -15,13 +15,14 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from cdmtrain.atomic import write_json
+from cdmtrain.launch.preemption import Preempted
 from cdmtrain.launch.run_directory import is_first_process
 
 HEARTBEAT_SECONDS = 30
 
 
 class RunStatus:
-    """Keeps `path` true from entry to exit: running, then finished, failed (with its sentence) or interrupted.
+    """Keeps `path` true from entry to exit: running, then finished, failed (why), preempted or interrupted.
 
     Args:
         path: of status.json.
@@ -73,7 +74,7 @@ class RunStatus:
             if isinstance(error, Exception):
                 self.update(state="failed", ended=_now(), error=self._explain(error))
             else:
-                self.update(state="interrupted", ended=_now())
+                self.update(state="preempted" if isinstance(error, Preempted) else "interrupted", ended=_now())
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):

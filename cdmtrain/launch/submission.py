@@ -45,6 +45,7 @@ class Work:
 
     def __call__(self) -> None:
         """Run the task; a failure ends with a sentence, or a traceback, and exit status 1."""
+        logging.getLogger("submitit").propagate = False  # it prints its lines itself
         Singleton.set_state(self.singletons)
         setup_globals()
         ended = run_job(self.task, self.cfg, "hydra.sweep.dir", "hydra.sweep.subdir", self.context)

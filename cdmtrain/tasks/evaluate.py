@@ -21,6 +21,7 @@ from cdmtrain.callbacks.progress import EpochProgress
 from cdmtrain.classifier import Classifier
 from cdmtrain.data.datamodule import EventData
 from cdmtrain.errors import InputError
+from cdmtrain.launch.preemption import cluster_plugins
 from cdmtrain.launch.provenance import accelerator_name, events_in_words, of_this_process
 from cdmtrain.launch.run_directory import new_name
 from cdmtrain.launch.typed import typed_keys, with_typed
@@ -152,7 +153,8 @@ def tested(classifier: Classifier, data: EventData, cfg: DictConfig, folder: Pat
 
 def trainer_options(folder: Path) -> dict[str, Any]:
     """What every Trainer of this program is given."""
-    return {"default_root_dir": folder, "enable_model_summary": False, "num_sanity_val_steps": 0}
+    own = {"default_root_dir": folder, "enable_model_summary": False, "num_sanity_val_steps": 0}
+    return own | {"plugins": cluster_plugins()}
 
 
 def show_results(results: dict[str, Any], page: Path) -> None:

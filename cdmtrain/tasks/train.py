@@ -11,6 +11,7 @@ import lightning
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -21,8 +22,9 @@ from cdmtrain.callbacks.metrics_csv import MetricsCsv
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes
 from cdmtrain.data.datamodule import EventData
 from cdmtrain.errors import InputError
+from cdmtrain.launch.preemption import Preempted, Preemption
 from cdmtrain.launch.provenance import Provenance
-from cdmtrain.launch.run_directory import RunDirectory, is_first_process, opened
+from cdmtrain.launch.run_directory import RunDirectory, is_first_process, opened, slurm_job
 from cdmtrain.launch.sentences import explain_job
 from cdmtrain.launch.show import show_config
 from cdmtrain.launch.status import RunStatus, StatusCallback, is_finished
@@ -42,14 +44,15 @@ def train(cfg: DictConfig) -> float:
         if results is not None and HydraConfig.get().mode == RunMode.MULTIRUN:
             return float(results["val_cross_entropy"])  # a sweep passes over what it has: the leaderboard shows it
         if results is None:
-            with RunStatus(run.path / "status.json", explain) as status, interruptible(run):
-                results = trained_results(run, status, show=cfg.print_config)
+            status = RunStatus(run.path / "status.json", explain)
+            with status, interruptible(run), Preemption() as preemption:
+                results = trained_results(run, status, preemption, show=cfg.print_config)
         if is_first_process():
             show_results(results, write_report(run.path))
     return float(results["val_cross_entropy"])
 
 
-def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict[str, Any]:
+def trained_results(run: RunDirectory, status: RunStatus, preemption: Preemption, *, show: bool) -> dict[str, Any]:
     """Train (or go on training), evaluate the best epoch, write results.json and predictions.h5."""
     record = Provenance(run.path / "provenance.json")
     if show and run.cfg.print_config and is_first_process():
@@ -59,7 +62,8 @@ def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict
         raise InputError(f"seed={run.cfg.seed}: a whole number from 0 on is expected")
     lightning.seed_everything(run.cfg.seed, workers=True, verbose=False)
     resources = Resources()
-    trainer = make_trainer(run, status, resources)  # first: a device that is not there is known before any work
+    # first: a device that is not there is known before any work
+    trainer = make_trainer(run, status, resources, preemption)
     classifier = make_classifier(run.cfg)
     data: EventData = instantiate(run.cfg.data)
     data.prepare_data()
@@ -85,20 +89,25 @@ def trained_results(run: RunDirectory, status: RunStatus, *, show: bool) -> dict
 @contextmanager
 def interruptible(run: RunDirectory) -> Iterator[None]:
     """Ctrl-C and SIGTERM, which Lightning turns into an exit, end in the words to go on with the run."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.getsignal(signal.SIGTERM)
+    if not slurm_job():  # where it is another's to answer
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
+    except Preempted:
+        raise
     except (KeyboardInterrupt, SystemExit):
         Console().print(f"interrupted; to go on: cdmtrain run={run.path}", soft_wrap=True)
         raise KeyboardInterrupt from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if not slurm_job():
+            signal.signal(signal.SIGTERM, before)
 
 
-def make_trainer(run: RunDirectory, status: RunStatus, resources: Resources) -> lightning.Trainer:
+def make_trainer(run: RunDirectory, status: RunStatus, *more: Callback) -> lightning.Trainer:
     """The Trainer of the configuration, with what every run directory needs."""
     check_trainer(run.cfg)
-    own = [resources, StatusCallback(status, monitor=run.cfg.callbacks.checkpoint.monitor)]
+    own = [*more, StatusCallback(status, monitor=run.cfg.callbacks.checkpoint.monitor)]
     loggers: list[Logger] = [MetricsCsv(run.path / "metrics.csv"), *instantiate(run.cfg.logger).values()]
     callbacks = [*instantiate(run.cfg.callbacks).values(), *own]
     trainer: lightning.Trainer = instantiate(
