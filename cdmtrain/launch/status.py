@@ -46,6 +46,7 @@ class RunStatus:
             "ended": None,
             "epoch": None,
             "metric": None,
+            "expected_end": None,
             "error": None,
         }
         if path.exists():  # a run gone on with stands where it stood
@@ -94,17 +95,24 @@ def is_finished(path: Path) -> bool:
 
 
 class StatusCallback(Callback):
-    """Tells the status the last finished epoch and its validation loss."""
+    """Tells the status the last finished epoch, its validation loss, and when training will end at this pace."""
 
     def __init__(self, status: RunStatus, *, monitor: str) -> None:
         super().__init__()
         self._status = status
         self._monitor = monitor
+        self._since = datetime.now(UTC)
+        self._first = 0
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._since, self._first = datetime.now(UTC), trainer.current_epoch
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         value = trainer.callback_metrics.get(self._monitor)
         metric = None if value is None else {"name": self._monitor, "value": float(value)}
-        self._status.update(epoch=trainer.current_epoch + 1, metric=metric)
+        now, done = datetime.now(UTC), trainer.current_epoch + 1
+        end = now + (now - self._since) / (done - self._first) * max(0, (trainer.max_epochs or 0) - done)
+        self._status.update(epoch=done, metric=metric, expected_end=end.isoformat(timespec="seconds"))
 
 
 def _now() -> str:

@@ -30,7 +30,10 @@ def wait(jobs: list[Job]) -> list[JobReturn]:
             pause = min(pause * 1.2, LONGEST_PAUSE_S)
     except KeyboardInterrupt:
         numbers = " ".join(sorted({job.id.split("_")[0] for job in jobs if job.id}))
-        log.info("the jobs stay with the cluster: cdmtrain task=status shows the runs, scancel %s ends them", numbers)
+        log.info(
+            "the jobs stay with the cluster: cdmtrain task=status runs=... shows the runs, scancel %s ends them",
+            numbers,
+        )
         raise
 
 
