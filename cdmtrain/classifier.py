@@ -63,8 +63,8 @@ class Classifier(lightning.LightningModule):
         if self._augmentation is not None:
             batch = self._augmentation(batch, self._generator(batch_index))
         loss = self.loss(self(batch), batch.class_index)
-        self.train_loss.update(loss.detach(), batch.num_events)
-        return loss
+        self.train_loss.update(loss.detach(), batch.num_events if batch.weight else 0)
+        return loss * batch.weight
 
     def validation_step(self, batch: EventBatch, batch_index: int) -> Float[Tensor, "event class"]:
         return self._evaluate(batch, "val")

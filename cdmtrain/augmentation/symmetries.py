@@ -1,5 +1,7 @@
 """The eight symmetries of the square, on pixel coordinates."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -27,11 +29,4 @@ def transformed(batch: EventBatch, symmetry: torch.Tensor) -> EventBatch:
     swap = which & 4 > 0
     pixel = torch.where(swap, column * size + row, row * size + column)
     order = torch.argsort(event * size**2 + pixel)
-    return EventBatch(
-        pixel=pixel[order],
-        energy=batch.energy[order],
-        offset=batch.offset,
-        class_index=batch.class_index,
-        entry=batch.entry,
-        image_size=size,
-    )
+    return replace(batch, pixel=pixel[order], energy=batch.energy[order])

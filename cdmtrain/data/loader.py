@@ -1,6 +1,8 @@
 """Batches of one part of the data, in an order that seed and epoch fix, resumable in mid-epoch."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -12,10 +14,13 @@ from cdmtrain.data.events import EventStore
 
 
 class EpochOrder:
-    """The order of the entries in an epoch: a permutation drawn from (seed, epoch), so no state needs saving."""
+    """The order of the entries in an epoch: a permutation drawn from (seed, epoch), so no state needs saving.
+
+    It takes 8 bytes an event: the entries and their order are of 32 bits.
+    """
 
     def __init__(self, entries: Int[Tensor, " chosen"], *, shuffle: bool, seed: int) -> None:
-        self._entries = entries
+        self._entries = entries.int()
         self._shuffle = shuffle
         self._seed = seed
         self.epoch = 0
@@ -31,14 +36,15 @@ class EpochOrder:
         if not self._shuffle:
             return self._entries
         generator = torch.Generator().manual_seed(_mixed(self._seed, self.epoch))
-        return self._entries[torch.randperm(len(self._entries), generator=generator)]
+        return self._entries[torch.randperm(len(self._entries), generator=generator, dtype=torch.int32)]
 
 
 class EventLoader:
     """An iterable of EventBatch; `batch_size` is of all processes together, each takes every `world_size`-th event.
 
     The last batch holds what remains. Where that is less than an event a process, it joins the batch before: the mean
-    loss of no event is not a number, and would end in the gradients of all.
+    loss of no event is not a number, and would end in the gradients of all. A batch that cannot be shared out evenly
+    has in each process the weight with which the mean over the processes is that over all events.
     """
 
     def __init__(
@@ -49,30 +55,40 @@ class EventLoader:
         self._batch_size = batch_size
         self._rank = rank
         self._world_size = world_size
-        self._state = {"epoch": 0, "batch": 0}
+        self._state = {"epoch": 0, "event": 0}
         self._resuming = False
 
     def __len__(self) -> int:
-        full, rest = divmod(len(self.sampler), self._batch_size)
-        return full + (rest >= self._world_size) or min(rest, 1)
+        return len(self._cuts(0)) - 1
 
     def __iter__(self) -> Iterator[EventBatch]:
         epoch, entries = self.sampler.epoch, self.sampler.entries()
-        first = self._state["batch"] if self._resuming and self._state["epoch"] == epoch else 0
+        first = self._state["event"] if self._resuming and self._state["epoch"] == epoch else 0
         self._resuming = False
-        for number in range(first, len(self)):
-            self._state = {"epoch": epoch, "batch": number + 1}
-            end = (number + 1) * self._batch_size if number + 1 < len(self) else len(entries)
-            chosen = entries[number * self._batch_size : end]
-            yield self._store.gather(chosen[self._rank :: self._world_size])
+        for start, end in pairwise(self._cuts(first)):
+            self._state = {"epoch": epoch, "event": end}
+            yield self._share(entries[start:end].long())
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch of the last batch given and the number of the one after it."""
+        """The epoch of the last batch given and how many of its events were: of all processes, however many."""
         return dict(self._state)
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """The next iteration goes on from `state` if it is of the same epoch, else begins the epoch."""
         self._state, self._resuming = dict(state), True
+
+    def _cuts(self, first: int) -> list[int]:
+        """Where batches begin and the last one ends, from event `first` of the epoch on."""
+        cuts = [*range(first, len(self.sampler), self._batch_size), len(self.sampler)]
+        if len(cuts) > 2 and cuts[-1] - cuts[-2] < self._world_size:
+            del cuts[-2]
+        return cuts
+
+    def _share(self, entries: Int[Tensor, " chosen"]) -> EventBatch:
+        """This process's events of a batch. Where a resumed epoch leaves it none, one that has no weight."""
+        mine = entries[self._rank :: self._world_size]
+        weight = self._world_size * len(mine) / len(entries)
+        return replace(self._store.gather(mine if len(mine) else entries[:1]), weight=weight)
 
 
 def _mixed(seed: int, epoch: int) -> int:

@@ -1,5 +1,7 @@
 """An epoch is a permutation that seed and epoch fix; devices share its batches; a run resumes where it was."""
 
+from itertools import islice
+
 import lightning
 import pytest
 import torch
@@ -117,14 +119,49 @@ def test_a_state_of_another_epoch_does_not_shorten_this_one(loader):
 
 def test_a_state_that_was_loaded_can_be_saved_before_it_is_used(loader):
     resumed = loader()
-    resumed.load_state_dict({"epoch": 2, "batch": 3})
-    assert resumed.state_dict() == {"epoch": 2, "batch": 3}
+    resumed.load_state_dict({"epoch": 2, "event": 30})
+    assert resumed.state_dict() == {"epoch": 2, "event": 30}
 
 
 def test_an_iteration_that_was_broken_off_begins_anew(loader):
     again = loader()
     next(iter(again))
     assert sorted(joined(again)) == ENTRIES.tolist()
+
+
+@pytest.mark.parametrize("num_events", [40, 41, 42, 43])
+@pytest.mark.parametrize("num_taken", [0, 1, 3, 4, 5])
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (1, 3), (2, 1), (2, 3), (3, 1), (3, 2), (1, 7)])
+def test_an_epoch_resumed_on_another_number_of_devices_has_exactly_the_remaining_events(
+    num_events, num_taken, before, after, loader
+):
+    def shares(world_size, state=None):
+        made = [
+            loader(entries=ENTRIES[:num_events], epoch=2, rank=rank, world_size=world_size)
+            for rank in range(world_size)
+        ]
+        for one in made if state else ():
+            one.load_state_dict(state)
+        return made
+
+    started = shares(before)
+    batches = list(zip(*(islice(share, num_taken) for share in started), strict=True))
+    states = [share.state_dict() for share in started]
+    assert states == states[:1] * before
+    taken = [entry for batch in batches for part in batch for entry in part.entry.tolist()]
+    rest = list(zip(*shares(after, states[0]), strict=True))
+    remaining = [entry for batch in rest for part in batch if part.weight for entry in part.entry.tolist()]
+    assert sorted(taken + remaining) == ENTRIES[:num_events].tolist()
+    assert all(part.num_events for batch in rest for part in batch)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
+def test_the_mean_over_devices_is_the_mean_over_events(world_size, loader):
+    shares = [loader(rank=rank, world_size=world_size, epoch=1) for rank in range(world_size)]
+    for parts in zip(*shares, strict=True):
+        means = [part.weight * part.entry.double().mean() for part in parts]
+        every = torch.cat([part.entry for part in parts])
+        torch.testing.assert_close(torch.stack(means).mean(), every.double().mean())
 
 
 class Recorder(lightning.LightningModule):
