@@ -31,8 +31,10 @@ MASS_MEV = (ELECTRON_MASS_MEV, MUON_MASS_MEV, 0.0, PROTON_MASS_MEV, ELECTRON_MAS
 
 # Below these, collisions and photons are part of the continuous loss; above, they are made one by one.
 COLLISION_CUT_MEV = 0.010
-PHOTON_CUT_MEV = 0.006
+PHOTON_CUT_MEV = 0.030
+# A photon that scattering has brought below this is left where it is.
+PHOTON_END_MEV = 0.006
 # A collision with more ends the step and makes a delta ray that is followed (0.05 mm of range).
 DELTA_RAY_MEV = 0.050
 # A charged particle slower than this has under 1 mm (electrons) or 0.2 mm (others) to go: one last deposit.
-STOP_MEV = (0.340, 0.500, PHOTON_CUT_MEV, 1.500, 0.340)
+STOP_MEV = (0.340, 0.500, PHOTON_END_MEV, 1.500, 0.340)

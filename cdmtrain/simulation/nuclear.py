@@ -1,11 +1,10 @@
 """Nuclei: proton reactions, and what a negative muon does at rest. Neutrons leave without a trace.
 
 Reactions per cm: Letaw, Silberberg and Tsao, Astrophys. J. Suppl. 51 (1983) 271, with a Coulomb barrier; elastic
-nuclear scatters are half as many. Products: a cascade of a few nucleons sharing what is left, in the directions
-of free nucleon-nucleon scattering, then evaporation and photons. This part is a parametrisation, tuned to the
-energy that protons of 150 to 250 MeV leave in Geant4; it makes no pions and ends at about 500 MeV.
-Muon at rest: an atomic cascade, then decay (Michel's spectrum, 28 %, which is Geant4's share; measured about 25 %,
-Suzuki, Measday, Roalsvig, Phys. Rev. C 35 (1987) 2212) or capture, a few MeV of photons and sometimes a proton.
+nuclear scatters are half as many. A reaction is a cascade of nucleons (cascade.py), then evaporation (evaporation.py);
+up to about 400 MeV, since no pions are made. Deuterons, alphas and the nucleus stop where they start.
+Muon at rest: down the levels of muonic argon by photons or electrons, then capture on a proton of the nucleus, or decay
+(26 %: Suzuki, Measday, Roalsvig, Phys. Rev. C 35 (1987) 2212) with Michel's spectrum seen from the orbit's motion.
 """
 
 import math
@@ -15,30 +14,41 @@ from numba import njit
 
 from cdmtrain.simulation.argon import (
     ATOMIC_MASS,
+    ATOMIC_NUMBER,
     ATOMS_PER_CM3,
     ELECTRON,
     ELECTRON_MASS_MEV,
+    FINE_STRUCTURE,
     MUON_MASS_MEV,
     PHOTON,
     PROTON,
     PROTON_MASS_MEV,
-    STOP_MEV,
 )
-from cdmtrain.simulation.shower import KINETIC, Shower, X, Y, Z, deposit, push_isotropic, push_turned
+from cdmtrain.simulation.cascade import (
+    BINDING_MEV,
+    ENERGY,
+    LARGEST_CASCADE,
+    MUON_BINDING_MEV,
+    PROTON_INSIDE,
+    SORT,
+    absorb_on_pair,
+    absorb_on_proton,
+    cascade,
+    enter,
+)
+from cdmtrain.simulation.evaporation import ARGON_BINDS_MEV, CHLORINE_BINDS_MEV, ION_DENSITY, evaporate
+from cdmtrain.simulation.shower import KINETIC, Shower, U, V, W, X, Y, Z, deposit, push, push_isotropic
 
 ELASTIC_SHARE = 1 / 3
 COULOMB_BARRIER_MEV = 7.0
 DIFFRACTION_MEV2 = 88.0**2  # mean q^2 of an elastic nuclear scatter, 1/b with b = R^2/4, R = 4.5 fm
-BINDING_MEV = 8.0  # a nucleon in argon
-# knobs of the parametrisation
-EXCITATION_SHARE, LEAST_EXCITATION_MEV = 0.12, 2.0
-ONE_NUCLEON, CASCADE_PROTONS = 0.2, 0.6
-EVAPORATED_CHARGED, EVAPORATED_ALPHAS, EVAPORATION_MARGIN_MEV = 0.5, 0.2, 3.0
-PHOTON_SHARE = 0.85
-DECAY_SHARE = 0.28
-CAPTURE_PHOTONS_MEV, CAPTURE_PROTONS = 1.5, 0.30
-ATOMIC_CASCADE_MEV = 0.88  # binding of the muon's 1s orbit, mostly one 2p-1s photon of 0.64 MeV
+NUCLEUS_MASS_MEV = 37200.0
+DECAY_SHARE = 0.262
+PAIR_SHARE = 0.62  # of captures, on two nucleons: as in Geant4; the neutrons that are measured ask for fewer
 MICHEL_END_MEV = 52.83
+ORBIT_MOMENTUM_MEV = ATOMIC_NUMBER * FINE_STRUCTURE * MUON_MASS_MEV
+MUONIC_LEVEL_MEV = (MUON_BINDING_MEV, 0.2225, 0.0963, 0.0521, 0.0317)  # binding of n = 1, 2, ...
+NEXT_LEVEL_SHARE, AUGER_SHARE = 0.75, 0.05  # of the steps down: to the level below; by an electron
 
 
 def nuclear_rate(kinetic_mev: np.ndarray) -> np.ndarray:
@@ -63,75 +73,101 @@ def leave(shower: Shower, parent: np.ndarray, energy_mev: float, density_mev_cm:
 
 
 @njit(cache=True, nogil=True)
-def shine(shower: Shower, parent: np.ndarray, energy_mev: float, rng: np.random.Generator) -> None:
-    """Nuclear photons that carry this energy away."""
-    while energy_mev > 0:
-        photon = min(energy_mev, 0.5 + 4.0 * rng.standard_exponential())
-        push_isotropic(shower, parent, PHOTON, photon, rng)
-        energy_mev -= photon
+def give_off(shower: Shower, parent: np.ndarray, free: np.ndarray, left: int) -> float:
+    """Follow the protons among the nucleons that left the nucleus, as the neutrons go; the energy seen."""
+    seen = 0.0
+    for n in range(left):
+        if free[n, SORT] == PROTON_INSIDE:
+            push(shower, PROTON, free[n, ENERGY], parent[X], parent[Y], parent[Z], free[n, U], free[n, V], free[n, W])
+            seen += free[n, ENERGY]
+    return seen
 
 
 @njit(cache=True, nogil=True)
-def evaporate(shower: Shower, parent: np.ndarray, excitation_mev: float, rng: np.random.Generator) -> float:
-    """Neutrons, protons, alphas (left in place) and photons boiled off a nucleus; returns the energy not lost."""
-    seen = 0.0
-    while excitation_mev > BINDING_MEV + EVAPORATION_MARGIN_MEV:
-        free = excitation_mev - BINDING_MEV
-        kinetic = min(1.0 + 1.6 * (rng.standard_exponential() + rng.standard_exponential()), free)
-        which = rng.random()
-        if which < EVAPORATED_CHARGED:
-            kinetic = min(kinetic + 3.0, free)
-            if which < EVAPORATED_ALPHAS:
-                leave(shower, parent, kinetic, 500.0)
-            else:
-                push_isotropic(shower, parent, PROTON, kinetic, rng)
-            seen += kinetic
-        excitation_mev -= BINDING_MEV + kinetic
-    photons = PHOTON_SHARE * excitation_mev
-    shine(shower, parent, photons, rng)
-    return seen + photons
+def recoil(parent: np.ndarray, free: np.ndarray, left: int) -> float:
+    """Kinetic energy of the nucleus that a proton hit, from the momenta of what left it."""
+    x, y, z = 0.0, 0.0, 0.0
+    for n in range(left + 1):
+        kinetic = parent[KINETIC] if n == left else free[n, ENERGY]
+        momentum = math.sqrt(kinetic * (kinetic + 2 * PROTON_MASS_MEV))
+        row = parent if n == left else free[n]
+        sign = 1.0 if n == left else -1.0
+        x += sign * momentum * row[U]
+        y += sign * momentum * row[V]
+        z += sign * momentum * row[W]
+    return (x * x + y * y + z * z) / (2 * NUCLEUS_MASS_MEV)
 
 
 @njit(cache=True, nogil=True)
 def react(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> None:
-    """A proton's inelastic reaction: it ends, a few nucleons and photons come out."""
-    kinetic = parent[KINETIC]
-    excitation = min(kinetic, LEAST_EXCITATION_MEV + kinetic * EXCITATION_SHARE * rng.standard_exponential())
-    free, seen = kinetic - excitation, 0.0
-    nucleons = 1 if kinetic < 40 or rng.random() < ONE_NUCLEON else 2 + int(rng.random() * 2)
-    for n in range(nucleons):
-        cost = 0.0 if n == 0 else BINDING_MEV
-        if free < cost + 2.0:
-            break
-        part = free - cost if n == nucleons - 1 else (free - cost) * rng.random() ** 0.7
-        free -= part + cost
-        if rng.random() < CASCADE_PROTONS and part > STOP_MEV[PROTON]:
-            cosine = math.sqrt(part / kinetic) + 0.25 * rng.standard_normal()
-            push_turned(shower, parent, PROTON, part, min(max(cosine, -1.0), 1.0), 2 * math.pi * rng.random())
-            seen += part
-    seen += evaporate(shower, parent, excitation, rng)
+    """A proton's inelastic reaction: it ends, nucleons, an excited nucleus and its recoil come out."""
+    kinetic, left, collisions = parent[KINETIC], 0, 0
+    inside, free = np.empty((LARGEST_CASCADE, 8)), np.empty((LARGEST_CASCADE, 8))
+    while collisions == 0:
+        enter(inside[0], kinetic, parent[U], parent[V], parent[W], rng)
+        left, collisions = cascade(inside, 1, free, rng)
+    carried = free[:left, ENERGY].sum()
+    struck = min(recoil(parent, free, left), kinetic - carried)
+    excitation = max(kinetic - carried - struck - BINDING_MEV * (left - 1), 0.0)
+    leave(shower, parent, struck, ION_DENSITY)
+    seen = struck + give_off(shower, parent, free, left)
+    seen += evaporate(shower, parent, excitation, ARGON_BINDS_MEV, rng)
     shower.lost[0] += kinetic - seen
 
 
 @njit(cache=True, nogil=True)
-def muon_at_rest(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> None:
-    """Atomic cascade, then decay or capture; the rest mass of the muon is what it has to give."""
-    seen = ATOMIC_CASCADE_MEV
-    push_isotropic(shower, parent, PHOTON, 0.64, rng)
-    push_isotropic(shower, parent, PHOTON, ATOMIC_CASCADE_MEV - 0.64, rng)
-    if rng.random() < DECAY_SHARE:
+def descend(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> None:
+    """A muon's steps down to the lowest orbit, mostly to the next one and by a photon."""
+    level = len(MUONIC_LEVEL_MEV) - 1
+    leave(shower, parent, MUONIC_LEVEL_MEV[level], 10.0)
+    while level > 0:
+        lower = level - 1 if rng.random() < NEXT_LEVEL_SHARE else int(rng.random() * level)
+        energy = MUONIC_LEVEL_MEV[lower] - MUONIC_LEVEL_MEV[level]
+        if rng.random() < AUGER_SHARE:
+            push_isotropic(shower, parent, ELECTRON, energy, rng)
+        else:
+            push_isotropic(shower, parent, PHOTON, energy, rng)
+        level = lower
+
+
+@njit(cache=True, nogil=True)
+def decay_electron_mev(rng: np.random.Generator) -> float:
+    """Michel's spectrum x^2 (3 - 2x), from a muon that moves in the 1s orbit: p^2 / (p^2 + p_0^2)^4."""
+    x = rng.random()
+    while rng.random() > x * x * (3 - 2 * x):
         x = rng.random()
-        while rng.random() > x * x * (3 - 2 * x):
-            x = rng.random()
-        kinetic = max(x * MICHEL_END_MEV - ELECTRON_MASS_MEV, STOP_MEV[ELECTRON])
-        push_isotropic(shower, parent, ELECTRON, kinetic, rng)
-        seen += kinetic
+    angle = 0.5 * math.pi * rng.random()  # p = p_0 tan(angle)
+    while 0.1482 * rng.random() > math.sin(angle) ** 2 * math.cos(angle) ** 4:
+        angle = 0.5 * math.pi * rng.random()
+    momentum = ORBIT_MOMENTUM_MEV * math.tan(angle)
+    energy = math.sqrt(momentum**2 + MUON_MASS_MEV**2)
+    moved = x * MICHEL_END_MEV * (energy + momentum * (2 * rng.random() - 1)) / MUON_MASS_MEV
+    return max(moved - MUON_BINDING_MEV - ELECTRON_MASS_MEV, 0.0)
+
+
+@njit(cache=True, nogil=True)
+def capture(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> float:
+    """mu- p -> n nu in the nucleus, which its neutron leaves or heats; the energy seen."""
+    inside, free = np.empty((LARGEST_CASCADE, 8)), np.empty((LARGEST_CASCADE, 8))
+    on_pair = rng.random() < PAIR_SHARE
+    shared = absorb_on_pair(inside, rng) if on_pair else absorb_on_proton(inside[0], rng)
+    left, _ = cascade(inside, 2 if on_pair else 1, free, rng)
+    seen = give_off(shower, parent, free, left)
+    carried = free[:left, ENERGY].sum()
+    struck = ((MUON_MASS_MEV - shared) ** 2 + 2 * PROTON_MASS_MEV * carried) / (2 * NUCLEUS_MASS_MEV)
+    leave(shower, parent, struck, ION_DENSITY)
+    seen += struck
+    excitation = shared - carried - BINDING_MEV * left
+    return seen + evaporate(shower, parent, max(excitation, 0.0), CHLORINE_BINDS_MEV, rng)
+
+
+@njit(cache=True, nogil=True)
+def muon_at_rest(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> None:
+    """Down to the lowest orbit, then decay or capture; the rest mass of the muon is what it has to give."""
+    descend(shower, parent, rng)
+    if rng.random() < DECAY_SHARE:
+        seen = decay_electron_mev(rng)
+        push_isotropic(shower, parent, ELECTRON, seen, rng)
     else:
-        photons = 0.5 + CAPTURE_PHOTONS_MEV * (rng.standard_exponential() + rng.standard_exponential())
-        shine(shower, parent, photons, rng)
-        seen += photons
-        if rng.random() < CAPTURE_PROTONS:
-            kinetic = 1.6 + 3.5 * rng.standard_exponential()
-            push_isotropic(shower, parent, PROTON, kinetic, rng)
-            seen += kinetic
-    shower.lost[0] += MUON_MASS_MEV - seen
+        seen = capture(shower, parent, rng)
+    shower.lost[0] += MUON_MASS_MEV - MUON_BINDING_MEV - seen

@@ -3,7 +3,10 @@
 Compton: Klein and Nishina on free electrons. Pairs: Bethe-Heitler; total by the fit of Hubbell, Gimm and Overbo,
 J. Phys. Chem. Ref. Data 9 (1980) 1023, as in Geant4's BetheHeitler model (1.5 MeV to 100 GeV, 5 %), energy sharing
 with Butcher and Messel's screening functions. Photoelectric: a power law E^-3.1 through 0.30 of the attenuation at
-100 keV (NIST XCOM argon), good to 10 % between 30 and 300 keV. Rayleigh scattering moves no energy and is left out.
+100 keV (NIST XCOM argon), good to 10 % between 30 and 300 keV.
+`photoelectric_from_mev` leaves absorption out below an energy, so that softer photons only scatter: nature does not do
+that, the Geant4 events this sample is held to do, see docs/simulator.md. Rayleigh scattering moves no energy and is
+left out.
 """
 
 import math

@@ -6,7 +6,7 @@ Law: Tsai, Rev. Mod. Phys. 46 (1974) 815, eqs. 3.38-3.41, with finite screening 
                                              + (1 - y) [(phi1 - phi2) + (psi1 - psi2)/Z] / 8 },   y = k/E,
 
 the same law as Geant4's eBremsstrahlungRelModel. Born approximation: some per cent low under 5 MeV, where
-radiation is a tenth of the loss. Photons under the cut (20 keV) are part of the continuous loss.
+radiation is a tenth of the loss. Photons under the cut (30 keV) are part of the continuous loss.
 Directions: the sum of two exponentials in E theta / m of Tsai as Geant4 samples it (Physics Reference Manual,
 Bremsstrahlung, angular distribution).
 """

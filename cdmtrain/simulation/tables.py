@@ -68,9 +68,9 @@ def charged_table(kind: int) -> np.ndarray:
     return table
 
 
-@functools.lru_cache(maxsize=2)
-def charged_and_photon_tables(proton_reactions: bool) -> np.ndarray:
-    """All tables, (kind, node, column)."""
+@functools.lru_cache(maxsize=4)
+def charged_and_photon_tables(proton_reactions: bool, photoelectric_from_mev: float = 0.0) -> np.ndarray:
+    """All tables, (kind, node, column); photons are absorbed from that energy on, see photons.py."""
     tables = np.zeros((5, NODES, COLUMNS))
     kinetic = energy_grid()
     for kind in (argon.ELECTRON, argon.MUON, argon.PROTON):
@@ -78,7 +78,9 @@ def charged_and_photon_tables(proton_reactions: bool) -> np.ndarray:
     tables[argon.POSITRON] = tables[argon.ELECTRON]
     tables[argon.PHOTON, :, COMPTON_RATE] = photons.compton_rate(kinetic)
     tables[argon.PHOTON, :, PAIR_RATE] = photons.pair_rate(kinetic)
-    tables[argon.PHOTON, :, PHOTOELECTRIC_RATE] = photons.photoelectric_rate(kinetic)
+    tables[argon.PHOTON, :, PHOTOELECTRIC_RATE] = photons.photoelectric_rate(kinetic) * (
+        kinetic >= photoelectric_from_mev
+    )
     if proton_reactions:
         tables[argon.PROTON, :, NUCLEAR_RATE] = nuclear.nuclear_rate(kinetic)
     tables.flags.writeable = False

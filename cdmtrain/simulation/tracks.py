@@ -1,6 +1,6 @@
 """A charged particle followed step by step to its end.
 
-Steps of at most 1 mm (heavy particles: 0.15 of the range), shorter where a photon over 6 keV or a delta ray over
+Steps of at most 1 mm (heavy particles: 0.15 of the range), shorter where a photon over 30 keV or a delta ray over
 50 keV starts; large scatters, nuclear reactions and annihilation in flight come at the end of a step. A step is a
 straight line of the mean advance lambda (1 - exp(-s/lambda)), its energy left in the middle, one turn at its end.
 There is no lateral displacement in a step, and an electron with under 1 mm to go makes one last deposit: so does

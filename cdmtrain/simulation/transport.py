@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from cdmtrain.simulation.argon import ELECTRON, ELECTRON_MASS_MEV, PHOTON, PHOTON_CUT_MEV, POSITRON, STOP_MEV
+from cdmtrain.simulation.argon import ELECTRON, ELECTRON_MASS_MEV, PHOTON, PHOTON_END_MEV, POSITRON
 from cdmtrain.simulation.nuclear import leave
 from cdmtrain.simulation.photons import sample_compton, sample_pair_share
 from cdmtrain.simulation.radiation import sample_small_angle
@@ -18,11 +18,8 @@ from cdmtrain.simulation.tracks import TWO_PI, change_direction, follow_charged,
 def free_electron(
     shower: Shower, photon: np.ndarray, kind: int, kinetic_mev: float, cosine: float, azimuth: float
 ) -> None:
-    """An electron (or positron) a photon made: followed, or left in place if it stops there."""
-    if kinetic_mev > STOP_MEV[ELECTRON] or kind == POSITRON:
-        push_turned(shower, photon, kind, max(kinetic_mev, 0.0), cosine, azimuth)
-    else:
-        leave(shower, photon, kinetic_mev, 10.0)
+    """An electron (or positron) a photon made: followed when the photon has ended, the last one first, as in Geant4."""
+    push_turned(shower, photon, kind, max(kinetic_mev, 0.0), cosine, azimuth)
 
 
 @njit(cache=True, nogil=True)
@@ -57,7 +54,7 @@ def scatter_photon(shower: Shower, photon: np.ndarray, rng: np.random.Generator)
 def follow_photon(shower: Shower, photon: np.ndarray, tables: np.ndarray, rng: np.random.Generator) -> None:
     """Free flights between Compton scatters until a pair, an absorption or the cut."""
     now = shower.now
-    while photon[KINETIC] > PHOTON_CUT_MEV:
+    while photon[KINETIC] > PHOTON_END_MEV:
         interpolate(tables, PHOTON, photon[KINETIC], 3, now)
         total = now[COMPTON_RATE] + now[PAIR_RATE] + now[PHOTOELECTRIC_RATE]
         move(photon, rng.standard_exponential() / total)

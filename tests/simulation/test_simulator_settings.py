@@ -74,6 +74,46 @@ def test_the_class_mix_is_kept_and_may_leave_a_class_out() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "spectrum", "mean_mev"),
+    [
+        ("electron", "flat_kinetic_energy", 75),
+        ("proton", "flat_kinetic_energy", 200),
+        ("proton", "flat_momentum", 201.5),
+    ],
+)
+def test_energies_are_flat_in_what_is_chosen(name: str, spectrum: str, mean_mev: float) -> None:
+    mix = {other: float(other == name) for other in NAMES}
+    energies = {other: [150, 250] if other == "proton" else [50, 100] for other in NAMES}
+    settings = {"class_mix": mix, "kinetic_energy_mev": energies, "energy_spectrum": spectrum}
+    events = next(Simulator(**settings).blocks(events=1000, seed=1))
+    assert events.kinetic_energy_mev.mean() == pytest.approx(mean_mev, abs=3)  # spread of the mean 0.9
+
+
+def test_a_smaller_pitch_lights_more_pixels_and_a_higher_threshold_fewer() -> None:
+    lit = [
+        len(next(Simulator(**settings).blocks(events=100, seed=2)).pixel)
+        for settings in ({}, {"pixel_cm": 0.15, "image_size": 384}, {"voxel_threshold_mev": 0.5})
+    ]
+    assert lit[1] > 1.5 * lit[0] > 1.5 * 1.5 * lit[2]
+
+
+def test_azimuth_and_cosine_stay_in_their_ranges() -> None:
+    events = next(Simulator(cos_theta=[0.2, 0.4], azimuth_deg=[10, 20]).blocks(events=100, seed=3))
+    assert ((events.direction[:, 2] >= 0.2) & (events.direction[:, 2] <= 0.4)).all()
+    azimuth = np.degrees(np.arctan2(events.direction[:, 1], events.direction[:, 0]))
+    assert ((azimuth >= 10) & (azimuth <= 20)).all()
+
+
+def test_soft_photons_that_only_scatter_fill_the_box_of_a_muon() -> None:
+    mix = {name: float(name == "muon") for name in NAMES}
+    at_edge = []
+    for soft_mev in (0.0, 0.03):
+        events = next(Simulator(class_mix=mix, photoelectric_from_mev=soft_mev).blocks(events=1000, seed=4))
+        at_edge.append((np.minimum(events.vertex_px, 191 - events.vertex_px).min(axis=1) <= 1).mean())
+    assert at_edge[1] > at_edge[0] + 0.04  # 0.41 and 0.31, each good to 0.015
+
+
+@pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"kinetic_energy_mev": {"electron": [50, 100]}}, "one entry for each of electron, muon, photon, proton"),
