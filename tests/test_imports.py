@@ -55,6 +55,7 @@ RULES = {
     "report": Rule(may=PARTICLES | ARRAYS | {"matplotlib", "h5py", "rich", "yaml"}, never={"torch", "lightning"}),
     "callbacks": Rule(may=PARTICLES | BATCH | TENSORS | {"h5py", "lightning", "rich"}, never=HANDED_IN),
     "benchmark": Rule(may=BATCH | TENSORS | {"cdmtrain.classifier", "lightning"}, never=HANDED_IN),
+    "probe": Rule(may=BATCH | TENSORS | {"cdmtrain.augmentation"}, never=MODEL | {"lightning", "hydra", "h5py"}),
     "launch": Rule(
         may={"cdmtrain.conf", "torch", "lightning", "hydra", "omegaconf", "yaml", "filelock", "rich", "submitit"},
         never=HANDED_IN,

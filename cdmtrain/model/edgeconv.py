@@ -1,13 +1,12 @@
 """EdgeConv (Wang 2019, arXiv:1801.07829): each pixel beside its neighbours, fixed ones or those that look alike."""
 
-from itertools import pairwise
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch_geometric.utils import add_self_loops, scatter
 
 from cdmtrain.batch import Graph
+from cdmtrain.layers import PairLinear
 
 GROUPS = 8  # of events of about as many nodes
 MOST_PAIRS = 20_000_000  # pairs of nodes whose distances are in memory at once: 80 MB
@@ -16,10 +15,11 @@ MOST_PAIRS = 20_000_000  # pairs of nodes whose distances are in memory at once:
 class EdgeConv(nn.Module):
     """x'_i = max_j h(x_i, x_j - x_i), `depth` times; mean and maximum over the nodes of an event; two linear layers.
 
-    h is an MLP of two linear layers with layer normalisation and ReLU (eq. 7 and 8, where the paper has batch
-    normalisation). The maximum goes over i itself and its neighbours: in the first step those of the representation; in
-    the others the same again, or, `dynamic`, the k nodes of the event whose features are nearest to x_i (section 3.2).
-    All steps side by side are pooled. An event without a node pools to zeros.
+    h is an MLP of two linear layers (eq. 7 and 8), its first layer written in x_i and x_j, which is the same function.
+    Each maximum is followed by layer normalisation and ReLU; the paper normalises inside h and over the batch. The
+    maximum goes over i itself and its neighbours: in the first step those of the representation; in the others the
+    same again or, `dynamic`, the k nodes of the event whose features are nearest to x_i (section 3.2). All steps side
+    by side are pooled. An event without a node pools to zeros.
 
     Args:
         width: features of a node after each step.
@@ -40,21 +40,18 @@ class EdgeConv(nn.Module):
             raise ValueError(f"k={k}: at least 1 neighbour is expected")
         self.dynamic, self.k = dynamic, k
         widths = [num_features] + depth * [width]
-        self.h = nn.ModuleList(
-            nn.Sequential(*_layer(2 * inputs, outputs), *_layer(outputs, outputs))
-            for inputs, outputs in pairwise(widths)
-        )
+        self.pairs = nn.ModuleList(PairLinear(inputs, width) for inputs in widths[:-1])
+        self.h = nn.ModuleList(nn.Sequential(nn.ReLU(), nn.Linear(width, width)) for _ in widths[1:])
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in widths[1:])
         self.linear = nn.Sequential(nn.Linear(2 * depth * width, width), nn.ReLU(), nn.Linear(width, num_classes))
 
     def forward(self, graph: Graph) -> Float[Tensor, "event class"]:
         edges, _ = add_self_loops(graph.edge_index, num_nodes=len(graph.feature))
         x, said = graph.feature, []
-        for number, h in enumerate(self.h):
+        for number, (pair, h, norm) in enumerate(zip(self.pairs, self.h, self.norms, strict=True)):
             if self.dynamic and number:
                 edges = nearest(x.detach(), graph.event, graph.num_events, self.k)
-            source, target = edges
-            message = h(torch.cat([x[target], x[source] - x[target]], dim=1))
-            x = scatter(message, target, dim_size=len(x), reduce="max")
+            x = norm(scatter(h(pair(x, edges)), edges[1], dim_size=len(x), reduce="max")).relu()
             said.append(x)
         nodes = torch.cat(said, dim=1)
         pooled = [scatter(nodes, graph.event, dim_size=graph.num_events, reduce=reduce) for reduce in ("mean", "max")]
@@ -86,7 +83,3 @@ def nearest(
             begin = first[events][event_row]
             found.append(torch.stack([begin + near[event_row, row, column], begin + rows[row]]))
     return torch.cat(found, dim=1)
-
-
-def _layer(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    return nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.ReLU()

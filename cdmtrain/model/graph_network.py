@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
 from cdmtrain.batch import Graph
+from cdmtrain.layers import PairLinear
 
 AGGREGATIONS = ("sum", "mean", "max")
 
@@ -74,19 +75,22 @@ class Block(nn.Module):
 
     def __init__(self, edge: int, node: int, event: int, width: int, aggregation: str) -> None:
         super().__init__()
-        self.phi_e = _mlp(edge + 2 * node + event, width)
-        self.phi_v = _mlp(width + node + event, width)
-        self.phi_u = _mlp(2 * width + event, width)
+        self.of_edge = nn.Linear(edge, width, bias=False) if edge else None
+        self.of_ends = PairLinear(node + event, width)  # with that of edges the first layer of phi_e
+        self.phi_e = _second_layer(width)
+        self.phi_v = nn.Sequential(nn.Linear(width + node + event, width), *_second_layer(width))
+        self.phi_u = nn.Sequential(nn.Linear(2 * width + event, width), *_second_layer(width))
         self.rho = partial(scatter, reduce=aggregation)
 
     def forward(self, e: Edges, v: Nodes, u: Events, graph: Graph) -> tuple[Edges, Nodes, Events]:
-        source, target = graph.edge_index
-        n = graph.event
-        e = self.phi_e(torch.cat([e, v[target], v[source], u[n[target]]], dim=1))
-        v = self.phi_v(torch.cat([self.rho(e, target, dim_size=len(v)), v, u[n]], dim=1))
+        target, n = graph.edge_index[1], graph.event
+        v = torch.cat([v, u[n]], dim=1)
+        hidden = self.of_ends(v, graph.edge_index)
+        e = self.phi_e(hidden if self.of_edge is None else hidden + self.of_edge(e))
+        v = self.phi_v(torch.cat([self.rho(e, target, dim_size=len(v)), v], dim=1))
         of_edges, of_nodes = (self.rho(x, of, dim_size=len(u)) for x, of in ((e, n[target]), (v, n)))
         return e, v, self.phi_u(torch.cat([of_edges, of_nodes, u], dim=1))
 
 
-def _mlp(inputs: int, width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.LayerNorm(width))
+def _second_layer(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.LayerNorm(width))

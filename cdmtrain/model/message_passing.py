@@ -1,13 +1,11 @@
 """Message passing with a learned message (Gilmer 2017, arXiv:1704.01212, eq. 1), as the lecture writes it."""
 
-from itertools import pairwise
-
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.utils import add_self_loops, scatter
 
 from cdmtrain.batch import Graph
+from cdmtrain.layers import PairLinear
 
 AGGREGATIONS = ("sum", "mean", "max")
 
@@ -37,18 +35,15 @@ class MessagePassing(nn.Module):
             raise ValueError(f"aggregation={aggregation}: one of {', '.join(AGGREGATIONS)} is expected")
         self.aggregation = aggregation
         widths = [num_features] + depth * [width]
-        self.messages = nn.ModuleList(
-            nn.Sequential(nn.Linear(2 * inputs, width), nn.ReLU(), nn.Linear(width, outputs))
-            for inputs, outputs in pairwise(widths)
-        )
+        self.pairs = nn.ModuleList(PairLinear(inputs, width) for inputs in widths[:-1])
+        self.messages = nn.ModuleList(nn.Sequential(nn.ReLU(), nn.Linear(width, width)) for _ in widths[1:])
         self.norms = nn.ModuleList(nn.LayerNorm(outputs) for outputs in widths[1:])
         self.linear = nn.Linear(widths[-1], num_classes)
 
     def forward(self, graph: Graph) -> Float[Tensor, "event class"]:
         h = graph.feature
         edges, _ = add_self_loops(graph.edge_index, num_nodes=len(h))
-        source, target = edges
-        for phi, norm in zip(self.messages, self.norms, strict=True):
-            message = phi(torch.cat([h[target], h[source]], dim=1))
-            h = norm(scatter(message, target, dim_size=len(h), reduce=self.aggregation)).relu()
+        for pair, rest, norm in zip(self.pairs, self.messages, self.norms, strict=True):
+            message = rest(pair(h, edges))
+            h = norm(scatter(message, edges[1], dim_size=len(h), reduce=self.aggregation)).relu()
         return self.linear(scatter(h, graph.event, dim_size=graph.num_events, reduce="mean"))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from cdmtrain.batch import Sequence
 
-GROUPS = 4  # of events of similar length, encoded one after another: half of the padding is gone
+GROUPS = 8  # of events of similar length, encoded one after another: most of the padding is gone
 
 Tokens = Float[Tensor, "event place width"]
 Mask = Bool[Tensor, "event place"]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch_geometric.nn
+from torch import nn
 from torch_geometric.utils import add_self_loops
 
 import cdmtrain.model.edgeconv
@@ -21,7 +22,11 @@ def new(*, depth: int = 3, dynamic: bool = False) -> EdgeConv:
 def test_a_step_is_that_of_torch_geometric(graph):
     net = new(depth=1)
     edges, _ = add_self_loops(graph.edge_index, num_nodes=len(graph.feature))
-    x = torch_geometric.nn.EdgeConv(net.h[0], aggr="max")(graph.feature, edges)
+    first, target, source = nn.Linear(6, 8), net.pairs[0].target, net.pairs[0].source
+    reference = torch_geometric.nn.EdgeConv(nn.Sequential(first, net.h[0]), aggr="max")  # which draws its weights anew
+    first.weight.data = torch.cat([target.weight + source.weight, source.weight], dim=1)  # of x_i and x_j - x_i
+    first.bias.data = target.bias
+    x = net.norms[0](reference(graph.feature, edges)).relu()
     size = {"size": graph.num_events}
     mean, largest = (
         pool(x, graph.event, **size)

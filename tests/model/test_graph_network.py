@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cdmtrain.batch import Graph
 from cdmtrain.model.graph_network import Block, GraphNetwork
@@ -20,9 +20,12 @@ def over(aggregation: str, rows: Tensor) -> Tensor:
 def algorithm_1(block: Block, e: Tensor, v: Tensor, u: Tensor, graph: Graph, rho: str) -> tuple[Tensor, ...]:
     source, target = graph.edge_index
     ends = list(zip(source.tolist(), target.tolist(), strict=True))
-    new_e = torch.stack(
-        [block.phi_e(torch.cat([e[k], v[r], v[s], u[graph.event[r]]])) for k, (s, r) in enumerate(ends)]
-    )
+    phi_e = nn.Sequential(nn.Linear(2 + 2 * (3 + 5), 8, bias=False), block.phi_e)  # of e, v_i and u, v_j and u
+    first = block.of_edge, block.of_ends.target, block.of_ends.source
+    phi_e[0].weight.data = torch.cat([part.weight for part in first], dim=1)
+    phi_e[0].bias = block.of_ends.target.bias
+    of_node = [torch.cat([v[i], u[n]]) for i, n in enumerate(graph.event.tolist())]
+    new_e = torch.stack([phi_e(torch.cat([e[k], of_node[r], of_node[s]])) for k, (s, r) in enumerate(ends)])
     new_v = torch.stack(
         [block.phi_v(torch.cat([over(rho, new_e[target == i]), v[i], u[graph.event[i]]])) for i in range(len(v))]
     )

@@ -16,7 +16,9 @@ def test_a_step_is_the_sum_of_messages_from_neighbours_and_itself(graph, aggrega
     rows = []
     for node, v in enumerate(graph.feature):
         near = [*graph.edge_index[0][graph.edge_index[1] == node].tolist(), node]
-        messages = torch.stack([net.messages[0](torch.cat([v, graph.feature[j]])) for j in near])
+        first = net.pairs[0]
+        hidden = [first.target(v) + first.source(graph.feature[j]) for j in near]
+        messages = torch.stack([net.messages[0](one) for one in hidden])
         rows.append(net.norms[0](OVER[aggregation](messages)).relu())
     h = torch.stack(rows)
     mean = torch.stack([h[graph.event == n].mean(0) if (graph.event == n).any() else 0 * h[0] for n in range(6)])

@@ -1,0 +1,143 @@
+"""What is done to events to see whether a network's answer moves: one change at a time, the same at every call."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from cdmtrain.augmentation.symmetries import transformed
+from cdmtrain.batch import EventBatch, Graph, Hits
+from cdmtrain.batch import Sequence as HitSequence
+
+SHIFTS_PX = (1, 2, 4, 8, 16)
+SYMMETRIES = {
+    "mirror columns": 1,
+    "mirror rows": 2,
+    "turn by 90 degrees": 5,
+    "turn by 180 degrees": 3,
+}  # bits, as there
+SCALES = (0.9, 1.1)
+FAINT_MEV = (0.1, 0.3)  # a lit pixel holds at least 0.05 MeV
+
+Changed = tuple[Any, Bool[Tensor, " event"]]  # what came out, and the events for which the change is the whole change
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """One change, of events or of what a representation makes of them."""
+
+    group: str
+    name: str
+    takes: tuple[type, ...]  # EventBatch, or what a network takes; it applies to no other
+    change: Callable[[Any], Changed]
+
+
+def perturbations(seed: int) -> list[Perturbation]:
+    """All changes in the order of the table; the seed draws permutations."""
+    shifts = [
+        Perturbation("shift", f"shift by {n} pixel{'s' * (n > 1)}", (EventBatch,), partial(shifted, by=n))
+        for n in SHIFTS_PX
+    ]
+    symmetries = [
+        Perturbation("symmetry", name, (EventBatch,), partial(turned, symmetry=bits))
+        for name, bits in SYMMETRIES.items()
+    ]
+    permutations = [
+        Perturbation("order", "pixels permuted", (EventBatch,), partial(pixels_permuted, seed=seed)),
+        Perturbation("order", "nodes renumbered", (Graph,), partial(nodes_renumbered, seed=seed)),
+        Perturbation("order", "hits reordered", (HitSequence, Hits), partial(hits_reordered, seed=seed)),
+    ]
+    scales = [
+        Perturbation("energy", f"energy times {factor}", (EventBatch,), partial(scaled, factor=factor))
+        for factor in SCALES
+    ]
+    faint = [
+        Perturbation("energy", f"pixels below {mev} MeV dropped", (EventBatch,), partial(faint_dropped, mev=mev))
+        for mev in FAINT_MEV
+    ]
+    return [*shifts, *symmetries, *permutations, *scales, *faint]
+
+
+def shifted(batch: EventBatch, *, by: int) -> Changed:
+    """Each event as a whole, in the first of the directions right, left, down, up that keeps it inside the image.
+
+    An event that loses a pixel in every direction stays and does not count.
+    """
+    size, event = batch.image_size, batch.event
+    row, column = batch.pixel // size, batch.pixel % size
+    steps = torch.tensor([[0, by], [0, -by], [by, 0], [-by, 0]], device=row.device)
+    new_row, new_column = row + steps[:, :1], column + steps[:, 1:]
+    outside = ((new_row < 0) | (new_row >= size) | (new_column < 0) | (new_column >= size)).int()
+    lost = outside.new_zeros(len(steps), batch.num_events).index_add_(1, event, outside)
+    fits = lost == 0
+    step = steps[fits.int().argmax(0)] * fits.any(0).unsqueeze(1)  # the first that fits, or none
+    pixel = batch.pixel + (step[:, 0] * size + step[:, 1])[event]
+    return replace(batch, pixel=pixel), fits.any(0)
+
+
+def turned(batch: EventBatch, *, symmetry: int) -> Changed:
+    """Each event under one of the eight symmetries of the square."""
+    return transformed(batch, torch.full_like(batch.class_index, symmetry)), _all(batch)
+
+
+def pixels_permuted(batch: EventBatch, *, seed: int) -> Changed:
+    """Each image with its pixels in one other order, the same for all: what a dense network could learn as well."""
+    new_place = _permutation(batch.image_size**2, seed).to(batch.pixel.device)
+    pixel = new_place[batch.pixel]
+    order = (batch.event * batch.image_size**2 + pixel).argsort()
+    return replace(batch, pixel=pixel[order], energy=batch.energy[order]), _all(batch)
+
+
+def nodes_renumbered(graph: Graph, *, seed: int) -> Changed:
+    """The same graph with the nodes of each event in another order."""
+    order = _shuffled_within(graph.event, seed)
+    edges = order.argsort()[graph.edge_index]
+    return replace(graph, feature=graph.feature[order], edge_index=edges), _all(graph)
+
+
+def hits_reordered(hits: HitSequence | Hits, *, seed: int) -> Changed:
+    """The same hits of each event, one after another in another order; padding stays at the end."""
+    if isinstance(hits, Hits):
+        order = _shuffled_within(hits.event, seed)
+        return replace(hits, pixel=hits.pixel[order], energy=hits.energy[order]), _all(hits)
+    draw = torch.rand(hits.mask.shape, generator=torch.Generator().manual_seed(seed)).to(hits.mask.device)
+    order = draw.masked_fill(~hits.mask, 2).argsort(1)
+    return replace(hits, feature=hits.feature.take_along_dim(order.unsqueeze(2), 1)), _all(hits)
+
+
+def scaled(batch: EventBatch, *, factor: float) -> Changed:
+    """All energies times a factor: a calibration that is off."""
+    return replace(batch, energy=batch.energy * factor), _all(batch)
+
+
+def faint_dropped(batch: EventBatch, *, mev: float) -> Changed:
+    """Each event without its pixels below a threshold: a detector that sees less."""
+    kept = batch.energy >= mev
+    before = torch.nn.functional.pad(kept.cumsum(0), (1, 0))  # kept pixels before each
+    offset = before[batch.offset]
+    return replace(batch, pixel=batch.pixel[kept], energy=batch.energy[kept], offset=offset), _all(batch)
+
+
+def _all(events: Any) -> Bool[Tensor, " event"]:
+    tensor = next(value for value in vars(events).values() if isinstance(value, Tensor))
+    return torch.ones(events.num_events, dtype=torch.bool, device=tensor.device)
+
+
+def _permutation(length: int, seed: int) -> Int[Tensor, " length"]:
+    return torch.randperm(length, generator=torch.Generator().manual_seed(seed))
+
+
+def _shuffled_within(event: Int[Tensor, " hit"], seed: int) -> Int[Tensor, " hit"]:
+    """The hits in a drawn order, those of each event together again and events in order."""
+    drawn = _permutation(len(event), seed).to(event.device)
+    return drawn[event[drawn].argsort(stable=True)]
+
+
+def names_of(takes: Sequence[type]) -> str:
+    """What a perturbation is for, in words."""
+    words = {EventBatch: "events", Graph: "graphs", HitSequence: "sequences", Hits: "hits"}
+    return " and ".join(words[one] for one in takes)

@@ -1,0 +1,61 @@
+"""cdmtrain task=probe: what a trained network does not mind, and what it does: its inductive bias, measured."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from rich.console import Console
+
+from cdmtrain.atomic import whole_directory, write_json, write_text
+from cdmtrain.batch import EventBatch
+from cdmtrain.data.datamodule import EventData
+from cdmtrain.errors import InputError
+from cdmtrain.launch.run_directory import new_name
+from cdmtrain.launch.typed import with_typed
+from cdmtrain.probe.measure import Movement, movements
+from cdmtrain.probe.perturbations import perturbations
+from cdmtrain.report.drawing import csv_text, png_bytes
+from cdmtrain.report.probe import draw_probe, probe_table
+from cdmtrain.run import Run, check_image_size, load_run
+
+
+def probe(cfg: DictConfig) -> None:
+    """Perturb a run's test events, write outputs/probe/<date>_<time>_<random> whole, show the table."""
+    if cfg.events < 1:
+        raise InputError(f"events={cfg.events}: at least 1 event is expected")
+    run = load_run(cfg.run, checkpoint=str(cfg.ckpt), device=cfg.device)
+    used = with_typed(run.cfg, cfg, parts=("data",), free=("ckpt", "events", "device", "seed", "simulation"))
+    data: EventData = instantiate(used.data)
+    data.prepare_data()
+    data.setup("test")
+    check_image_size(run, data.store.image_size)
+    found = movements(run.representation, run.model, events(data, cfg.events, run), perturbations(cfg.seed))
+    folder = Path("outputs/probe") / new_name()
+    write(folder, run, found)
+    console = Console()
+    console.print(probe_table([asdict(one) for one in found]))
+    console.print(f"picture: {folder / 'probe.png'}", soft_wrap=True)
+
+
+def events(data: EventData, number: int, run: Run) -> Iterator[EventBatch]:
+    """So many of the test events, spread over the test part, in batches of the run's size on its device."""
+    entries = data.parts.test
+    chosen = entries[torch.linspace(0, len(entries) - 1, min(number, len(entries))).long()]
+    for some in chosen.split(run.cfg.data.batch_size):
+        yield data.store.gather(some).to(run.classifier.device)
+
+
+def write(folder: Path, run: Run, found: list[Movement]) -> None:
+    """probe.json, probe.csv and probe.png."""
+    rows: list[dict[str, Any]] = [asdict(one) for one in found]
+    model = run.cfg.model._target_.rpartition(".")[2]
+    drawing = draw_probe(rows, model)
+    with whole_directory(folder) as temporary:
+        about = {"run": str(run.path), "checkpoint": str(run.checkpoint), "model": model}
+        write_json(temporary / "probe.json", {**about, "movements": rows})
+        write_text(temporary / "probe.csv", csv_text(drawing.rows))
+        (temporary / "probe.png").write_bytes(png_bytes(drawing.figure))
