@@ -53,8 +53,8 @@ def test_the_first_comment_of_a_yaml_file_is_the_command_that_uses_it(file: Path
 def test_help_of_a_group_shows_each_option_with_its_phrase(capsys: pytest.CaptureFixture[str]) -> None:
     show(["model=?"])
     page = capsys.readouterr().out
-    assert "# cnn (the default): convolution, ReLU and max pooling" in page
-    assert "cdmtrain model=gnn model.width=64" in page
+    assert "# cnn (the default): convolution, ReLU and pooling" in page
+    assert "cdmtrain model=gnn model.convolution=sage" in page
 
 
 def test_the_six_examples_compose_and_the_keys_exist() -> None:
