@@ -176,6 +176,7 @@ def quiet() -> None:
     """Keep Lightning's advertisements off the screen; its warnings of what the user can change stay."""
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message="The number of training batches")
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.fabric.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # time for nothing
