@@ -67,7 +67,7 @@ class EventBatch(_LitPixels):
 
     @property
     def num_events(self) -> int:
-        return len(self.class_index)
+        return self.class_index.shape[0]  # len would fix the number where a network is exported
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Hits(_LitPixels):
 
     @property
     def num_events(self) -> int:
-        return len(self.offset) - 1
+        return self.offset.shape[0] - 1
 
 
 @dataclass(frozen=True)

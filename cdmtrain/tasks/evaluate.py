@@ -68,9 +68,9 @@ def opened_runs(cfg: DictConfig) -> list[Run]:
     return [load_run(path, checkpoint=str(cfg.ckpt)) for path in paths]
 
 
-def used_config(runs: Sequence[Run], cfg: DictConfig) -> DictConfig:
+def used_config(runs: Sequence[Run], cfg: DictConfig, *, free: Sequence[str] = ()) -> DictConfig:
     """The (first) run's configuration with what was typed beside it, on one device; of other data every event tests."""
-    used = with_typed(runs[0].cfg, cfg, parts=("data", "trainer"), free=("ckpt", "symmetries", "simulation"))
+    used = with_typed(runs[0].cfg, cfg, parts=("data", "trainer"), free=("ckpt", "symmetries", "simulation", *free))
     typed = typed_keys()
     for key, value in (("devices", 1), ("num_nodes", 1), ("strategy", "auto")):
         if f"trainer.{key}" not in typed:

@@ -1,0 +1,219 @@
+"""cdmtrain task=export: a run's network with its preprocessing as one file that needs no cdmtrain."""
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from jaxtyping import Float, Int
+from omegaconf import DictConfig
+from rich.console import Console
+from torch import Tensor, nn
+
+from cdmtrain.atomic import whole_file
+from cdmtrain.batch import EventBatch
+from cdmtrain.data.datamodule import EventData
+from cdmtrain.errors import InputError
+from cdmtrain.particles import NAMES
+from cdmtrain.run import Run, network_of
+from cdmtrain.tasks.evaluate import opened_runs, quiet, used_config
+
+NUM_CHECKED = 1000  # events
+TOLERANCE = 1e-4  # of a probability; sums of float32 in another order move it by less
+CHECK_BATCH = 50  # events: other than the two that the network is traced with
+Arrays = tuple[np.ndarray, ...]
+Exported = Callable[[Arrays], np.ndarray]  # what the file says of its inputs
+
+
+@dataclass(frozen=True)
+class TracedEvents(EventBatch):
+    """An EventBatch whose operations every exporter knows."""
+
+    @property
+    def event(self) -> Int[Tensor, " hit"]:
+        """How many events end before each hit."""
+        end = self.offset[1:]
+        ended = end.new_zeros(self.pixel.shape[0] + 1).scatter_add(0, end, torch.ones_like(end))
+        return ended.cumsum(0)[:-1]
+
+
+class FromHits(nn.Module):
+    """Probabilities (B, 4) of B events from their hits: pixel (H,), energy (H,) in MeV, offset (B + 1,)."""
+
+    inputs = ("pixel", "energy", "offset")
+
+    def __init__(self, network: nn.Module, image_size: int) -> None:
+        super().__init__()
+        self.network = network
+        self._image_size = image_size
+
+    def forward(
+        self, pixel: Int[Tensor, " hit"], energy: Float[Tensor, " hit"], offset: Int[Tensor, " event_plus_1"]
+    ) -> Float[Tensor, "event class"]:
+        unknown = torch.full_like(offset[1:], -1)
+        batch = TracedEvents(
+            pixel=pixel,
+            energy=energy,
+            offset=offset,
+            class_index=unknown,
+            entry=unknown,
+            image_size=self._image_size,
+        )
+        return self.network(batch).softmax(1)
+
+    def arrays(self, batch: EventBatch) -> Arrays:
+        return batch.pixel.numpy(), batch.energy.numpy(), batch.offset.numpy()
+
+
+class FromImages(nn.Module):
+    """Probabilities (B, 4) from dense images (B, S, S) in MeV: every pixel is taken for a hit, a dark one of 0 MeV."""
+
+    inputs = ("image",)
+
+    def __init__(self, network: nn.Module, image_size: int) -> None:
+        super().__init__()
+        self._from_hits = FromHits(network, image_size)
+        self._image_size = image_size
+
+    def forward(self, image: Float[Tensor, "event row column"]) -> Float[Tensor, "event class"]:
+        num_events, pixels = image.shape[0], self._image_size**2
+        pixel = torch.arange(pixels, device=image.device).repeat(num_events)
+        offset = torch.arange(num_events + 1, device=image.device) * pixels
+        return self._from_hits(pixel, image.flatten(), offset)
+
+    def arrays(self, batch: EventBatch) -> Arrays:
+        dense = np.zeros((batch.num_events, self._image_size**2), np.float32)
+        dense[batch.event.numpy(), batch.pixel.numpy()] = batch.energy.numpy()
+        return (dense.reshape(-1, self._image_size, self._image_size),)
+
+
+class Format(Protocol):
+    """Writes a traced network and opens what was written."""
+
+    def __call__(self, program: Any, inputs: tuple[str, ...], about: dict[str, str], path: Path) -> Exported: ...
+
+
+def export(cfg: DictConfig) -> None:
+    """Trace the network, write it, compare the file with the run on events, and keep it where they agree."""
+    quiet()
+    formats: dict[str, tuple[str, Format]] = {"onnx": (".onnx", write_onnx), "torch": (".pt2", write_torch)}
+    kinds: dict[str, type[FromImages | FromHits]] = {"image": FromImages, "hits": FromHits}
+    if cfg.format not in formats:
+        raise InputError(f"format={cfg.format}: one of {', '.join(formats)} is expected")
+    if cfg.takes not in kinds:
+        raise InputError(f"takes={cfg.takes}: one of {', '.join(kinds)} is expected")
+    suffix, write = formats[cfg.format]
+    output = Path(cfg.output or f"network{suffix}")
+    if output.exists():
+        raise InputError(f"output={output} exists; choose another name or remove it")
+    runs = opened_runs(cfg)
+    used = used_config(runs, cfg, free=("output", "format", "takes"))
+    network = network_of(runs, symmetries=cfg.symmetries).eval()
+    data: EventData = instantiate(used.data)
+    data.prepare_data()
+    data.setup("test")
+    entries = data.parts.test[:NUM_CHECKED]
+    wrapper = kinds[cfg.takes](network, runs[0].image_size)
+    with silent():
+        program = traced(wrapper, data.store.gather(entries[:2]), runs[0])
+        with whole_file(output) as temporary:
+            exported = write(program, wrapper.inputs, about(runs, cfg.takes), temporary)
+            difference = largest_difference(network, wrapper, exported, data, entries)
+    shapes = ", ".join(wrapper.inputs)
+    Console().print(
+        f"{output}: {shapes} -> probability; the same as the run to {difference:.1e} on {len(entries)} events",
+        soft_wrap=True,
+    )
+
+
+def traced(wrapper: FromImages | FromHits, batch: EventBatch, run: Run) -> Any:
+    """The network as a graph of operations, for any number of events and of hits."""
+    arguments = tuple(map(torch.from_numpy, wrapper.arrays(batch)))
+    dynamic = {name: {0: torch.export.Dim.DYNAMIC} for name in wrapper.inputs}
+    try:
+        config: Any = torch.fx.experimental._config
+        with config.patch(backed_size_oblivious=True):  # else the program refuses a single event
+            return torch.export.export(wrapper, arguments, dynamic_shapes=dynamic)
+    except Exception as error:  # torch raises many kinds
+        name = type(run.model).__name__
+        raise InputError(
+            f"{name} cannot be exported: what it computes depends on the content of an event (numbers of hits, "
+            "neighbours), which cannot be traced; use cdmtrain.load_run(...) in Python, or task=predict"
+        ) from error
+
+
+def about(runs: list[Run], takes: str) -> dict[str, str]:
+    """What the file says of itself."""
+    told = {"classes": list(NAMES), "image_size": runs[0].image_size, "takes": takes, "unit": "MeV"}
+    return {name: json.dumps(value) for name, value in {**told, "runs": [str(run.path) for run in runs]}.items()}
+
+
+def write_onnx(program: Any, inputs: tuple[str, ...], about: dict[str, str], path: Path) -> Exported:
+    """ONNX, run by onnxruntime."""
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401  what torch exports with
+    except ModuleNotFoundError as error:
+        raise InputError("format=onnx needs more packages: pip install 'cdmtrain[onnx]'") from error
+    names = {"input_names": list(inputs), "output_names": ["probability"]}
+    try:
+        made = torch.onnx.export(program, dynamo=True, verbose=False, **names)  # type: ignore[arg-type]
+    except Exception as error:  # torch and onnxscript raise many kinds
+        raise InputError("this network has operations that ONNX does not know; use format=torch") from error
+    assert made is not None
+    model = made.model_proto
+    onnx.helper.set_model_props(model, about)
+    onnx.save(model, path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda arrays: session.run(["probability"], dict(zip(inputs, arrays, strict=True)))[0]
+
+
+def write_torch(program: Any, inputs: tuple[str, ...], about: dict[str, str], path: Path) -> Exported:
+    """A program of torch.export, run by torch alone."""
+    torch.export.save(program, path, extra_files={"about.json": json.dumps(about)})
+    module = torch.export.load(path).module()
+    return lambda arrays: module(*map(torch.from_numpy, arrays)).detach().numpy()
+
+
+@torch.no_grad()
+def largest_difference(
+    network: nn.Module,
+    wrapper: FromImages | FromHits,
+    exported: Exported,
+    data: EventData,
+    entries: Int[Tensor, " chosen"],
+) -> float:
+    """The largest difference of a probability between the file and the run; above TOLERANCE it is an InputError."""
+    worst = 0.0
+    for some in entries.split(CHECK_BATCH):
+        batch = data.store.gather(some)
+        expected = network(batch).softmax(1).numpy()
+        worst = max(worst, float(np.abs(exported(wrapper.arrays(batch)) - expected).max()))
+    if not worst <= TOLERANCE:
+        raise InputError(
+            f"the exported network differs from the run by {worst:.2g} in a probability, and is not written; it takes "
+            f"{wrapper.inputs[0]}: try the other of takes=image and takes=hits, or format=torch"
+        )
+    return worst
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Keep the tracer's graphs and advice off the screen; a failure is told in one sentence."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

@@ -1,0 +1,124 @@
+"""An exported file says of events what the run says, without this program."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from cdmtrain import cli, load_run
+from cdmtrain.run import make_classifier, read_config
+from cdmtrain.tasks import export as task
+
+Capture = pytest.CaptureFixture[str]
+Export = Callable[..., int]
+
+
+@pytest.fixture
+def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Export]:
+    """Types the words after task=export; the exit status."""
+    monkeypatch.chdir(tmp_path)
+    jaxtyping.config.update("jaxtyping_disable", True)  # shapes are checked in tests only, and cannot be while tracing
+
+    def typed(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["cdmtrain", "task=export", *words])
+        return cli.main()
+
+    yield typed
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def hits(images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pixel, energy and offset of dense images."""
+    flat = images.reshape(len(images), -1)
+    return flat.nonzero()[1], flat[flat != 0], np.append(0, (flat != 0).sum(1).cumsum())
+
+
+@pytest.mark.parametrize("takes", ["image", "hits"])
+def test_onnxruntime_gives_the_probabilities_of_the_run(
+    trained: SimpleNamespace, export: Export, capsys: Capture, takes: str
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    assert export(f"run={trained.path}", f"takes={takes}", "output=net.onnx") == 0
+    shown = capsys.readouterr()
+    assert "the same as the run to " in shown.out
+    assert "on 8 events" in shown.out
+    assert shown.err == ""
+    session = onnxruntime.InferenceSession("net.onnx", providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_inputs()]
+    for number in (1, 7, 100):
+        images = trained.images[:number]
+        arrays = (images,) if takes == "image" else hits(images)
+        (said,) = session.run(["probability"], dict(zip(names, arrays, strict=True)))
+        np.testing.assert_allclose(said, load_run(trained.path).predict(images).probability, atol=1e-6)
+    told = session.get_modelmeta().custom_metadata_map
+    assert json.loads(told["classes"]) == ["electron", "muon", "photon", "proton"]
+    assert json.loads(told["image_size"]) == 16
+
+
+@pytest.mark.parametrize("takes", ["image", "hits"])
+def test_torch_alone_gives_the_probabilities_of_the_run(trained: SimpleNamespace, export: Export, takes: str) -> None:
+    assert export(f"run={trained.path}", "format=torch", f"takes={takes}") == 0
+    network = torch.export.load("network.pt2").module()
+    for number in (1, 7):
+        images = trained.images[:number]
+        arrays = (images,) if takes == "image" else hits(images)
+        said = network(*map(torch.from_numpy, arrays))
+        expected = load_run(trained.path).predict(images).probability
+        np.testing.assert_allclose(said.detach().numpy(), expected, atol=1e-6)
+
+
+def test_a_file_that_says_something_else_is_not_written(
+    trained: SimpleNamespace, export: Export, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def other(program: object, inputs: object, about: object, path: Path) -> task.Exported:
+        path.touch()
+        return lambda arrays: np.full((len(arrays[0]), 4), 0.25, np.float32)
+
+    monkeypatch.setattr(task, "write_torch", other)
+    assert export(f"run={trained.path}", "format=torch") == 1
+    assert "the exported network differs from the run by" in capsys.readouterr().err
+    assert list(Path().iterdir()) == []
+
+
+def test_an_architecture_that_cannot_be_exported_is_one_sentence(
+    trained: SimpleNamespace, export: Export, capsys: Capture
+) -> None:
+    config = yaml.safe_load((trained.path / "config.yaml").read_text())
+    config["model"] = {"_target_": "cdmtrain.model.gnn.GNN", "width": 4, "depth": 1}
+    config["representation"] = {
+        "_target_": "cdmtrain.representation.graph.GraphRepresentation",
+        "threshold_mev": 0.1,
+    }
+    Path("run/checkpoints").mkdir(parents=True)
+    Path("run/config.yaml").write_text(yaml.safe_dump(config))
+    classifier = make_classifier(read_config(Path("run")))
+    torch.save({"state_dict": classifier.state_dict()}, "run/checkpoints/best.ckpt")
+    assert export("run=run", "output=net.onnx", "takes=hits") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: GNN cannot be exported: what it computes depends on the content of an event")
+    assert error.count("\n") == 1
+    assert not Path("net.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["format=tflite"], "format=tflite: one of onnx, torch is expected"),
+        (["takes=graph"], "takes=graph: one of image, hits is expected"),
+        (["output=there.onnx"], "output=there.onnx exists"),
+        (["model=dnn"], "leave out model"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_sentence(
+    trained: SimpleNamespace, export: Export, capsys: Capture, words: list[str], sentence: str
+) -> None:
+    Path("there.onnx").touch()
+    assert export(f"run={trained.path}", *words) == 1
+    assert sentence in capsys.readouterr().err
