@@ -2,9 +2,6 @@
 
 import json
 import logging
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import lightning
@@ -22,9 +19,10 @@ from cdmtrain.callbacks.metrics_csv import MetricsCsv
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes
 from cdmtrain.data.datamodule import EventData
 from cdmtrain.errors import InputError
-from cdmtrain.launch.preemption import Preempted, Preemption
+from cdmtrain.launch.interruption import Interruption
+from cdmtrain.launch.preemption import Preemption
 from cdmtrain.launch.provenance import Provenance
-from cdmtrain.launch.run_directory import RunDirectory, is_first_process, opened, slurm_job
+from cdmtrain.launch.run_directory import RunDirectory, is_first_process, opened
 from cdmtrain.launch.sentences import explain_job
 from cdmtrain.launch.show import show_config
 from cdmtrain.launch.status import RunStatus, StatusCallback, is_finished
@@ -44,15 +42,20 @@ def train(cfg: DictConfig) -> float:
         if results is not None and HydraConfig.get().mode == RunMode.MULTIRUN:
             return float(results["val_cross_entropy"])  # a sweep passes over what it has: the leaderboard shows it
         if results is None:
-            status = RunStatus(run.path / "status.json", explain)
-            with status, interruptible(run), Preemption() as preemption:
-                results = trained_results(run, status, preemption, show=cfg.print_config)
+            status, interruption = RunStatus(run.path / "status.json", explain), Interruption(run)
+            try:
+                with status, interruption, Preemption() as preemption:
+                    results = trained_results(run, status, interruption, preemption, show=cfg.print_config)
+            except KeyboardInterrupt:
+                if is_first_process() and not interruption.at_once:
+                    Console().print(f"page: {write_report(run.path)}", soft_wrap=True)
+                raise
         if is_first_process():
             show_results(results, write_report(run.path))
     return float(results["val_cross_entropy"])
 
 
-def trained_results(run: RunDirectory, status: RunStatus, preemption: Preemption, *, show: bool) -> dict[str, Any]:
+def trained_results(run: RunDirectory, status: RunStatus, *callbacks: Callback, show: bool) -> dict[str, Any]:
     """Train (or go on training), evaluate the best epoch, write results.json and predictions.h5."""
     record = Provenance(run.path / "provenance.json")
     if show and run.cfg.print_config and is_first_process():
@@ -63,7 +66,7 @@ def trained_results(run: RunDirectory, status: RunStatus, preemption: Preemption
     lightning.seed_everything(run.cfg.seed, workers=True, verbose=False)
     resources = Resources()
     # first: a device that is not there is known before any work
-    trainer = make_trainer(run, status, resources, preemption)
+    trainer = make_trainer(run, status, resources, *callbacks)
     classifier = make_classifier(run.cfg)
     data: EventData = instantiate(run.cfg.data)
     data.prepare_data()
@@ -84,24 +87,6 @@ def trained_results(run: RunDirectory, status: RunStatus, preemption: Preemption
     if trainer.is_global_zero:
         write_json(run.path / "results.json", numbers(results))
     return numbers(results)
-
-
-@contextmanager
-def interruptible(run: RunDirectory) -> Iterator[None]:
-    """Ctrl-C and SIGTERM, which Lightning turns into an exit, end in the words to go on with the run."""
-    before = signal.getsignal(signal.SIGTERM)
-    if not slurm_job():  # where it is another's to answer
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except Preempted:
-        raise
-    except (KeyboardInterrupt, SystemExit):
-        Console().print(f"interrupted; to go on: cdmtrain run={run.path}", soft_wrap=True)
-        raise KeyboardInterrupt from None
-    finally:
-        if not slurm_job():
-            signal.signal(signal.SIGTERM, before)
 
 
 def make_trainer(run: RunDirectory, status: RunStatus, *more: Callback) -> lightning.Trainer:

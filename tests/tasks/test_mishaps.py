@@ -75,6 +75,78 @@ def test_a_disk_that_fails_in_mid_run_is_one_sentence_and_the_run_can_be_gone_on
         assert all(torch.equal(value, other[name]) for name, value in weights(run).items())
 
 
+INTERRUPTED = """
+import os, signal, sys, time
+from cdmtrain import cli
+from cdmtrain.classifier import Classifier
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests without it
+def after(place, number, times):
+    method, counted = getattr(Classifier, place), [0]
+    def counting(self, batch, batch_index):
+        counted[0] += 1
+        for _ in range(times if counted[0] == number else 0):
+            os.kill(os.getpid(), signal.SIGINT)
+        return method(self, batch, batch_index)
+    setattr(Classifier, place, counting)
+after({place!r}, {number}, {times})
+sys.exit(cli.main())
+"""
+
+
+def interrupted(
+    run: Path, file: Path, place: str, number: int, times: int = 1, *more: str
+) -> subprocess.CompletedProcess[str]:
+    script = INTERRUPTED.format(place=place, number=number, times=times)
+    arguments = words(file, run, "trainer.max_epochs=3", *more)
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False, cwd=run.parent
+    )
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert status(run)["state"] == "interrupted"
+    return done
+
+
+@pytest.mark.parametrize(
+    ("place", "number", "epoch", "step"),
+    [
+        ("training_step", 12, 1, 12),  # of the second epoch's nine steps the third
+        ("validation_step", 2, 2, 19),  # of the second epoch: after the first step of the third
+        ("validation_step", 3, 3, 27),  # of the last epoch: its end
+    ],
+)
+def test_ctrl_c_saves_the_state_and_leaves_a_page_and_the_run_goes_on_to_the_same_end(
+    tmp_path: Path,
+    challenge_file: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    number: int,
+    epoch: int,
+    step: int,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file, run = challenge_file(num_events=100), tmp_path / "run"
+    done = interrupted(run, file, place, number)
+    assert "interrupted: saving after this step; Ctrl-C again ends it at once" in done.stdout
+    assert f"to go on: cdmtrain run={run}" in done.stdout
+    assert f"page: {run}/report/index.html" in done.stdout
+    assert "state is interrupted" in (run / "report/index.html").read_text()
+    checkpoint = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == step
+    if place == "training_step":
+        assert typed(monkeypatch, f"run={run}", "print_config=false") == 0
+        assert typed(monkeypatch, *words(file, tmp_path / "other", "trainer.max_epochs=3")) == 0
+        other = weights(tmp_path / "other")
+        assert all(torch.equal(value, other[name]) for name, value in weights(run).items())
+
+
+def test_a_second_ctrl_c_ends_a_run_at_once(tmp_path: Path, challenge_file: Callable[..., Path]) -> None:
+    done = interrupted(tmp_path / "run", challenge_file(num_events=100), "training_step", 12, 2)
+    assert "page:" not in done.stdout
+    assert not (tmp_path / "run/report").exists()
+    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 10
+
+
 SMALL_DISK = """
 import resource, signal, sys
 from cdmtrain import cli

@@ -271,18 +271,6 @@ def test_a_run_that_another_process_trains_is_left_alone(
     assert "is being trained by another process" in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_a_run_as_interrupted_with_the_words_to_go_on(
-    here: Path, challenge_file: Callable[..., Path]
-) -> None:
-    script = KILLER.format(step=20).replace("SIGKILL", "SIGINT")
-    typed = words(challenge_file(num_events=200), here / "run")
-    done = subprocess.run([sys.executable, "-c", script, *typed], capture_output=True, text=True, check=False)
-    assert done.returncode == 130
-    assert f"to go on: cdmtrain run={here / 'run'}" in done.stdout
-    assert "Traceback" not in done.stderr
-    assert json.loads((here / "run/status.json").read_text())["state"] == "interrupted"
-
-
 def test_two_processes_test_every_event_once(here: Path, challenge_file: Callable[..., Path]) -> None:
     typed = words(challenge_file(num_events=200), here / "run", "trainer=ddp", "trainer.accelerator=cpu")
     script = "import sys; from cdmtrain import cli; sys.exit(cli.main())"
