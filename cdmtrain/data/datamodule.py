@@ -144,13 +144,16 @@ class Hdf5Data(EventData):
 
 
 class ChallengeData(Hdf5Data):
-    """The public challenge's training file."""
+    """One of the public challenge's two files."""
 
-    def __init__(self, *, dir: str, **settings: Any) -> None:
-        train = Path(dir) / "if-image-train.h5"
-        if not train.is_file():
-            raise InputError(f"{train} is not there; point data.dir at the directory that holds if-image-train.h5")
-        super().__init__(files=[str(train)], **settings)
+    def __init__(self, *, dir: str, file: str = "if-image-train.h5", **settings: Any) -> None:
+        path = Path(dir) / file
+        if not path.is_file():
+            raise InputError(
+                f"{path} is not there; point data.dir at the directory that holds {file}, or get it: "
+                f"cdmtrain task=download dir={dir}"
+            )
+        super().__init__(files=[str(path)], **settings)
 
 
 class SimulatedData(EventData):

@@ -45,9 +45,9 @@ def _expected_list(value: object, default: list[object]) -> str | None:
 
 def check(cfg: DictConfig) -> None:
     """Refuse a value that was to be typed and was not, and a value typed that is not of its default's type."""
-    for key in sorted(OmegaConf.missing_keys(cfg)):
-        raise InputError(no_value(key))
     job = HydraConfig.get()
+    for key in sorted(OmegaConf.missing_keys(cfg)):
+        raise InputError(no_value(key, job.runtime.choices))
     if job.mode == RunMode.RUN and (launcher := job.runtime.choices["hydra/launcher"]) != "basic":
         raise InputError(f"hydra/launcher={launcher} is for sweeps; add -m (a sweep may be of one run)")
     overrides = OverridesParser.create().parse_overrides(list(job.overrides.task))

@@ -6,7 +6,7 @@ None stands for a fault of the program, which deserves its traceback.
 import errno
 import re
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -127,9 +127,10 @@ def _keys(group: str, file: Path) -> Iterator[str]:
     yield from walk(f"{package}." if package else "", yaml.load(text, yaml.CSafeLoader))
 
 
-def no_value(key: str) -> str:
-    """The sentence for a value that has no default and was not typed."""
+def no_value(key: str, chosen: Mapping[str, str | None] | None = None) -> str:
+    """The sentence for a value that has no default and was not typed, with a command of the option that was chosen."""
     owned = _owners().get(key, [])
+    owned = [f"{group}={option}" for group, option in (chosen or {}).items() if f"{group}={option}" in owned] or owned
     options = (option for group, found in groups().items() for option in found if f"{group}={option.name}" in owned)
     command = next((option.command for option in options if f"{key}=" in option.command), None)
     return f"{key} is missing; " + (f"type for example: cdmtrain {command}" if command else f"add {key}=...")

@@ -223,7 +223,8 @@ def test_a_missing_file_is_one_sentence(tmp_path, settings):
 
 def test_a_missing_challenge_file_is_one_sentence(tmp_path, settings):
     file = tmp_path / "if-image-train.h5"
-    with refused(f"{file} is not there; point data.dir at the directory that holds if-image-train.h5"):
+    sentence = f"{file} is not there; point data.dir at the directory that holds if-image-train.h5, or get it: "
+    with refused(f"{sentence}cdmtrain task=download dir={tmp_path}"):
         ChallengeData(dir=str(tmp_path), **settings())
 
 

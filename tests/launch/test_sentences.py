@@ -63,7 +63,9 @@ def test_a_mistake_in_what_was_typed_names_the_way_out(typed: str, sentence: str
 
 def test_a_value_not_typed_is_asked_for_with_a_command() -> None:
     assert no_value("data.files").endswith("type for example: cdmtrain data=hdf5 data.files=[a.h5,b.h5]")
-    assert no_value("output").startswith("output is missing; type for example: cdmtrain task=simulate")
+    assert no_value("output", {"task": "simulate"}).startswith(
+        "output is missing; type for example: cdmtrain task=simulate"
+    )
     assert no_value("nowhere.key") == "nowhere.key is missing; add nowhere.key=..."
 
 
