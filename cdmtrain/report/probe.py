@@ -45,21 +45,31 @@ def probe_table(movements: Movements) -> Table:
 def draw_probe(movements: Movements, model: str) -> Drawing:
     """Draw for each perturbation the fraction of events that get another name and the mean total variation."""
     shown = [one for one in movements if not one["note"]]
-    height = 1.4 + BAR_INCHES * len(shown)
+    height = 1.25 + BAR_INCHES * len(shown)
     figure = style.new_figure(height_inches=height, width_inches=6.0)
-    axes = figure.add_axes((0.36, 0.62 / height, 0.60, 1 - 1.4 / height))
-    figure.suptitle(f"What moves {model}", x=0.02, ha="left", fontsize=style.FONT_SIZE, color=style.INK)
+    axes = figure.add_axes((0.36, 0.62 / height, 0.60, 1 - 1.25 / height))
+    figure.suptitle(
+        f"What moves {model}",
+        x=0.02,
+        y=1 - 0.08 / height,
+        ha="left",
+        va="top",
+        fontsize=style.FONT_SIZE,
+        color=style.INK,
+    )
     style.dress(axes)
     axes.grid(axis="y", visible=False)
     places = list(range(len(shown)))
     changed = [one["changed"] for one in shown]
     axes.barh(places, changed, height=0.62, color=style.COLOURS["electron"], label="another name")
     variation = [one["total_variation"] for one in shown]
-    axes.plot(variation, places, "D", color=style.BEST, markersize=5, linestyle="none", label="total variation")
+    axes.plot(
+        variation, places, "D", color=style.BEST, markersize=5, linestyle="none", clip_on=False, label="total variation"
+    )
     axes.set_yticks(places, [one["perturbation"] for one in shown])
     axes.invert_yaxis()
     axes.set_xlim(0, max(0.05, *changed, *variation) * 1.05)
-    axes.set_xlabel("fraction of events; mean total variation of probabilities", fontsize=style.FONT_SIZE)
+    axes.set_xlabel("fraction of events; mean variation", fontsize=style.FONT_SIZE, color=style.INK)
     style.legend_above(axes)
     words = (
         "For each change of an event, the fraction of events that get another particle's name, and how far the "
