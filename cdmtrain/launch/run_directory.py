@@ -44,6 +44,9 @@ class RunDirectory:
 @contextmanager
 def opened(cfg: DictConfig) -> Iterator[RunDirectory]:
     """The directory of the run that `cfg` asks for, new or, with `run=`, an old one with its own configuration."""
+    if CHILD in os.environ:  # the first process of the run holds the lock and has written the configuration
+        yield RunDirectory(Path(os.environ[CHILD]), _own_config(cfg, Path(os.environ[CHILD])))
+        return
     path = Path(cfg.run) if cfg.get("run") else _place(cfg)
     if cfg.get("run"):
         _check_resumable(path)
@@ -89,8 +92,6 @@ def job_hash(cfg: DictConfig) -> str:
 
 
 def _place(cfg: DictConfig) -> Path:
-    if CHILD in os.environ:
-        return Path(os.environ[CHILD])
     if cfg.run_dir:
         return Path(cfg.run_dir)
     hydra = HydraConfig.get()
@@ -162,7 +163,7 @@ def _check_same(cfg: DictConfig, config: Path) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    if CHILD in os.environ or not is_first_process():  # which holds the lock
+    if not is_first_process():  # which holds the lock
         yield
         return
     lock = FileLock(path / ".lock")

@@ -148,6 +148,9 @@ def explain_job(exception: BaseException) -> str | None:
         return no_value(str(cause.full_key))
     if isinstance(cause, InterpolationResolutionError):
         return f"{cause.full_key}: {str(cause).splitlines()[0]}"
+    if type(cause).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        reason = " ".join(str(cause).strip().partition("\n\n")[0].split())
+        return f"trainer.compile=true: this network cannot be compiled here ({reason}); set trainer.compile=false"
     if type(cause).__name__ == "OutOfMemoryError":
         return "the accelerator's memory is full; try a smaller data.batch_size or a smaller model"
     if type(cause).__name__ == "MisconfigurationException":

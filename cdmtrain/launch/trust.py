@@ -39,7 +39,7 @@ PARTS = {
     "loss": Part(nn.Module, ("cdmtrain", "torch.nn")),
     "optimizer": Part(torch.optim.Optimizer, ("cdmtrain", "torch.optim")),
     "scheduler": Part(torch.optim.lr_scheduler.LRScheduler, ("cdmtrain", "torch.optim.lr_scheduler")),
-    "trainer": Part(lightning.Trainer, ("lightning",)),
+    "trainer": Part(lightning.Trainer, ("cdmtrain", "lightning")),
     "callbacks": Part(Callback, ("cdmtrain", "lightning.pytorch.callbacks")),
     "logger": Part(Logger, ("cdmtrain", "lightning.pytorch.loggers")),
 }

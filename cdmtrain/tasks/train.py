@@ -21,6 +21,7 @@ from cdmtrain.data.datamodule import EventData
 from cdmtrain.errors import InputError
 from cdmtrain.launch.interruption import Interruption
 from cdmtrain.launch.preemption import Preemption
+from cdmtrain.launch.processes import ready, several_processes
 from cdmtrain.launch.provenance import Provenance
 from cdmtrain.launch.run_directory import RunDirectory, is_first_process, opened
 from cdmtrain.launch.sentences import explain_job
@@ -44,7 +45,7 @@ def train(cfg: DictConfig) -> float:
         if results is None:
             status, interruption = RunStatus(run.path / "status.json", explain), Interruption(run)
             try:
-                with status, interruption, Preemption() as preemption:
+                with status, interruption, several_processes(), Preemption() as preemption:
                     results = trained_results(run, status, interruption, preemption, show=cfg.print_config)
             except KeyboardInterrupt:
                 if is_first_process() and not interruption.at_once:
@@ -74,6 +75,7 @@ def trained_results(run: RunDirectory, status: RunStatus, *callbacks: Callback, 
     record.used(data.describe(), trainer.strategy.root_device)
     if run.last_checkpoint is not None:
         read_checkpoint(run.last_checkpoint)  # answers in a sentence what Lightning would answer in a traceback
+    ready()
     trainer.fit(classifier, datamodule=data, ckpt_path=run.last_checkpoint, weights_only=True)
     load_weights(classifier, run.best_checkpoint)
     results = tested(classifier, data, run.cfg, run.path) | {
@@ -118,8 +120,6 @@ def check_trainer(cfg: DictConfig) -> None:
             "trainer.gradient_clip_val with mixed precision needs an optimizer in several kernels: "
             "set optimizer.fused=false"
         )
-    if HydraConfig.get().mode == RunMode.MULTIRUN and (trainer.devices not in (1, "auto") or trainer.num_nodes != 1):
-        raise InputError("a sweep trains each run on one device: set trainer.devices=1, or start the runs one by one")
 
 
 def finished_results(run: RunDirectory) -> dict[str, Any] | None:

@@ -269,16 +269,3 @@ def test_a_run_that_another_process_trains_is_left_alone(
     with FileLock(here / "run" / ".lock"):
         assert cdmtrain(monkeypatch, *words(challenge_file(), here / "run")) == 1
     assert "is being trained by another process" in capsys.readouterr().err
-
-
-def test_two_processes_test_every_event_once(here: Path, challenge_file: Callable[..., Path]) -> None:
-    typed = words(challenge_file(num_events=200), here / "run", "trainer=ddp", "trainer.accelerator=cpu")
-    script = "import sys; from cdmtrain import cli; sys.exit(cli.main())"
-    (here / "main.py").write_text(script)  # the second process is started as this file
-    typed += ["trainer.max_epochs=1"]
-    subprocess.run([sys.executable, "main.py", *typed], check=True, timeout=120)
-    with h5py.File(here / "run/predictions.h5") as predictions:
-        np.testing.assert_array_equal(predictions["index"], np.arange(184, 200))
-    results = json.loads((here / "run/results.json").read_text())
-    assert np.sum(results["confusion_matrix"]) == 16
-    assert [path.name for path in here.glob("outputs/train/*")] == []

@@ -1,0 +1,34 @@
+"""Lightning's Trainer, for runs of this program."""
+
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+
+from cdmtrain.launch.processes import Launcher
+
+
+class Trainer(lightning.Trainer):
+    """Takes `compile` beside Lightning's own settings, and starts the processes of several devices by `Launcher`.
+
+    Args:
+        compile: compile the network (torch.compile) before its first step; names in checkpoints stay as they are.
+        callbacks: as Lightning's.
+        settings: Lightning's.
+    """
+
+    def __init__(self, *, compile: bool = False, callbacks: list[Callback] | None = None, **settings: Any) -> None:
+        super().__init__(callbacks=[*(callbacks or []), *([Compile()] if compile else [])], **settings)
+        launcher = self.strategy.launcher
+        if type(launcher) is _SubprocessScriptLauncher:
+            own = Launcher(launcher.cluster_environment, launcher.num_processes, launcher.num_nodes)
+            self.strategy._launcher = own
+
+
+class Compile(Callback):
+    """Compiles the network in place: a compiled LightningModule cannot log, a wrapped network has other names."""
+
+    def setup(self, trainer: lightning.Trainer, module: Any, stage: str) -> None:
+        if module.model._compiled_call_impl is None:
+            module.model.compile()
