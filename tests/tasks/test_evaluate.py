@@ -20,9 +20,13 @@ Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path | None]:
+def evaluate(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Path | None]:
     """Types the words after task=evaluate; the directory that is left, None where the command failed."""
     monkeypatch.chdir(tmp_path)
+    if "to_the_bit" not in request.node.name:  # a page costs two seconds
+        monkeypatch.setattr("cdmtrain.tasks.evaluate.write_report", lambda folder: folder)
 
     def typed(*words: str) -> Path | None:
         before = set(tmp_path.glob("outputs/evaluate/*"))

@@ -40,7 +40,7 @@ def left_over(run: Path) -> list[Path]:
     return [path for path in run.rglob("*") if path.name.endswith(".tmp")]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES])
 def test_a_disk_that_fails_in_mid_run_is_one_sentence_and_the_run_can_be_gone_on_with(
     tmp_path: Path,
     challenge_file: Callable[..., Path],
@@ -108,11 +108,10 @@ def interrupted(
 
 
 @pytest.mark.parametrize(
-    ("place", "number", "epoch", "step"),
+    ("place", "number", "step"),
     [
-        ("training_step", 12, 1, 12),  # of the second epoch's nine steps the third
-        ("validation_step", 2, 2, 19),  # of the second epoch: after the first step of the third
-        ("validation_step", 3, 3, 27),  # of the last epoch: its end
+        ("training_step", 12, 12),  # of the second epoch's nine steps the third
+        ("validation_step", 3, 27),  # of the last epoch: its end
     ],
 )
 def test_ctrl_c_saves_the_state_and_leaves_a_page_and_the_run_goes_on_to_the_same_end(
@@ -121,7 +120,6 @@ def test_ctrl_c_saves_the_state_and_leaves_a_page_and_the_run_goes_on_to_the_sam
     monkeypatch: pytest.MonkeyPatch,
     place: str,
     number: int,
-    epoch: int,
     step: int,
 ) -> None:
     monkeypatch.chdir(tmp_path)
