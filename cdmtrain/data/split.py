@@ -28,20 +28,51 @@ class Split(Protocol):
 
 
 class FractionSplit:
-    """Parts by position in the data set: [a, b] takes the events from a N to b N."""
+    """Parts by position in the data set: [a, b] takes the events from a N to b N.
 
-    def __init__(self, *, train: Sequence[float], val: Sequence[float], test: Sequence[float]) -> None:
+    Args:
+        train, val, test: the fractions.
+        folds: None, or into how many folds the events of train and val are divided, which then change places.
+        fold: which of them, from 0, validates.
+    """
+
+    def __init__(
+        self,
+        *,
+        train: Sequence[float],
+        val: Sequence[float],
+        test: Sequence[float],
+        folds: int | None = None,
+        fold: int = 0,
+    ) -> None:
         self._fractions = _checked(train, val, test)
+        self._folds = Folds(folds, fold)
 
     def __call__(self, class_index: Int[Tensor, " event"]) -> Parts:
-        return Parts(*(torch.arange(*_bounds(part, len(class_index))) for part in self._fractions))
+        parts = Parts(*(torch.arange(*_bounds(part, len(class_index))) for part in self._fractions))
+        return self._folds(parts, torch.zeros_like(class_index))
 
 
 class StratifiedSplit:
-    """Parts drawn at random, with the same fractions of every class in each."""
+    """Parts drawn at random, with the same fractions of every class in each; in each fold too.
 
-    def __init__(self, *, train: Sequence[float], val: Sequence[float], test: Sequence[float], seed: int) -> None:
+    Args:
+        train, val, test, folds, fold: as FractionSplit's.
+        seed: of the draw.
+    """
+
+    def __init__(
+        self,
+        *,
+        train: Sequence[float],
+        val: Sequence[float],
+        test: Sequence[float],
+        seed: int,
+        folds: int | None = None,
+        fold: int = 0,
+    ) -> None:
         self._fractions = _checked(train, val, test)
+        self._folds = Folds(folds, fold)
         self._seed = seed
 
     def __call__(self, class_index: Int[Tensor, " event"]) -> Parts:
@@ -52,7 +83,38 @@ class StratifiedSplit:
         for part in self._fractions:
             chosen = torch.cat([mine[slice(*_bounds(part, len(mine)))] for mine in drawn])
             parts.append(chosen[torch.randperm(len(chosen), generator=generator)])  # a first part of it is fair too
-        return Parts(*parts)
+        return self._folds(Parts(*parts), class_index)
+
+
+class Folds:
+    """K-fold cross-validation: every K-th event of train and val together validates, the others train; test stays.
+
+    Events are dealt out one by one, so each fold is spread over the whole range, whatever order the files have.
+
+    Args:
+        folds: K, or None for the parts as they are.
+        fold: which of the K validates, from 0.
+    """
+
+    def __init__(self, folds: int | None, fold: int) -> None:
+        if folds is None and fold != 0:
+            raise InputError(f"data.split.fold={fold}: set data.split.folds too, to how many folds there are")
+        if folds is not None and not (isinstance(folds, int) and folds >= 2):
+            raise InputError(f"data.split.folds={folds}: at least 2 folds, or null for none, are expected")
+        if folds is not None and not 0 <= fold < folds:
+            raise InputError(f"data.split.fold={fold}: a whole number from 0 to {folds - 1} is expected")
+        self._folds = folds
+        self._fold = fold
+
+    def __call__(self, parts: Parts, stratum: Int[Tensor, " event"]) -> Parts:
+        """The parts of the fold; events of one stratum (of the whole data set) are dealt out among themselves."""
+        if self._folds is None:
+            return parts
+        pool = torch.cat([parts.train, parts.val])
+        validates = torch.zeros(len(pool), dtype=torch.bool)
+        for one in stratum[pool].unique():
+            validates[(stratum[pool] == one).nonzero().flatten()[self._fold :: self._folds]] = True
+        return parts._replace(train=pool[~validates], val=pool[validates])
 
 
 def _bounds(part: tuple[float, float], num_events: int) -> tuple[int, int]:

@@ -1,6 +1,9 @@
 """Where a run writes: a directory of its own, locked while it is trained, that a later start can go on with."""
 
+import json
+import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +24,9 @@ from cdmtrain.launch.trust import read_config
 
 CHILD = "CDMTRAIN_RUN_DIR"  # tells the other processes of a several-device run where it writes
 FREE = ("run", "print_config")  # settings that may stand beside run=
+RUN_FILES = ("provenance.json", "status.json", "metrics.csv", "results.json", "predictions.h5")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,8 @@ def opened(cfg: DictConfig) -> Iterator[RunDirectory]:
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path):
         _begin(cfg, path)
+        if not cfg.get("run") and is_first_process() and _has_failed(path):
+            _clear(path)
         recorded = read_config(path) if cfg.get("run") else _own_config(cfg, path)
         os.environ[CHILD] = str(path)
         try:
@@ -116,6 +124,20 @@ def _begin(cfg: DictConfig, path: Path) -> None:
         _record(cfg, path)
     elif not cfg.get("run"):
         _check_same(cfg, config)
+
+
+def _has_failed(path: Path) -> bool:
+    status = path / "status.json"
+    return status.exists() and json.loads(status.read_text())["state"] == "failed"
+
+
+def _clear(path: Path) -> None:
+    """Remove what a run that failed left, so that it is redone from its beginning, whatever made it fail."""
+    log.info("%s has failed before, and begins anew; from its last checkpoint: cdmtrain run=%s", path, path)
+    for name in RUN_FILES:
+        (path / name).unlink(missing_ok=True)
+    for name in ("checkpoints", "report"):
+        shutil.rmtree(path / name, ignore_errors=True)
 
 
 def _record(cfg: DictConfig, path: Path) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 from cdmtrain.atomic import write_json
 from cdmtrain.callbacks.checkpoint import RunCheckpoint
 from cdmtrain.callbacks.metrics_csv import MetricsCsv
-from cdmtrain.callbacks.resources import Resources, peak_memory_bytes
+from cdmtrain.callbacks.resources import Resources, peak_memory_bytes, reset_peak_memory
 from cdmtrain.data.datamodule import EventData
 from cdmtrain.errors import InputError
 from cdmtrain.launch.interruption import Interruption
@@ -68,6 +68,7 @@ def trained_results(run: RunDirectory, status: RunStatus, *callbacks: Callback, 
     resources = Resources()
     # first: a device that is not there is known before any work
     trainer = make_trainer(run, status, resources, *callbacks)
+    reset_peak_memory(trainer.strategy.root_device)
     classifier = make_classifier(run.cfg)
     data: EventData = instantiate(run.cfg.data)
     data.prepare_data()

@@ -112,3 +112,39 @@ def test_a_part_that_is_no_pair_of_fractions_is_one_sentence(part, make):
 def test_parts_that_overlap_are_one_sentence(changed):
     with pytest.raises(InputError, match=r"^data\.split: .* overlap; no event may be in two parts$"):
         FractionSplit(**{**DEFAULT, **changed})
+
+
+@pytest.mark.parametrize("fractions", SPLITS)
+@pytest.mark.parametrize("make", [FractionSplit, lambda **parts: StratifiedSplit(**parts, seed=3)])
+def test_folds_validate_every_event_of_train_and_val_once_and_leave_the_test_alone(make, fractions):
+    class_index = classes(997)
+    plain = make(**fractions)(class_index)
+    folds = [make(**fractions, folds=5, fold=fold)(class_index) for fold in range(5)]
+    pool = torch.cat([plain.train, plain.val]).sort().values
+    assert torch.equal(torch.cat([parts.val for parts in folds]).sort().values, pool)
+    for parts in folds:
+        assert torch.equal(torch.cat([parts.train, parts.val]).sort().values, pool)
+        assert torch.equal(parts.test, plain.test)
+        assert abs(len(parts.val) - len(pool) / 5) < 4  # an event of each class
+
+
+def test_folds_of_a_sorted_file_hold_every_class_and_stratified_ones_the_same_share():
+    class_index = torch.arange(4).repeat_interleave(200)
+    for fold in range(4):
+        val = FractionSplit(**DEFAULT, folds=4, fold=fold)(class_index).val
+        assert torch.bincount(class_index[val], minlength=4)[:3].tolist() == [50, 50, 50]
+        drawn = StratifiedSplit(**DEFAULT, seed=1, folds=4, fold=fold)(class_index).val
+        assert torch.bincount(class_index[drawn], minlength=4).tolist() == [46, 46, 46, 46]
+
+
+@pytest.mark.parametrize(
+    ("folds", "fold", "sentence"),
+    [
+        (5, 5, "data.split.fold=5: a whole number from 0 to 4 is expected"),
+        (1, 0, "data.split.folds=1: at least 2 folds, or null for none, are expected"),
+        (None, 2, "data.split.fold=2: set data.split.folds too"),
+    ],
+)
+def test_a_fold_that_does_not_exist_is_refused(folds, fold, sentence):
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        FractionSplit(**DEFAULT, folds=folds, fold=fold)
