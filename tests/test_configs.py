@@ -81,7 +81,9 @@ def test_targets_exist(file):
 @every_file
 def test_no_path_is_absolute(file):
     for key, value in values(yaml.safe_load(file.read_text("utf-8"))):
-        place = str(value).removeprefix("sqlite:///")  # what follows is relative, unless it begins with one more slash
+        place = (
+            str(value).removeprefix("https://").removeprefix("sqlite:///")
+        )  # what follows is relative, unless it begins with one more slash
         assert not re.search(r"(^|[:=,\[])([/~\\]|[A-Za-z]:\\)", place), f"{key}: {value}"
 
 
