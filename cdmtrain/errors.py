@@ -7,3 +7,7 @@ class InputError(ValueError):
     The message is shown as it stands, without a traceback, and the program exits with status 1. It is one
     sentence: what was got, what is allowed, what to do next.
     """
+
+
+class Pruned(Exception):  # noqa: N818  (it is no error)
+    """A run that is a trial of a search was stopped, as others did better at the same epoch."""

@@ -57,7 +57,8 @@ RULES = {
     "benchmark": Rule(may=BATCH | TENSORS | {"cdmtrain.classifier", "lightning"}, never=HANDED_IN),
     "probe": Rule(may=BATCH | TENSORS | {"cdmtrain.augmentation"}, never=MODEL | {"lightning", "hydra", "h5py"}),
     "launch": Rule(
-        may={"cdmtrain.conf", "torch", "lightning", "hydra", "omegaconf", "yaml", "filelock", "rich", "submitit"},
+        may={"cdmtrain.conf", "numpy", "torch", "lightning", "hydra", "omegaconf", "yaml", "filelock", "rich"}
+        | {"submitit", "optuna"},
         never=HANDED_IN,
     ),
     "run": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.tasks"}),

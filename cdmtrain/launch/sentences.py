@@ -107,7 +107,7 @@ def _owners() -> dict[str, list[str]]:
     for key in _keys("", CONF / "config.yaml"):
         owners.setdefault(key, [])
     for group, options in groups().items():
-        for option in options if group != "experiment" else []:
+        for option in options if group not in ("experiment", "search") else []:
             for key in _keys(group, CONF / group / f"{option.name}.yaml"):
                 owners.setdefault(key, []).append(f"{group}={option.name}")
     return owners

@@ -15,6 +15,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from cdmtrain.atomic import write_json
+from cdmtrain.errors import Pruned
 from cdmtrain.launch.preemption import Preempted
 from cdmtrain.launch.run_directory import is_first_process
 
@@ -22,7 +23,7 @@ HEARTBEAT_SECONDS = 30
 
 
 class RunStatus:
-    """Keeps `path` true from entry to exit: running, then finished, failed (why), preempted or interrupted.
+    """Keeps `path` true from entry to exit: running, then finished, failed or pruned (why), preempted or interrupted.
 
     Args:
         path: of status.json.
@@ -72,7 +73,9 @@ class RunStatus:
             self.update(state="finished", ended=_now())
             return
         with suppress(OSError):  # the error itself is to be seen
-            if isinstance(error, Exception):
+            if isinstance(error, Pruned):
+                self.update(state="pruned", ended=_now(), error=str(error))
+            elif isinstance(error, Exception):
                 self.update(state="failed", ended=_now(), error=self._explain(error))
             else:
                 self.update(state="preempted" if isinstance(error, Preempted) else "interrupted", ended=_now())

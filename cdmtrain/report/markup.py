@@ -40,7 +40,7 @@ def _tile(value: str, words: str) -> str:
 def table(header: Sequence[str], rows: Iterable[Sequence[str | Link]]) -> str:
     """Return a table of figures; a particle's name in the first column gets its colour."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
-    body = "".join(f"<tr>{_first_cell(str(row[0]))}{''.join(map(_cell, row[1:]))}</tr>" for row in rows)
+    body = "".join(f"<tr>{_first_cell(row[0])}{''.join(map(_cell, row[1:]))}</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
@@ -50,7 +50,9 @@ def _cell(content: str | Link) -> str:
     return element("td", content)
 
 
-def _first_cell(name: str) -> str:
+def _first_cell(name: str | Link) -> str:
+    if isinstance(name, Link):
+        return _cell(name)
     colour = style.COLOURS.get(name)
     dot = f'<span class="dot" style="background:{colour}"></span>' if colour else ""
     return f"<td>{dot}{escape(name)}</td>"

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
-def train(cfg: DictConfig) -> float:
+def train(cfg: DictConfig, *callbacks: Callback, silent: bool = False) -> float:
     """Run one training from its configuration to its page; returns the validation cross entropy of the best epoch."""
     with opened(cfg) as run:
         results = finished_results(run)
@@ -46,13 +46,15 @@ def train(cfg: DictConfig) -> float:
             status, interruption = RunStatus(run.path / "status.json", explain), Interruption(run)
             try:
                 with status, interruption, several_processes(), Preemption() as preemption:
-                    results = trained_results(run, status, interruption, preemption, show=cfg.print_config)
+                    results = trained_results(run, status, interruption, preemption, *callbacks, show=cfg.print_config)
             except KeyboardInterrupt:
                 if is_first_process() and not interruption.at_once:
                     Console().print(f"page: {write_report(run.path)}", soft_wrap=True)
                 raise
         if is_first_process():
-            show_results(results, write_report(run.path))
+            page = write_report(run.path)
+            if not silent:
+                show_results(results, page)
     return float(results["val_cross_entropy"])
 
 

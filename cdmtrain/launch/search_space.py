@@ -1,0 +1,74 @@
+"""A search space in Hydra's sweep syntax, as the distributions of optuna."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from cdmtrain.errors import InputError
+
+FORMS = "choice(a, b), interval(a, b), int(interval(a, b)), range(a, b, step) or tag(log, interval(a, b))"
+
+
+def read_space(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+    """The distribution of every key (or group) of the space.
+
+    Args:
+        space: `{optimizer.lr: "tag(log, interval(1e-4, 1e-2))", ...}`, or nested by the words of the keys.
+
+    Raises:
+        InputError: where a value is no sweep, or there is none.
+    """
+    found = {key: distribution(key, text) for key, text in _flat("", space)}
+    if not found:
+        raise InputError(f"search.space is empty; give keys with what to try, as {FORMS}")
+    return found
+
+
+def _flat(prefix: str, space: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, value in space.items():
+        if isinstance(value, Mapping):
+            yield from _flat(f"{prefix}{key}.", value)
+        elif value is not None:  # null takes a key out
+            yield f"{prefix}{key}", str(value)
+
+
+def distribution(key: str, text: str) -> BaseDistribution:
+    """What a sweep of Hydra's syntax draws from: options of a choice, numbers of an interval or a range.
+
+    `tag(log, ...)` draws evenly in the logarithm; as in Hydra, a range leaves out its end.
+    """
+    try:
+        sweep = OverridesParser.create().parse_override(f"{key}={text}").value()
+    except HydraException as error:
+        raise InputError(f"search.space: {key}: {text} cannot be read ({str(error).splitlines()[0]})") from None
+    try:
+        if isinstance(sweep, ChoiceSweep):
+            return CategoricalDistribution([Override._get_value_element_as_str(one) for one in sweep.list])
+        if isinstance(sweep, IntervalSweep | RangeSweep):
+            return _numbers(sweep)
+    except ValueError as error:
+        raise InputError(f"search.space: {key}: {text}: {error}") from None
+    raise InputError(f"search.space: {key}: {text}: {FORMS} is expected")
+
+
+def _numbers(sweep: IntervalSweep | RangeSweep) -> BaseDistribution:
+    log = "log" in sweep.tags
+    low = sweep.start
+    high, step = (sweep.end, None) if isinstance(sweep, IntervalSweep) else (_last(sweep), sweep.step)
+    assert low is not None
+    assert high is not None
+    if isinstance(low, int) and isinstance(high, int) and not isinstance(step, float):
+        return IntDistribution(low, high, log=log, step=1 if step is None else int(step))
+    return FloatDistribution(float(low), float(high), log=log, step=None if step is None else float(step))
+
+
+def _last(sweep: RangeSweep) -> float | int:
+    """The last number of a range, which is not its end."""
+    numbers = list(sweep.range())
+    if not numbers:
+        raise ValueError("the range is empty")
+    return numbers[-1]

@@ -1,0 +1,72 @@
+"""The configuration of one trial of a search, and the experiment yaml of the best."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from cdmtrain.errors import InputError
+from cdmtrain.launch.changed import changed
+from cdmtrain.launch.sentences import explain_composition
+
+OF_THE_SEARCH = ("task", "study", "trials", "worker", "sampler", "pruner")
+
+
+def base_words() -> list[str]:
+    """What was typed for the search and holds for each of its trials; the search space brings its own choices."""
+    words = HydraConfig.get().overrides.task
+    return [word for word in words if word.lstrip("+~").partition("=")[0].partition(".")[0] not in OF_THE_SEARCH]
+
+
+@contextmanager
+def composed(words: Sequence[str], parameters: Mapping[str, Any], directory: Path) -> Iterator[DictConfig]:
+    """The configuration of a training with these parameters; Hydra's own is that of this training for as long.
+
+    Raises:
+        InputError: where a key of the search space does not exist.
+    """
+    before = HydraConfig.instance().cfg
+    typed = [*words, "task=train", *(f"{key}={value}" for key, value in parameters.items())]
+    typed += [f"run_dir='{directory}'", "print_config=false", "hydra.mode=RUN"]
+    name = HydraConfig.get().job.config_name
+    try:
+        cfg = hydra.compose(name, overrides=typed, return_hydra_config=True)
+    except HydraException as error:
+        raise InputError(f"search.space: {explain_composition(error, typed) or error}") from None
+    HydraConfig.instance().set_config(cfg)
+    try:
+        with open_dict(cfg):
+            del cfg.hydra
+            cfg.pop("search", None)
+        yield cfg
+    finally:
+        HydraConfig.instance().cfg = before
+
+
+def experiment_yaml(head: str) -> str:
+    """The experiment that composes the configuration of `composed`, as long as that lasts."""
+    settings = {key: value for key, (_, value) in changed().items()}
+    chosen = {group: option for group, option in HydraConfig.get().runtime.choices.items() if group in settings}
+    values = {key: value for key, value in settings.items() if key not in chosen}
+    content: dict[str, Any] = {"defaults": [{f"override /{group}": option} for group, option in _needed(chosen)]}
+    nested = OmegaConf.create({})
+    for key, value in values.items():
+        OmegaConf.update(nested, key, value, force_add=True)
+    whole = OmegaConf.merge(OmegaConf.create(content), nested)
+    return f"# @package _global_\n{head}\n{OmegaConf.to_yaml(whole)}"
+
+
+def _needed(chosen: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+    """The options that the others do not bring with them: a model brings its representation."""
+    name, words = HydraConfig.get().job.config_name, list[str]()
+    for group in sorted(chosen, key=lambda group: (group.count("/"), group != "data", group != "model")):
+        option = chosen[group]
+        found = hydra.compose(name, overrides=words, return_hydra_config=True).hydra.runtime.choices
+        if option is not None and group != "experiment" and found.get(group) != option:
+            words.append(f"{group}={option}")
+            yield group, option

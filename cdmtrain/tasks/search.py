@@ -1,0 +1,122 @@
+"""cdmtrain task=search: a study of many trainings, each a run of its own; its best as an experiment."""
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from cdmtrain.atomic import write_text
+from cdmtrain.callbacks.pruning import Pruning
+from cdmtrain.errors import InputError, Pruned
+from cdmtrain.launch.help import groups
+from cdmtrain.launch.names import new_name
+from cdmtrain.launch.sentences import explain_job
+from cdmtrain.launch.trial_config import base_words, composed, experiment_yaml
+from cdmtrain.report.search_page import SearchFacts, TrialFacts, trials_table, write_search
+from cdmtrain.tasks.train import train
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from cdmtrain.launch.study import Study, Trial
+
+
+def search(cfg: DictConfig) -> float | None:
+    """Train trial after trial until the study has `trials`, then show it; returns the best figure."""
+    check(cfg)
+    from cdmtrain.launch.search_space import read_space
+    from cdmtrain.launch.study import Study
+
+    space = read_space(OmegaConf.to_container(cfg.search.space))  # type: ignore[arg-type]
+    study = Study(
+        Path(cfg.study) if cfg.study else Path("outputs/search") / new_name(),
+        direction="minimize" if cfg.callbacks.checkpoint.mode == "min" else "maximize",
+        sampler=instantiate(cfg.sampler),
+        pruner=instantiate(cfg.pruner),
+        seed=cfg.seed,
+    )
+    while trial := study.ask(space, at_most=cfg.trials):
+        run_trial(study, trial, cfg)
+    show(study, cfg)
+    return study.best.value if study.best else None
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuse what cannot be searched."""
+    if find_spec("optuna") is None:
+        raise InputError("task=search needs optuna: pip install 'cdmtrain[search]'")
+    if "search" not in cfg or not cfg.search:
+        options = ", ".join(option.name for option in groups()["search"])
+        raise InputError(f"task=search needs a search space; add search= (options: {options})")
+    if cfg.trainer.devices not in (1, "auto") or cfg.trainer.num_nodes != 1:
+        raise InputError(
+            "a trial trains on one device: leave trainer.devices=1, and start several workers on the study"
+        )
+    if cfg.trials < 1:
+        raise InputError(f"trials={cfg.trials}: at least 1 is expected")
+
+
+def run_trial(study: "Study", trial: "Trial", cfg: DictConfig) -> None:
+    """Train one trial in its own directory; what fails is told and left, unless nothing has gone well before."""
+    from optuna.trial import TrialState
+
+    typed = " ".join(f"{key}={value}" for key, value in trial.parameters.items())
+    print(f"trial {trial.number}{' goes on' if trial.resumed else ''}: {typed}", flush=True)
+    pruning = Pruning(trial.is_bad, monitor=cfg.callbacks.checkpoint.monitor)
+    try:
+        with composed(base_words(), trial.parameters, trial.directory) as trial_cfg:
+            train(trial_cfg, pruning, silent=True)
+    except Pruned as pruned:
+        print(f"trial {trial.number}: {pruned}", flush=True)
+        study.tell(trial, TrialState.PRUNED)
+    except Exception as error:
+        study.tell(trial, TrialState.FAIL)
+        sentence = explain_job(error)
+        if sentence is None or study.best is None:
+            raise
+        print(f"trial {trial.number} failed: {sentence}", flush=True)
+    else:
+        study.tell(trial, TrialState.COMPLETE)
+
+
+def show(study: "Study", cfg: DictConfig) -> None:
+    """Write the page and the best trial's experiment; print the best trials and where the rest is."""
+    facts = SearchFacts(
+        title=study.directory.name,
+        monitor=cfg.callbacks.checkpoint.monitor,
+        minimize=cfg.callbacks.checkpoint.mode == "min",
+        trials=[trial_facts(study, trial) for trial in study.trials],
+        importances=study.importances(),
+    )
+    console = Console()
+    console.print(trials_table(facts))
+    if study.best is not None:
+        console.print(f"best: {write_experiment(study, study.best, facts)}", soft_wrap=True, highlight=False)
+    console.print(f"page: {write_search(study.directory, facts)}", soft_wrap=True, highlight=False)
+
+
+def trial_facts(study: "Study", trial: "FrozenTrial") -> TrialFacts:
+    last = max(trial.intermediate_values, default=None)
+    value = trial.value if trial.value is not None else trial.intermediate_values.get(last or 0)
+    return TrialFacts(
+        number=trial.number,
+        state={"COMPLETE": "finished", "FAIL": "failed"}.get(trial.state.name, trial.state.name.lower()),
+        value=value,
+        parameters={key: value if isinstance(value, str) else f"{value:.6g}" for key, value in trial.params.items()},
+        directory=study.place(trial.number),
+    )
+
+
+def write_experiment(study: "Study", best: "FrozenTrial", facts: SearchFacts) -> str:
+    """Write the best trial as an experiment of the study's directory; return the command that runs it."""
+    name = re.sub(r"\W+", "_", f"best_of_{study.directory.name}")
+    command = f"cdmtrain --config-dir {study.directory} experiment={name}"
+    told = f"{facts.monitor} {best.value:.4f}, trial {best.number} of {len(facts.trials)}"
+    with composed(base_words(), best.params, study.place(best.number)):
+        text = experiment_yaml(f"# {command}: {told}")
+    write_text(study.directory / "experiment" / f"{name}.yaml", text)
+    return command
