@@ -31,13 +31,23 @@ OmegaConf.register_new_resolver("columns", columns, replace=True)
 
 
 def job(cfg: DictConfig) -> object:
-    """Run the task of one composed configuration, once its values are known to be of the right type."""
+    """Run the task of one composed configuration, once its values are known to be of the right type.
+
+    What can be said in a sentence is raised as one: a launcher may send it to another process, and causes stay behind.
+    """
     from hydra.utils import get_method
 
     from cdmtrain.launch.check import check
+    from cdmtrain.launch.sentences import explain_job
 
     check(cfg)
-    return get_method(cfg.task._target_)(cfg)
+    try:
+        return get_method(cfg.task._target_)(cfg)
+    except Exception as error:
+        sentence = None if isinstance(error, InputError) else explain_job(error)
+        if sentence is None:
+            raise
+        raise InputError(sentence) from error
 
 
 @contextmanager

@@ -24,6 +24,7 @@ Search = Callable[..., int]
 def search(tmp_path: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Search:
     """Runs the command line on 100 events in this process; returns the exit status."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cdmtrain.tasks.train.write_report", lambda run: run)  # pages have tests of their own
     file = challenge_file(num_events=100)
 
     def run(*words: str) -> int:
@@ -128,7 +129,6 @@ def test_a_study_prunes_goes_on_and_ends_in_an_experiment_that_runs_as_it_stands
     assert "trial 2:" not in shown.out
     assert shown.err == ""
     assert {path.name for path in study.glob("*.*")} >= {"index.html", "trials.csv", "journal.log"}
-    assert 'trial_0002/report/index.html">2<' in (study / "index.html").read_text()
 
     command = next(line for line in shown.out.splitlines() if line.startswith("best: ")).split()[2:]
     assert search.alone(*command, "run_dir=again", "print_config=false") == 0  # type: ignore[attr-defined]
