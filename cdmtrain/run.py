@@ -14,6 +14,7 @@ from jaxtyping import Float
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from cdmtrain.augmentation.chain import Chain
 from cdmtrain.augmentation.symmetries import transformed
 from cdmtrain.batch import EventBatch
 from cdmtrain.classifier import Classifier
@@ -207,7 +208,7 @@ def make_classifier(cfg: DictConfig) -> Classifier:
         loss=instantiate(cfg.loss),
         optimizer=instantiate(cfg.optimizer),
         scheduler=instantiate(cfg.scheduler),
-        augmentation=instantiate(cfg.augmentation) or None,
+        augmentation=Chain(instantiate(cfg.augmentation).values()) if cfg.augmentation else None,
         seed=cfg.seed,
     )
 
