@@ -82,6 +82,15 @@ class Classifier(lightning.LightningModule):
     def on_test_epoch_end(self) -> None:
         self._log_figures("test")
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        with self.train_loss.sync_context():  # of all processes
+            checkpoint["state_dict"] |= self.train_loss.state_dict(prefix="train_loss.")
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.global_rank:  # what all have summed goes on in the first
+            sums = self.train_loss.state_dict(prefix="train_loss.")
+            checkpoint["state_dict"] |= {name: torch.zeros_like(value) for name, value in sums.items()}
+
     def configure_optimizers(self) -> Any:
         optimizer = self._make_optimizer(self.parameters())
         if not self._scheduler:

@@ -209,5 +209,7 @@ def test_two_processes_under_srun_are_one_run_preempted_or_not(here: Path) -> No
     assert last_checkpoint(run)["global_step"] % STEPS
     wait_for(all_are("finished", run, undisturbed), 120, "the end of both runs")
     assert_same_result(run, undisturbed)
+    losses = [[float(loss) for loss in epochs(one, "train_loss")] for one in (run, undisturbed)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)  # of all processes, in the broken epoch too
     with h5py.File(run / "predictions.h5") as predictions:  # each event once
         np.testing.assert_array_equal(predictions["index"], np.arange(NUM_EVENTS * 92 // 100, NUM_EVENTS))
