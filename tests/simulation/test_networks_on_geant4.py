@@ -1,6 +1,6 @@
 """What a network sees: can it tell simulated events from Geant4's, and does it learn the same from either?
 
-Needs a file of Geant4 events in the challenge's format, and an hour on two cores:
+Needs a file of Geant4 events in the challenge's format, and two hours on two cores:
 GEANT4_REFERENCE=geant4_reference.h5 python -m pytest -m slow tests/simulation/test_networks_on_geant4.py -rA
 """
 
@@ -8,116 +8,115 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from cdmtrain import cli
 from cdmtrain.data.cache import converted
 from cdmtrain.data.events import EventStore
 from cdmtrain.data.hdf5 import write_challenge_file
 from cdmtrain.particles import NAMES, PDG_CODES
-from cdmtrain.simulation import SimulatedEvents, Simulator
+from cdmtrain.simulation import Simulator
 
-REFERENCE = os.environ.get("GEANT4_REFERENCE", "")
+REFERENCE = os.environ.get("GEANT4_REFERENCE", "") and str(Path(os.environ["GEANT4_REFERENCE"]).resolve())
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not REFERENCE, reason="GEANT4_REFERENCE names no file of Geant4 events"),
 ]
 SIMULATED, GEANT4 = PDG_CODES[NAMES.index("electron")], PDG_CODES[NAMES.index("photon")]  # the two labels
-BLOCK = 500
-TRAINING = 40_000
+BLOCK = 1000
 
 
-def train(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Any]:
-    """Run `cdmtrain experiment=lecture_cnn` in a folder; its results."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["cdmtrain", "experiment=lecture_cnn", "data=hdf5", *words])
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def cdmtrain(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
+    """Run one command."""
+    monkeypatch.setattr(sys, "argv", ["cdmtrain", *words])
     assert cli.main() == 0
-    newest = max(Path("outputs/train").glob("*/*/results.json"), key=lambda path: path.stat().st_mtime)
-    return json.loads(newest.read_text())
 
 
-def mixed(store: EventStore, entries: np.ndarray, simulated: list[SimulatedEvents]) -> Iterator[SimulatedEvents]:
-    """Blocks of half Geant4, half simulated events in random order, labelled by where they come from."""
-    rng = np.random.default_rng(1)
-    for first, block in zip(range(0, len(entries), BLOCK), simulated, strict=True):
-        batch = store.gather(torch.from_numpy(entries[first : first + BLOCK]))
-        pixels = [
-            *np.split(batch.pixel.numpy(), batch.offset.numpy()[1:-1]),
-            *np.split(block.pixel, block.offset[1:-1]),
-        ]
-        energies = np.split(batch.energy.numpy(), batch.offset.numpy()[1:-1])
-        energies += np.split(block.energy_mev, block.offset[1:-1])
-        order = rng.permutation(2 * BLOCK)
-        yield SimulatedEvents(
-            offset=np.cumsum([0, *(len(pixels[n]) for n in order)]),
-            pixel=np.concatenate([pixels[n] for n in order]),
-            energy_mev=np.concatenate([energies[n] for n in order]),
-            pdg=np.where(order < BLOCK, GEANT4, SIMULATED).astype(np.int32),
-            kinetic_energy_mev=np.zeros(2 * BLOCK, np.float32),
-            vertex_px=np.zeros((2 * BLOCK, 2), np.float32),
-            direction=np.zeros((2 * BLOCK, 3), np.float32),
-        )
+def results(folder: Path) -> dict[str, Any]:
+    """The figures a run or an evaluation left."""
+    return json.loads((folder / "results.json").read_text())
 
 
-def halves(block: SimulatedEvents) -> Iterator[SimulatedEvents]:
-    """A block of 1000 events as two of 500."""
-    for first in range(0, len(block.pdg), BLOCK):
-        hits = slice(block.offset[first], block.offset[first + BLOCK])
-        events = slice(first, first + BLOCK)
-        yield SimulatedEvents(
-            block.offset[first : first + BLOCK + 1] - block.offset[first],
-            block.pixel[hits],
-            block.energy_mev[hits],
-            block.pdg[events],
-            block.kinetic_energy_mev[events],
-            block.vertex_px[events],
-            block.direction[events],
-        )
+def geant4_blocks(name: str) -> Iterator[SimpleNamespace]:
+    """Geant4's events of one class, labelled as Geant4's."""
+    store = EventStore([converted(Path(REFERENCE), Path("outputs/cache"))])
+    for entries in (store.class_index == NAMES.index(name)).nonzero().flatten().split(BLOCK):
+        batch = store.gather(entries)
+        offset, pixel, energy_mev = (part.numpy() for part in (batch.offset, batch.pixel, batch.energy))
+        pdg = np.full(len(entries), GEANT4, np.int32)
+        yield SimpleNamespace(offset=offset, pixel=pixel, energy_mev=energy_mev, pdg=pdg)
+
+
+def roc_area(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> float:
+    """Of the lecture's network that tells simulated from Geant4 events of a class, on 3 000 held-out events of each.
+
+    Energies enter as logarithms: as they are, the network learns less. Where there is nothing to learn, the area is
+    within 0.015 of a half in 95 of 100 cases.
+    """
+    geant4 = list(geant4_blocks(name))
+    events = sum(len(block.pdg) for block in geant4)
+    simulator = Simulator(class_mix={other: float(other == name) for other in NAMES}, **settings)
+    blocks = simulator.blocks(events=events, seed=5)
+    simulated = (replace(block, pdg=np.full_like(block.pdg, SIMULATED)) for block in blocks)
+    for file, labelled in (("geant4.h5", geant4), ("simulated.h5", simulated)):
+        write_challenge_file(folder / file, labelled, num_events=events, image_size=192, attributes={})
+    parts = ["train=[0,0.7]", "val=[0.7,0.75]", "test=[0.75,1]"]  # 8 400, 600 and 3 000 of each
+    words = ["data=hdf5", "data.files=[geant4.h5,simulated.h5]", "data/split=stratified"]
+    words += [f"data.split.{part}" for part in parts]
+    cdmtrain(monkeypatch, "experiment=lecture_cnn", "representation/scale=log", *words, "run_dir=run")
+    return float(results(folder / "run")["electron_photon_auc"])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_network_hardly_tells_simulated_from_geant4_events(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = EventStore([converted(Path(REFERENCE).resolve(), tmp_path / "cache")])
-    entries = np.flatnonzero(store.class_index.numpy() == NAMES.index(name))
-    entries = entries[: len(entries) // 1000 * 1000]
-    simulator = Simulator(class_mix={other: float(other == name) for other in NAMES})
-    simulated = [half for block in simulator.blocks(events=len(entries), seed=5) for half in halves(block)]
-    write_challenge_file(
-        tmp_path / "mixed.h5",
-        mixed(store, entries, simulated),
-        num_events=2 * len(entries),
-        image_size=192,
-        attributes={},
-    )
-    area = train(tmp_path, monkeypatch, "data.files=[mixed.h5]")["electron_photon_auc"]
-    print(f"{name}: ROC area {area:.3f}, {len(entries)} simulated against as many Geant4 events")
+    area = roc_area(name, folder, monkeypatch)
+    print(f"{name}: ROC area {area:.3f}")
     assert area < 0.65
 
 
-def test_a_network_trained_on_simulated_events_is_as_good_on_geant4_events(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_same_network_tells_events_of_another_voxel_threshold_from_geant4_s(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reference = Path(REFERENCE).resolve()
-    geant4 = f"data.files=[{reference}]"
-    own = train(tmp_path, monkeypatch, geant4, f"data.train_events={TRAINING}")["accuracy"]
-    store = EventStore([converted(reference, tmp_path / "outputs/cache")])
-    total = len(store)
-    write_challenge_file(
-        tmp_path / "train.h5", Simulator().blocks(events=TRAINING, seed=7), num_events=TRAINING, image_size=192,
-        attributes={},
-    )  # fmt: skip
-    both = TRAINING + total  # simulated first, then the reference, of which only validation and test parts are used
-    part = [f"[{(TRAINING + low * total) / both:.9f},{(TRAINING + high * total) / both:.9f}]" for low, high in
-            ((0.84, 0.92), (0.92, 1))]  # fmt: skip
-    words = [f"data.files=[train.h5,{reference}]", f"data.split.train=[0,{TRAINING / both:.9f}]"]
-    words += [f"data.split.val={part[0]}", f"data.split.test={part[1]}"]
-    other = train(tmp_path, monkeypatch, *words)["accuracy"]
-    print(f"accuracy on Geant4 events: {own:.4f} trained on them, {other:.4f} trained on {TRAINING} simulated ones")
-    assert other > own - 0.02
+    """The training above can learn: the areas it finds are small because there is little to find."""
+    area = roc_area("electron", folder, monkeypatch, voxel_threshold_mev=0.1)
+    print(f"electron, voxel threshold 0.1 MeV in place of 0.05: ROC area {area:.3f}")
+    assert area > 0.65
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["experiment=lecture_cnn"],
+        ["experiment=best", "trainer.max_epochs=4", "scheduler.scheduler.milestones=[3]"],
+    ],
+    ids=["lecture_cnn", "best"],
+)
+def test_a_network_trained_on_simulated_events_is_as_good_on_geant4_events(
+    words: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are tested on the last 8 % of Geant4's events; of 3 840, a difference of accuracies is good to 0.007."""
+    cdmtrain(monkeypatch, "task=simulate", "events=48000", "output=train.h5", "seed=7")
+    accuracy = {}
+    for name, file in (("geant4", REFERENCE), ("simulated", "train.h5")):
+        data = ["data=hdf5", f"data.files=[{file}]", "data.train_events=40000"]
+        cdmtrain(monkeypatch, *words, *data, f"run_dir={name}")
+        test = ["data=hdf5", f"data.files=[{REFERENCE}]", "data.split.test=[0.92,1]"]
+        cdmtrain(monkeypatch, "task=evaluate", f"run={name}", *test)
+        accuracy[name] = results(max((folder / "outputs/evaluate").iterdir(), key=os.path.getmtime))["accuracy"]
+    print(f"{words[0]}: {accuracy['geant4']:.4f} trained on Geant4, {accuracy['simulated']:.4f} on simulated events")
+    assert accuracy["simulated"] > accuracy["geant4"] - 0.02
