@@ -1,6 +1,9 @@
 """cdmtrain task=simulate: write simulated events in the challenge's format."""
 
 import json
+import resource
+import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import cdmtrain
 from cdmtrain.data.hdf5 import write_challenge_file
 from cdmtrain.errors import InputError
+from cdmtrain.report.numbers import memory
 
 
 def simulate(cfg: DictConfig) -> None:
-    """Simulate `events` events from `seed` and write them to `output`, whole or not at all."""
+    """Simulate `events` events from `seed`, write them to `output`, whole or not at all, and say what it cost."""
     output = Path(cfg.output)
     if cfg.events < 1:
         raise InputError(f"events={cfg.events}: at least 1 event is expected")
@@ -26,18 +30,39 @@ def simulate(cfg: DictConfig) -> None:
     made_by = {"events": cfg.events, "seed": cfg.seed, **simulation.settings()}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
+        blocks = _Counted(simulation.blocks(events=cfg.events, seed=cfg.seed), progress, total=cfg.events)
         write_challenge_file(
             output,
-            _counted(simulation.blocks(events=cfg.events, seed=cfg.seed), progress, total=cfg.events),
+            blocks,
             num_events=cfg.events,
             image_size=simulation.image_size,
             attributes={"generator": f"cdmtrain {cdmtrain.__version__}", "settings": json.dumps(made_by)},
         )
-    Console().print(f"{cfg.events} events in {output}", soft_wrap=True)
+    Console().print(f"{cfg.events} events in {output}: {_cost(blocks)}", soft_wrap=True)
 
 
-def _counted(blocks: Iterable[Any], progress: Progress, *, total: int) -> Iterator[Any]:
-    task = progress.add_task("simulating (compiling at first use)", total=total)
-    for block in blocks:
-        yield block
-        progress.update(task, advance=len(block.pdg), description="simulating")
+class _Counted:
+    """Blocks that pass, on a progress bar, and the clock from the first one on: kernels are compiled before it."""
+
+    def __init__(self, blocks: Iterable[Any], progress: Progress, *, total: int) -> None:
+        self.blocks, self.progress, self.total = blocks, progress, total
+        self.events, self.since = 0, 0.0  # events after the first block
+
+    def __iter__(self) -> Iterator[Any]:
+        task = self.progress.add_task("simulating (compiling at first use)", total=self.total)
+        for block in self.blocks:
+            if self.since:
+                self.events += len(block.pdg)
+            else:
+                self.since = time.perf_counter()
+            yield block
+            self.progress.update(task, advance=len(block.pdg), description="simulating")
+
+
+def _cost(blocks: _Counted) -> str:
+    """Events per second, writing included, once everything is compiled; peak memory of the process."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = f"peak memory {memory(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)}"
+    if blocks.events == 0:
+        return peak
+    return f"{blocks.events / (time.perf_counter() - blocks.since):.0f} events/s after the first block, {peak}"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,10 +32,15 @@ def test_the_same_seed_gives_the_same_bytes_on_one_core_and_on_two(tmp_path: Pat
     assert (tmp_path / "1.h5").read_bytes() == (tmp_path / "2.h5").read_bytes()
 
 
-def test_the_file_says_what_is_in_it_and_how_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_says_what_is_in_it_and_how_it_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["cdmtrain", *WORDS, "simulation.voxel_threshold_mev=0.2", "output=a.h5"])
     assert cli.main() == 0
+    assert re.search(
+        r"2100 events in a\.h5: \d+ events/s after the first block, peak memory \d", capsys.readouterr().out
+    )
     with h5py.File("a.h5") as file:
         image, made_by = file["image"][:], json.loads(file.attrs["settings"])
         assert np.bincount(file["pdg"][:])[list(PDG_CODES)].tolist() == [525] * 4
