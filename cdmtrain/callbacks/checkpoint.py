@@ -30,12 +30,13 @@ class RunCheckpoint(Checkpoint):
         monitor: name of a logged figure.
         mode: "min" or "max": which is better.
         every_seconds: seconds between saves within an epoch.
+        keep_all: whether the weights of every validated epoch are kept too, as `epoch_<number>_step_<number>.ckpt`.
 
     Raises:
         InputError: when the monitored figure is never logged, no epoch is validated, or `mode` is neither.
     """
 
-    def __init__(self, *, monitor: str, mode: str, every_seconds: float) -> None:
+    def __init__(self, *, monitor: str, mode: str, every_seconds: float, keep_all: bool = False) -> None:
         super().__init__()
         if mode not in ("min", "max"):
             raise InputError(f"callbacks.checkpoint.mode={mode}: min or max is expected")
@@ -45,6 +46,7 @@ class RunCheckpoint(Checkpoint):
         self.finished = False  # training is over; only the evaluation may be missing
         self._sign = 1 if mode == "min" else -1
         self._every_seconds = every_seconds
+        self._keep_all = keep_all
         self._saved = time.monotonic()
         self._random_states: dict[str, Any] | None = None
         self.asked = False  # whoever sets it wants a save at the end of this step, and `then` called
@@ -80,7 +82,10 @@ class RunCheckpoint(Checkpoint):
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         accumulated = trainer.accumulate_grad_batches
-        if trainer.is_last_batch or (batch_idx + 1) % accumulated:  # gradients on their way are in no checkpoint
+        last = (
+            trainer.is_last_batch or batch_idx + 1 == trainer.num_training_batches
+        )  # also of a limited epoch gone on with
+        if last or (batch_idx + 1) % accumulated:  # gradients on their way are in no checkpoint
             return
         due = time.monotonic() - self._saved > self._every_seconds
         asked, due = self._vote.of_first_process(trainer, (self.asked, due))
@@ -99,6 +104,9 @@ class RunCheckpoint(Checkpoint):
         if self.best_score is None or math.isnan(self.best_score) or self._sign * score < self._sign * self.best_score:
             self.best_score, self.best_epoch = score, trainer.current_epoch + 1
             self._save(trainer, "best", weights_only=True)
+        if self._keep_all:
+            name = f"epoch_{trainer.current_epoch + 1:02}_step_{trainer.global_step}"
+            self._save(trainer, name, weights_only=True)
 
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self.finished = True

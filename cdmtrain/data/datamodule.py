@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -45,6 +46,10 @@ class EventData(lightning.LightningDataModule):
         """The directories of the sparse stores, made if need be; the one thing a source of events decides."""
         raise NotImplementedError
 
+    def divided(self, class_index: Int[Tensor, " event"]) -> Parts:
+        """The parts of all events, as the split has them."""
+        return self._split(class_index)
+
     def prepare_data(self) -> None:
         self.directories()
 
@@ -60,7 +65,7 @@ class EventData(lightning.LightningDataModule):
             )
         if absent := _absent(self.store.class_index):
             log.warning("the data have no %s", ", ".join(absent))
-        parts = self._split(self.store.class_index)
+        parts = self.divided(self.store.class_index)
         self.parts = parts._replace(train=parts.train[: self._train_events])
         for name in ("test",) if stage == "test" else PARTS:
             self._check_part(name, self.store.class_index[getattr(self.parts, name)])
@@ -144,16 +149,39 @@ class Hdf5Data(EventData):
 
 
 class ChallengeData(Hdf5Data):
-    """One of the public challenge's two files."""
+    """One of the public challenge's two files; or the one divided by the split, and the other, whole, as the test part.
 
-    def __init__(self, *, dir: str, file: str = "if-image-train.h5", **settings: Any) -> None:
-        path = Path(dir) / file
-        if not path.is_file():
+    Args:
+        dir: the directory that holds them.
+        file: the name of the one.
+        test_file: None, or that of the other.
+        settings: as those of every source of events.
+    """
+
+    def __init__(
+        self, *, dir: str, file: str = "if-image-train.h5", test_file: str | None = None, **settings: Any
+    ) -> None:
+        paths = [Path(dir) / name for name in (file, test_file) if name is not None]
+        for path in paths:
+            if not path.is_file():
+                raise InputError(
+                    f"{path} is not there; point data.dir at the directory that holds {path.name}, or get it: "
+                    f"cdmtrain task=download dir={dir}"
+                )
+        super().__init__(files=[str(path) for path in paths], **settings)
+        self._test_apart = test_file is not None
+
+    def divided(self, class_index: Int[Tensor, " event"]) -> Parts:
+        if not self._test_apart:
+            return super().divided(class_index)
+        num_divided = len(class_index) - int(self.store.about[-1]["num_events"])
+        parts = super().divided(class_index[:num_divided])
+        if len(parts.test):
             raise InputError(
-                f"{path} is not there; point data.dir at the directory that holds {file}, or get it: "
-                f"cdmtrain task=download dir={dir}"
+                f"data.split.test keeps {len(parts.test)} events of the file that trains, and all of data.test_file "
+                "are tested; set data.split.test=[1,1]"
             )
-        super().__init__(files=[str(path)], **settings)
+        return parts._replace(test=torch.arange(num_divided, len(class_index)))
 
 
 class SimulatedData(EventData):

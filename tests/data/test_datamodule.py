@@ -235,6 +235,27 @@ def test_the_challenge_file_is_found(challenge_file, tmp_path, settings):
     assert len(data.store) == 60
 
 
+def test_a_test_file_is_the_test_part_and_the_split_divides_the_other(challenge_file, tmp_path, settings):
+    challenge_file("if-image-train.h5")
+    challenge_file("if-image-test.h5", num_events=20, seed=2)
+    split = FractionSplit(train=[0, 0.9], val=[0.9, 1], test=[1, 1], folds=6, fold=1)
+    data = ChallengeData(dir=str(tmp_path), test_file="if-image-test.h5", **settings(split=split))
+    data.setup()
+    assert sorted([*data.parts.train.tolist(), *data.parts.val.tolist()]) == list(range(60))
+    assert len(data.parts.val) == 10
+    assert entries_of(data.test_dataloader()) == list(range(60, 80))
+
+
+def test_a_test_file_beside_a_test_part_of_the_other_or_absent_is_one_sentence(challenge_file, tmp_path, settings):
+    challenge_file("if-image-train.h5")
+    with pytest.raises(InputError, match=r"if-image-test\.h5 is not there; point data\.dir"):
+        ChallengeData(dir=str(tmp_path), test_file="if-image-test.h5", **settings())
+    challenge_file("if-image-test.h5", seed=2)
+    data = ChallengeData(dir=str(tmp_path), test_file="if-image-test.h5", **settings())
+    with pytest.raises(InputError, match=r"^data\.split\.test keeps 15 events of the file that trains"):
+        data.setup()
+
+
 def test_an_architecture_sees_a_dark_event_too(challenge_file, settings):
     file = challenge_file()
     with h5py.File(file, "r+") as opened:
