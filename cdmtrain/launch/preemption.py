@@ -74,8 +74,8 @@ class Preemption(Callback):
         if self._job and trainer.state.fn == "fit":
             self._begin_steps(trainer)
 
-    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self._end_steps()
+    def on_fit_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._end_steps()  # at the end of training, one hook before, the checkpoint is saved a last time
 
     def _begin_steps(self, trainer: lightning.Trainer) -> None:
         self._checkpoint = trainer.checkpoint_callback
