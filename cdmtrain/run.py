@@ -125,12 +125,12 @@ def _view(batch: EventBatch, number: int) -> EventBatch:
     return transformed(batch, torch.full_like(batch.class_index, number)) if number else batch
 
 
-def check_image_size(run: Run, image_size: int) -> None:
-    """Refuse images of another size than the run's network takes."""
+def check_image_size(run: Run, image_size: int, *, source: Path | None = None) -> None:
+    """Refuse images, of the file `source` if they are of one, of another size than the run's network takes."""
     if image_size != run.image_size:
         raise InputError(
-            f"images of {image_size} x {image_size} pixels; {run.path} was trained on {run.image_size} x "
-            f"{run.image_size}"
+            f"{f'{source} has ' if source else ''}images of {image_size} x {image_size} pixels; {run.path} was trained "
+            f"on {run.image_size} x {run.image_size}"
         )
 
 

@@ -8,11 +8,13 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cdmtrain.atomic import whole_directory
@@ -99,6 +101,7 @@ def _about(image_size: int, fingerprint: str, source: dict[str, Any]) -> dict[st
 def _made_once(directory: Path, make: Callable[[Path], None], *, what: str) -> Path:
     if is_whole(directory):  # needs no lock, and so no right to write: a cache may be shared
         return directory
+    new_parents = [parent for parent in directory.parents if not parent.exists()]
     directory.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(directory.with_name(f".{directory.name}.lock"))
     try:
@@ -111,6 +114,12 @@ def _made_once(directory: Path, make: Callable[[Path], None], *, what: str) -> P
             _clear(directory)
             with whole_directory(directory) as temporary:
                 make(temporary)
+    except InputError:  # of a file that cannot be used nothing stays; whoever waits for it will say the same
+        Path(lock.lock_file).unlink(missing_ok=True)
+        for parent in new_parents:
+            with suppress(OSError):  # something else is in it
+                parent.rmdir()
+        raise
     finally:
         lock.release()
     return directory
@@ -141,4 +150,5 @@ def _clear(directory: Path) -> None:
 
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, transient=True)
+    console = Console()
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -55,7 +55,7 @@ def predict(cfg: DictConfig) -> None:
     found = np.zeros(NUM_CLASSES, int)
     with ChallengeFile(source) as file:
         for run in runs:
-            check_image_size(run, file.image_size)
+            check_image_size(run, file.image_size, source=source)
         with whole_file(output) as temporary, writers[output.suffix](temporary, file.num_events, about) as writer:
             for batch in shown(file, batch_size(runs)):
                 probability = probabilities(network, batch.to(device))

@@ -1,17 +1,28 @@
-"""Whatever is wrong with a file ends in one sentence that names it, and nothing stays in the cache."""
+"""Whatever is wrong with a file ends in one sentence that names it, and nothing stays."""
 
 import fcntl
+import json
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_module
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 
+from cdmtrain import cli
+from cdmtrain.data import cache, hdf5
 from cdmtrain.data.cache import converted
 from cdmtrain.data.events import EventStore
 from cdmtrain.errors import InputError
+from cdmtrain.launch import check, provenance
 
 NUM_EVENTS, SIZE = 10, 16
 IMAGES = np.random.default_rng(1).gamma(2, size=(NUM_EVENTS, SIZE, SIZE)).astype(np.float32)
@@ -120,12 +131,29 @@ def damaged_labels(path: Path) -> None:
         stream.write(b"\xff" * stored.size)
 
 
+def pdg_declared_huge(path: Path) -> None:
+    write(path, pdg=None)
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("pdg", (2**40,), np.int32, chunks=(2**20,), compression="gzip")
+
+
 def cut(to: int) -> Callable[[Path], None]:
     def make(path: Path) -> None:
         write(path)
         os.truncate(path, to if to >= 0 else path.stat().st_size + to)
 
     return make
+
+
+def compressed_a_thousandfold(path: Path) -> None:
+    """82 MB of dark images in 80 kB; their last pixel is not a number."""
+    chunk = np.zeros((1000, 64, 64), np.float32)
+    layout = {"chunks": chunk.shape, "compression": "gzip"}
+    with h5py.File(path, "w") as file:
+        image = file.create_dataset("image", (5000, 64, 64), np.float32, **layout)
+        for first in range(0, 5000, 1000):
+            chunk[-1, -1, -1] = np.nan if first == 4000 else 0
+            image.id.write_direct_chunk((first, 0, 0), zlib.compress(chunk, 9))
 
 
 def bytes_of(content: bytes) -> Callable[[Path], None]:
@@ -165,6 +193,12 @@ CASES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "image_declared_huge": (with_image((2**40, 16, 16)), ["'image'", "declares", "holds 0 bytes"]),
     "image_declared_huge_in_chunks": (with_image((2**50, 16, 16), chunks=(1, 16, 16)), ["'image'", "declares"]),
     "image_declared_beyond_64_bits": (with_image((2**62, 16, 16), chunks=(1, 16, 16)), ["'image'", "declares"]),
+    "image_declared_huge_compressed": (
+        with_image((2**36, 16, 16), chunks=(2**16, 16, 16), compression="gzip"),
+        ["'image'", "declares"],
+    ),
+    "compressed_a_thousandfold": (compressed_a_thousandfold, ["'image' entry 4999", "nan at row 63, column 63"]),
+    "pdg_declared_huge": (pdg_declared_huge, ["'pdg'", "(1099511627776,)", "10 events"]),
     "image_float64": (with_image(IMAGES.shape, np.float64), ["'image'", "float64", "float32"]),
     "image_float16": (with_image(IMAGES.shape, np.float16), ["'image'", "float16"]),
     "image_int32": (with_image(IMAGES.shape, np.int32), ["'image'", "int32"]),
@@ -245,13 +279,154 @@ def test_a_bad_file_is_one_sentence_and_leaves_nothing(make, words, tmp_path, mo
     assert ". " not in sentence
     assert not sentence.endswith(".")
     assert len(sentence.replace(str(tmp_path), "")) < 320
-    assert set(tmp_path.iterdir()) - {cache_dir} == before
-    assert [left for left in cache_dir.rglob("*") if left.suffix != ".lock"] == []
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_the_good_file_of_these_cases_is_good(tmp_path):
     write(tmp_path / "good.h5")
     assert len(EventStore([converted(tmp_path / "good.h5", tmp_path / "cache")])) == NUM_EVENTS
+
+
+TASKS = {
+    "train": "run_dir=run model.channels=[2] data.image_size=16 trainer=cpu print_config=false "
+    "data=hdf5 data.files=[bad.h5]",
+    "evaluate": "run={run} trainer=cpu data=hdf5 data.files=[bad.h5]",
+    "predict": "run={run} trainer=cpu input=bad.h5",
+    "inspect": "data=hdf5 data.files=[bad.h5]",
+}
+Refused = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def composed(trained: SimpleNamespace) -> Iterator[dict[str, tuple[DictConfig, DictConfig]]]:
+    """The configuration of each task, Hydra's own and the job's, composed and checked once."""
+    made = {}
+    with initialize_config_module("cdmtrain.conf", version_base="1.3"):
+        for task, words in TASKS.items():
+            typed = [f"task={task}", *words.format(run=trained.path).split()]
+            whole = compose("config", overrides=typed, return_hydra_config=True)
+            made[task] = whole, OmegaConf.masked_copy(whole, [key for key in whole if key != "hydra"])
+            HydraConfig.instance().set_config(whole)
+            check.check(made[task][1])
+        yield made
+
+
+@pytest.fixture
+def refused(
+    composed: dict[str, tuple[DictConfig, DictConfig]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Refused:
+    """Runs a task's command on bad.h5 in this process, sees that it leaves what it may; the sentence it ends in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(check, "check", lambda cfg: None)
+    monkeypatch.setattr(provenance, "changed", dict)  # composes again, three times
+    monkeypatch.setattr(provenance, "git_state", lambda source: {})
+    monkeypatch.setattr("cdmtrain.tasks.train.reset_peak_memory", lambda device: None)
+
+    def command(task: str) -> str:
+        whole, cfg = composed[task]
+        HydraConfig.instance().set_config(whole)
+        monkeypatch.setattr(cli, "hydra_main", lambda: cli.job(cfg.copy()))
+        monkeypatch.setattr(sys, "argv", ["cdmtrain", f"task={task}"])
+        before = set(tmp_path.rglob("*"))
+        assert cli.main() == 1
+        said = capsys.readouterr().err
+        assert said.startswith("error: ")
+        assert said.count("\n") == 1
+        sentence = said.removeprefix("error: ").rstrip("\n")
+        left = {path for path in set(tmp_path.rglob("*")) - before if not path.is_relative_to(tmp_path / "run")}
+        assert left - {tmp_path / "run"} == set()
+        assert (tmp_path / "run").exists() == (task == "train")
+        if task == "train":
+            assert {path.name for path in (tmp_path / "run").iterdir()} <= {
+                *("config.yaml", "provenance.json", "status.json", ".lock"),
+            }
+            status = json.loads((tmp_path / "run/status.json").read_text())
+            assert (status["state"], status["error"]) == ("failed", sentence)
+        return sentence
+
+    return command
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("case", CASES)
+def test_a_command_on_a_bad_file_is_one_sentence_and_leaves_no_more_than_a_run_that_says_so(
+    case: str, task: str, tmp_path: Path, refused: Refused
+) -> None:
+    make, words = CASES[case]
+    make(tmp_path / "bad.h5")
+    if task == "predict" and not (tmp_path / "bad.h5").is_file():
+        words = ["input=", "is not a file"]
+    if (task, case) == ("predict", "compressed_a_thousandfold"):  # known before any pixel is read
+        words = ["images of 64 x 64 pixels"]
+    sentence = refused(task)
+    for word in ["bad.h5", *words]:
+        assert word in sentence
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_command_on_a_file_that_may_not_be_read_is_one_sentence(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    write(tmp_path / "bad.h5")
+    (tmp_path / "bad.h5").chmod(0)
+    opened = h5py.File
+
+    def as_nobody(path: Path, *args: object, **options: object) -> h5py.File:
+        user = os.geteuid()
+        if user == 0:  # who may read everything
+            os.seteuid(65534)
+        try:
+            return opened(path, *args, **options)
+        finally:
+            os.seteuid(user)
+
+    monkeypatch.setattr(hdf5.h5py, "File", as_nobody)
+    assert "bad.h5 may not be read by this user" in refused(task)
+
+
+@pytest.mark.parametrize(
+    ("task", "place", "words"),
+    [(task, (hdf5, "_open"), "bad.h5 does not exist") for task in TASKS]
+    + [(task, (cache, "file_fingerprint"), "bad.h5 can no longer be read") for task in TASKS if task != "predict"],
+)
+def test_a_command_on_a_file_that_vanishes_between_start_and_read_is_one_sentence(
+    task: str,
+    place: tuple[object, str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: Refused,
+) -> None:
+    write(tmp_path / "bad.h5")
+    read = getattr(*place)
+
+    def vanished(path: Path) -> object:
+        path.unlink()
+        return read(path)
+
+    monkeypatch.setattr(*place, vanished)
+    assert words in refused(task)
+
+
+@pytest.mark.parametrize(
+    ("task", "case"), [("train", "pixel_nan"), ("predict", "cut_at_-8"), ("inspect", "pdg_unknown")]
+)
+def test_the_command_itself_on_a_bad_file(task: str, case: str, tmp_path: Path, trained: SimpleNamespace) -> None:
+    make, words = CASES[case]
+    make(tmp_path / "bad.h5")
+    typed = [f"task={task}", *TASKS[task].format(run=trained.path).split()]
+    main = "import sys; from cdmtrain import cli; sys.exit(cli.main())"
+    done = subprocess.run(
+        [sys.executable, "-c", main, *typed], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert all(word in done.stderr for word in ["bad.h5", *words])
+    assert {path.name for path in tmp_path.iterdir()} == {"bad.h5"} | ({"run"} if task == "train" else set())
 
 
 @pytest.mark.parametrize("name", ["a" * 300 + ".h5", "a\0.h5", "good.h5/events.h5"])
