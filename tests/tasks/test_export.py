@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
 
+import cdmtrain.conf
 from cdmtrain import cli, load_run
 from cdmtrain.run import make_classifier, read_config
 from cdmtrain.tasks import export as task
 
+MODELS = sorted(path.stem for path in (Path(cdmtrain.conf.__file__).parent / "model").glob("*.yaml"))
 Capture = pytest.CaptureFixture[str]
 Export = Callable[..., int]
 
@@ -105,6 +109,30 @@ def test_an_architecture_that_cannot_be_exported_is_one_sentence(
     assert error.startswith("error: GNN cannot be exported: what it computes depends on the content of an event")
     assert error.count("\n") == 1
     assert not Path("net.onnx").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", ["format=onnx takes=image", "format=onnx takes=hits", "format=torch takes=hits"])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_architecture_is_exported_or_is_one_sentence(
+    challenge_file: Callable[..., Path], export: Export, capsys: Capture, name: str, words: str
+) -> None:
+    data = ["data=hdf5", f"data.files=[{challenge_file(num_events=100, image_size=67)}]", "data.image_size=67"]
+    with initialize_config_module("cdmtrain.conf", version_base="1.3"):
+        config = compose("config", overrides=[f"model={name}", "trainer=cpu", *data])
+    OmegaConf.resolve(config)
+    Path("run/checkpoints").mkdir(parents=True)
+    OmegaConf.save(config, "run/config.yaml")
+    torch.save({"state_dict": make_classifier(config).state_dict()}, "run/checkpoints/best.ckpt")
+    status = export("run=run", "output=network." + ("onnx" if "onnx" in words else "pt2"), *words.split())
+    said = capsys.readouterr()
+    if name in ("alexnet", "cnn", "densenet", "dnn", "perceptron", "resnet"):
+        assert (status, said.err) == (0, "")
+        assert "the same as the run to" in said.out
+    else:
+        assert status == 1
+        assert "cannot be exported: what it computes depends on the content of an event" in said.err
+        assert said.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
