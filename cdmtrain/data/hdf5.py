@@ -32,6 +32,7 @@ MAX_IMAGE_SIZE = 8192  # pixels a side: an image is then 256 MiB
 BLOCK_BYTES = 4 * 2**20  # dense images read at a time; few enough to stay in the processor's cache
 MAX_BLOCK_BYTES = 2**29  # so many where a chunk of the file holds as many events: it is then read once
 UNWRITTEN_BYTES = 2**28  # images that were declared and never written are dark, up to so many bytes
+CHECKSUM_BYTES = 4  # of Fletcher's, at the end of a chunk
 MAX_COMPRESSION = 2000  # dense bytes to a stored one; deflate ends at 1032 (zlib's technical details)
 
 Block = tuple[Int64[np.ndarray, " event_plus_1"], Int32[np.ndarray, " hit"], Float32[np.ndarray, " hit"]]
@@ -158,6 +159,8 @@ class ChallengeFile:
                 found.is_virtual or found.external or found.file.filename != self._file.filename
             )
             facts = (found.shape, found.dtype, found.chunks) if isinstance(found, h5py.Dataset) else ()
+            if facts and found.fletcher32:
+                _check_checksums_fit(found)
         if found is not None and not facts:
             raise InputError(f"'{name}' in {self.path} is a group; a dataset is expected")
         if elsewhere:  # the fingerprint of this file would not tell a change of the other
@@ -307,6 +310,13 @@ def _nonzero(bits: np.ndarray, marks: np.ndarray) -> np.ndarray:
     last = np.arange(2 * len(pairs), len(bits))
     place = np.concatenate([both, last])
     return place[bits[place] != 0]
+
+
+def _check_checksums_fit(dataset: h5py.Dataset) -> None:
+    """Refuse chunks shorter than the checksum at their end: the library would read memory that is not theirs."""
+    short = dataset.id.chunk_iter(lambda chunk: chunk.size if chunk.size <= CHECKSUM_BYTES else None)
+    if short is not None:
+        raise ValueError(f"a chunk of {short} bytes has no room for its checksum")
 
 
 def _num_cores() -> int:

@@ -121,6 +121,14 @@ def damaged_chunk(chunk: int, **layout: object) -> Callable[[Path], None]:
     return make
 
 
+def short_chunk(path: Path) -> None:
+    """A chunk shorter than its checksum, of which the HDF5 library reads memory that is not there."""
+    write(path, image=None)
+    with h5py.File(path, "r+") as file:
+        image = file.create_dataset("image", data=IMAGES, chunks=(2, SIZE, SIZE), compression="lzf", fletcher32=True)
+        image.id.write_direct_chunk((4, 0, 0), b"ab")
+
+
 def damaged_labels(path: Path) -> None:
     write(path, pdg=None)
     with h5py.File(path, "r+") as file:
@@ -223,6 +231,7 @@ CASES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "gzip_damaged": (damaged_chunk(0, compression="gzip"), ["'image' entries 0 to 9", "cannot be read"]),
     "gzip_damaged_at_the_end": (damaged_chunk(4, compression="gzip"), ["'image' entries", "damaged"]),
     "checksum_wrong": (damaged_chunk(3, fletcher32=True), ["'image' entries", "damaged"]),
+    "checksum_without_room": (short_chunk, ["'image'", "a chunk of 2 bytes has no room for its checksum"]),
     "pdg_damaged": (damaged_labels, ["'pdg'", "cannot be read"]),
     "pdg_too_short": (with_dataset("pdg", PDG[:9]), ["'pdg'", "(9,)", "10 events", "(10,)"]),
     "pdg_too_long": (with_dataset("pdg", np.append(PDG, 11)), ["'pdg'", "(11,)", "10 events"]),
