@@ -58,6 +58,7 @@ def opened(cfg: DictConfig) -> Iterator[RunDirectory]:
         _check_resumable(path)
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path):
+        _remove_half_files(path)
         _begin(cfg, path)
         if not cfg.get("run") and is_first_process() and _has_failed(path):
             _clear(path)
@@ -124,6 +125,13 @@ def _begin(cfg: DictConfig, path: Path) -> None:
         _record(cfg, path)
     elif not cfg.get("run"):
         _check_same(cfg, config)
+
+
+def _remove_half_files(path: Path) -> None:
+    """Remove what killed processes left under temporary names; the lock is ours, so nobody is writing them."""
+    for folder in (path, path / "checkpoints", path / "report") if is_first_process() else ():
+        for left in folder.glob(".*.tmp"):
+            left.unlink(missing_ok=True)
 
 
 def _has_failed(path: Path) -> bool:
