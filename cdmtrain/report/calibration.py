@@ -21,12 +21,11 @@ def draw_calibration(run: RunFiles) -> Drawing | None:
     figure = style.new_figure(height_inches=4.3)
     axes = style.new_axes(figure, "", "fraction right", bottom=0.37)
     style.diagonal(axes, "perfect calibration")
-    _plot_points(axes, mean, accuracy, low, high)
+    error = fraction(run.results.get("calibration_error"))
+    _plot_points(axes, mean, accuracy, low, high, label=f"network, error {error}")
     below = style.new_axes(figure, "highest softmax probability", "events", bottom=0.13, top=0.32)
     below.hist(confidence, bins=np.linspace(0, 1, 31).tolist(), color=style.INK, alpha=0.75)
     below.set_xlim(axes.get_xlim())
-    error = fraction(run.results.get("calibration_error"))
-    style.note(axes, f"calibration error {error}")
     words = (
         "Events binned in the network's own certainty; above the line it is too modest, below too sure. "
         "Bars: 68.3 % Wilson intervals."
@@ -37,9 +36,9 @@ def draw_calibration(run: RunFiles) -> Drawing | None:
     return Drawing("calibration", "Calibration", words, alternative, figure, rows)
 
 
-def _plot_points(axes: Axes, mean: Floats, accuracy: Floats, low: Floats, high: Floats) -> None:
+def _plot_points(axes: Axes, mean: Floats, accuracy: Floats, low: Floats, high: Floats, *, label: str) -> None:
     spread = np.stack([accuracy - low, high - accuracy])
-    axes.errorbar(mean, accuracy, yerr=spread, color=style.INK, marker="o", markersize=5, label="network")
+    axes.errorbar(mean, accuracy, yerr=spread, color=style.INK, marker="o", markersize=5, label=label)
     axes.set_xlim(0, 1.01)
     axes.set_ylim(0, 1.03)
     axes.tick_params(labelbottom=False)

@@ -58,7 +58,7 @@ def failure_rows(run: RunFiles) -> list[list[str]]:
     return rows
 
 
-FAILURE_HEADER = ["", "median, right", "median, wrong", "wrong in the lowest quarter", "wrong in the highest quarter"]
+FAILURE_HEADER = ["", "median, right", "median, wrong", "wrong, lowest quarter", "wrong, highest quarter"]
 
 
 def finding(run: RunFiles) -> str:

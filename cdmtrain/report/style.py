@@ -83,11 +83,6 @@ def legend_above(axes: Axes) -> None:
     )
 
 
-def note(axes: Axes, text: str) -> None:
-    """Write a few words into the lower right corner."""
-    axes.text(0.97, 0.06, text, transform=axes.transAxes, ha="right", fontsize=FONT_SIZE, color=INK)
-
-
 def diagonal(axes: Axes, label: str) -> None:
     """Draw the line from (0, 0) to (1, 1): guessing in a ROC figure, perfect calibration in a reliability diagram."""
     axes.add_line(Line2D([0, 1], [0, 1], color=GREY, linewidth=1.0, linestyle=(0, (4, 3)), label=label))

@@ -29,6 +29,7 @@ p { margin: 0 0 10px; }
 figure { margin: 0; min-width: 0; }
 .pair + figure { margin: 24px auto 0; max-width: 760px; }
 .scroll + .pair { margin-top: 20px; }
+.scroll + .soft { margin-top: 8px; }
 figure img { display: block; width: 100%; height: auto; background: #fff; border: 1px solid var(--line);
   border-radius: 10px; }
 figcaption { font-size: .88rem; line-height: 1.4; padding: 8px 2px 0; }
@@ -57,7 +58,9 @@ footer { margin-top: 48px; color: var(--soft); font-size: .88rem; }
   .pair { grid-template-columns: minmax(0, 1fr); }
   .tile { padding: 10px 12px; }
   .tile b { font-size: 1.22rem; }
-  th, td { padding: 5px 6px; font-size: .86rem; }
+  th, td { padding: 5px 4px; font-size: .84rem; }
+  thead th, td:first-child { white-space: normal; }
+  .facts th { width: 44%; }
 }
 @media print {
   :root { color-scheme: light; --ink:#000; --soft:#444; --paper:#fff; --card:#fff; --line:#bbb; }
@@ -67,6 +70,9 @@ footer { margin-top: 48px; color: var(--soft); font-size: .88rem; }
   .tile b { font-size: 12pt; }
   .pair { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   figure, .tile, tr, .scroll { break-inside: avoid; }
+  figure img { max-height: 17cm; width: auto; max-width: 100%; }
+  th, td { padding: 3px 4px; white-space: normal; overflow-wrap: anywhere; }
+  table:has(th:nth-child(10)) :is(th, td) { font-size: 6.5pt; padding: 2px; }
   h2, h3 { break-after: avoid; }
   details::details-content { content-visibility: visible; block-size: auto; }
 }

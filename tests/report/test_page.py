@@ -110,7 +110,7 @@ def test_the_page_says_where_it_fails(make_run: MakeRun) -> None:
         lit = file["lit_pixels"][:]
     wrong = (lit < 80)[lit <= np.quantile(lit, 0.25)].mean()
     assert f"by lit pixels {100 * wrong:.1f}% of the lowest and 0.0% of the highest" in page
-    assert table_of(run_dir, "failures")[0]["wrong in the lowest quarter"] == f"{100 * wrong:.1f}%"
+    assert table_of(run_dir, "failures")[0]["wrong, lowest quarter"] == f"{100 * wrong:.1f}%"
     rows = table_of(run_dir, "mistakes")
     assert [row["truth"] for row in rows] == [name for name in NAMES for _ in range(3)]
     assert all(row["called"] != row["truth"] and row["lit_pixels"] == "30" for row in rows)
