@@ -176,14 +176,15 @@ def test_files_that_may_not_grow_are_one_sentence_and_earlier_checkpoints_stay_w
     assert weights(tmp_path / "run")
 
 
-CONVERTING = """
+SIMULATING = """
 import logging, sys, time
 from pathlib import Path
+from types import SimpleNamespace
+import numpy as np
 from filelock import FileLock
-from cdmtrain.data.cache import converted
-from cdmtrain.data.hdf5 import ChallengeFile
+from cdmtrain.data.cache import simulated
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-name, file, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+name, folder = sys.argv[1], Path(sys.argv[2])
 begun, waiting = folder / "begun", folder / "waiting"
 
 def until(path):
@@ -191,33 +192,38 @@ def until(path):
     while not path.exists() and time.monotonic() < limit:
         time.sleep(0.02)
 
-blocks, acquire = ChallengeFile.blocks, FileLock.acquire
-def slowly(self):
-    print("converting", flush=True)
-    begun.touch()
-    until(waiting)
-    yield from blocks(self)
+class Simulation:
+    image_size = 16
+    def settings(self):
+        return {}
+    def blocks(self, *, events, seed):
+        print("simulating", flush=True)
+        begun.touch()
+        until(waiting)
+        hits = {"offset": np.arange(events + 1), "pixel": np.arange(events, dtype=np.int32)}
+        truth = {"kinetic_energy_mev": np.ones(events), "vertex_px": np.ones((events, 2))}
+        truth["direction"] = np.ones((events, 3))
+        yield SimpleNamespace(**hits, **truth, energy_mev=np.ones(events, np.float32), pdg=np.full(events, 11))
+
+acquire = FileLock.acquire
 def told(self, *args, **kwargs):
     if not kwargs:  # it waits
         waiting.touch()
     return acquire(self, *args, **kwargs)
-ChallengeFile.blocks, FileLock.acquire = slowly, told
+FileLock.acquire = told
 if name == "second":
     until(begun)
-print(converted(file, folder / "cache"))
+print(simulated(Simulation(), events=8, seed=1, cache_dir=folder / "cache"))
 """
 
 
-def test_of_two_that_convert_the_same_file_one_does_it_and_the_other_waits_and_says_so(
-    tmp_path: Path, challenge_file: Callable[..., Path]
-) -> None:
-    file = challenge_file(num_events=100)
+def test_of_two_that_simulate_the_same_sample_one_does_it_and_the_other_waits_and_says_so(tmp_path: Path) -> None:
     running = [
-        subprocess.Popen([sys.executable, "-c", CONVERTING, name, file, tmp_path], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen([sys.executable, "-c", SIMULATING, name, tmp_path], stdout=subprocess.PIPE, text=True)
         for name in ("first", "second")
     ]
-    said = [list(filter(None, process.communicate(timeout=120)[0].splitlines())) for process in running]
+    said = [process.communicate(timeout=120)[0].splitlines() for process in running]
     assert [process.returncode for process in running] == [0, 0]
     (store,) = [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
-    assert said[0] == ["converting", str(store)]
-    assert said[1] == [f"waiting for the conversion of {file} in another process", str(store)]
+    assert said[0] == ["simulating", str(store)]
+    assert said[1] == ["waiting for the simulation of the same sample in another process", str(store)]
