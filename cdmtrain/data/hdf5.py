@@ -159,7 +159,7 @@ class ChallengeFile:
                 found.is_virtual or found.external or found.file.filename != self._file.filename
             )
             facts = (found.shape, found.dtype, found.chunks) if isinstance(found, h5py.Dataset) else ()
-            if facts and found.fletcher32:
+            if isinstance(found, h5py.Dataset) and found.fletcher32:
                 _check_checksums_fit(found)
         if found is not None and not facts:
             raise InputError(f"'{name}' in {self.path} is a group; a dataset is expected")
