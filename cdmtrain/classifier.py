@@ -56,6 +56,13 @@ class Classifier(lightning.LightningModule):
         self._seed = seed
         self.results: dict[str, dict[str, Any]] = {}  # the figures of each part, as last computed
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As a module's, but quick for the hook's name, which Lightning notes 48 times in every step."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def forward(self, batch: EventBatch) -> Float[Tensor, "event class"]:
         return self.model(self.representation(batch)).float()  # whatever the precision of the network
 

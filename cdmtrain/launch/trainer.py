@@ -1,9 +1,11 @@
 """Lightning's Trainer, for runs of this program."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from cdmtrain.launch.processes import Launcher
@@ -20,10 +22,21 @@ class Trainer(lightning.Trainer):
 
     def __init__(self, *, compile: bool = False, callbacks: list[Callback] | None = None, **settings: Any) -> None:
         super().__init__(callbacks=[*(callbacks or []), *([Compile()] if compile else [])], **settings)
+        if settings.get("profiler") is None:
+            self.profiler = NoProfiler()
         launcher = self.strategy.launcher
         if type(launcher) is _SubprocessScriptLauncher:
             own = Launcher(launcher.cluster_environment, launcher.num_processes, launcher.num_nodes)
             self.strategy._launcher = own
+
+
+class NoProfiler(PassThroughProfiler):
+    """Does nothing, with one context for all: Lightning's own makes a generator each time, 60 in every step."""
+
+    _context = nullcontext()
+
+    def profile(self, action_name: str) -> AbstractContextManager[Any]:  # type: ignore[override]
+        return self._context
 
 
 class Compile(Callback):

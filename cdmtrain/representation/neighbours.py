@@ -125,7 +125,9 @@ class _Grid:
         """Edges from each hit to the one so many rows below and columns to the right of it."""
         row, column = self.row + rows, self.column + columns
         wanted = self.key + rows * self.size + columns
-        place = torch.searchsorted(self.key, wanted).clamp(max=max(len(self.key) - 1, 0))
+        following = (rows, columns) == (0, 1)  # can only be the next hit, as keys ascend
+        place = self.hits + 1 if following else torch.searchsorted(self.key, wanted)
+        place = place.clamp(max=max(len(self.key) - 1, 0))
         inside = (row < self.size) & (column >= 0) & (column < self.size)
         source = (inside & (self.key[place] == wanted)).nonzero().squeeze(1)
         return torch.stack([source, place[source]])
