@@ -53,11 +53,10 @@ class GraphRepresentation(nn.Module):
         )
 
     def _bright(self, batch: EventBatch) -> Hits:
-        bright = batch.energy > self.threshold_mev
-        number = torch.nn.functional.pad(bright.cumsum(0), (1, 0))  # of bright pixels before each
+        bright = (batch.energy > self.threshold_mev).nonzero().squeeze(1)
         return Hits(
-            pixel=batch.pixel[bright],
-            energy=self.scale(batch.energy[bright]),
-            offset=number[batch.offset],
+            pixel=batch.pixel.index_select(0, bright),
+            energy=self.scale(batch.energy.index_select(0, bright)),
+            offset=torch.searchsorted(bright, batch.offset),
             image_size=batch.image_size,
         )

@@ -5,6 +5,7 @@ hits and the edges, not with the square of the hits.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Int
@@ -112,31 +113,51 @@ class NearestNeighbours:
 
 
 class _Grid:
-    """The hits of a batch with all images one below the other; `key` ascends, as events and their pixels do."""
+    """The hits of a batch with all images one below the other; `key` ascends, as events and their pixels do.
+
+    Above each image there is a blank line and left of it a blank column, so that the pixel next to one at an edge is
+    none of another image, nor of another line.
+    """
 
     def __init__(self, hits: Hits) -> None:
-        self.size = hits.image_size
+        self.size, self.stride = hits.image_size, hits.image_size + 1
         self.hits = torch.arange(len(hits.pixel), device=hits.pixel.device)
-        self.row, self.column = hits.row, hits.column
-        self.top = hits.event * self.size  # the line where the image of the hit begins
-        self.key = self.top * self.size + hits.pixel
+        self._of = hits
+        self.key = (hits.event * self.stride + 1) * self.stride + 1 + hits.pixel + hits.pixel // self.size
+
+    @cached_property
+    def row(self) -> Int[Tensor, " hit"]:
+        return self._of.row
+
+    @cached_property
+    def column(self) -> Int[Tensor, " hit"]:
+        return self._of.column
+
+    @cached_property
+    def top(self) -> Int[Tensor, " hit"]:
+        """The line where the image of the hit begins."""
+        return self._of.event * self.stride + 1
+
+    @cached_property
+    def lit(self) -> Int[Tensor, " word"]:
+        """A bit for every pixel, 1 where there is a hit, in words of 64."""
+        num_pixels = (self._of.num_events * self.stride + 2) * self.stride
+        return self.key.new_zeros(num_pixels // 64 + 1).index_add_(0, self.key >> 6, _bit(self.key))
 
     def joined(self, rows: int, columns: int) -> Int[Tensor, "2 edge"]:
-        """Edges from each hit to the one so many rows below and columns to the right of it."""
-        row, column = self.row + rows, self.column + columns
-        wanted = self.key + rows * self.size + columns
-        following = (rows, columns) == (0, 1)  # can only be the next hit, as keys ascend
-        place = self.hits + 1 if following else torch.searchsorted(self.key, wanted)
-        place = place.clamp(max=max(len(self.key) - 1, 0))
-        inside = (row < self.size) & (column >= 0) & (column < self.size)
-        source = (inside & (self.key[place] == wanted)).nonzero().squeeze(1)
-        return torch.stack([source, place[source]])
+        """Edges from each hit to the one so many rows below and columns to the right of it: at most one of each."""
+        step = rows * self.stride + columns
+        source, target = (self._is_lit(self.key + way).nonzero().squeeze(1) for way in (step, -step))
+        return torch.stack([source, target])  # keys ascend: the first that has a pixel there leads to the first there
+
+    def _is_lit(self, key: Int[Tensor, " hit"]) -> Bool[Tensor, " hit"]:
+        return (self.lit.index_select(0, key >> 6) & _bit(key)).bool()
 
     def band(self, rows: int) -> tuple[Int[Tensor, " hit"], Int[Tensor, " hit"]]:
         """The first hit, and the one after the last, of those of the event at most so many rows from each hit."""
         first = self.top + (self.row - rows).clamp(min=0)
         end = self.top + (self.row + rows + 1).clamp(max=self.size)
-        return torch.searchsorted(self.key, first * self.size), torch.searchsorted(self.key, end * self.size)
+        return torch.searchsorted(self.key, first * self.stride), torch.searchsorted(self.key, end * self.stride)
 
     def candidates(
         self, chosen: Int[Tensor, " chosen"], first: Int[Tensor, " hit"], end: Int[Tensor, " hit"]
@@ -157,6 +178,11 @@ class _Grid:
         rows = self.row[candidate] - self.row[hit].unsqueeze(1)
         columns = self.column[candidate] - self.column[hit].unsqueeze(1)
         return rows * rows + columns * columns
+
+
+def _bit(key: Int[Tensor, " hit"]) -> Int[Tensor, " hit"]:
+    """The bit of a pixel in its word."""
+    return key.new_ones(1) << (key & 63)
 
 
 def _both_ways(forth: Sequence[Int[Tensor, "2 _"]]) -> Int[Tensor, "2 edge"]:
