@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import re
 import resource
 import sys
 import time
@@ -88,5 +89,8 @@ def peak_memory_bytes(device: torch.device) -> int:
     """Most memory held since `reset_peak_memory`: of a CUDA device, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    with suppress(OSError, TypeError):  # of this program alone: getrusage counts what started it too
+        peak = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+        return int(peak[1]) * 1024  # type: ignore[index]
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
