@@ -82,9 +82,8 @@ class RunCheckpoint(Checkpoint):
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         accumulated = trainer.accumulate_grad_batches
-        last = (
-            trainer.is_last_batch or batch_idx + 1 == trainer.num_training_batches
-        )  # also of a limited epoch gone on with
+        # is_last_batch does not tell that of a limited epoch gone on with
+        last = trainer.is_last_batch or batch_idx + 1 == trainer.num_training_batches
         if last or (batch_idx + 1) % accumulated:  # gradients on their way are in no checkpoint
             return
         due = time.monotonic() - self._saved > self._every_seconds
