@@ -14,19 +14,21 @@ from torch.nn import functional
 from cdmtrain.batch import Hits
 
 REFERENCE_MEV = 0.1  # of the logarithm of a pixel's energy; the least bright pixels have half of it
+EVENT_FEATURES = 12  # of an event as a whole
 
 
 class SparseResNet(nn.Module):
     """A residual network (He 2015, arXiv:1512.03385, fig. 2) that computes on lit pixels only.
 
-    stem -> blocks of stage 0 -> [down-sampling by 2 -> blocks] of each further stage -> mean and max over the sites of
-    an event -> linear. A submanifold convolution has outputs where it has inputs and takes every other pixel for zero:
-    it is the dense convolution, read at the lit pixels, at the price of the pairs of lit neighbours (3.7 of 9 a pixel).
-    Down-sampling lights a pixel where any of its four was lit.
+    stem -> blocks of stage 0 -> [down-sampling by 2 -> blocks] of each further stage; of every stage's result the mean
+    and max over the sites of an event -> two linear layers. A submanifold convolution has outputs where it has inputs
+    and takes every other pixel for zero: it is the dense convolution, read at the lit pixels, at the price of the pairs
+    of lit neighbours (3.7 of 9 a pixel). Down-sampling lights a pixel where any of its four was lit.
 
     A hit enters with ln(1 + E / 0.1 MeV) and its distances to the nearest edge in rows and in columns, ln(1 + d) with
     d in pixels: the box begins at the vertex, so where an image ends means something. Beside them every hit, and the
-    last layer, see the event: ln(1 + hits), ln(1 + summed energy), ln(1 + brightest pixel), in MeV.
+    last layers, see the event as a whole (`event_features`): a mean over sites forgets how many there were, how far
+    they reach and whether an edge was touched.
 
     Args:
         image_size: rows and columns S of an image.
@@ -51,7 +53,7 @@ class SparseResNet(nn.Module):
         if image_size <= 2 ** (len(channels) - 2):
             raise ValueError(f"{len(channels)} stages halve a {image_size} x {image_size} image beyond one pixel")
         self.image_size = image_size
-        self.stem = SparseConvolution(6, channels[0], kernel_elements=9)
+        self.stem = SparseConvolution(3 + EVENT_FEATURES, channels[0], kernel_elements=9)
         self.stages = nn.ModuleList(
             nn.ModuleList(ResidualBlock(width) for _ in range(depth))
             for width, depth in zip(channels, blocks, strict=True)
@@ -60,7 +62,10 @@ class SparseResNet(nn.Module):
             SparseConvolution(fine, coarse, kernel_elements=4) for fine, coarse in pairwise(channels)
         )
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(2 * channels[-1] + 3, num_classes)
+        pooled = 2 * sum(channels) + EVENT_FEATURES
+        self.head = nn.Sequential(
+            SiteNorm(pooled), nn.Linear(pooled, channels[-1]), nn.ReLU(), nn.Linear(channels[-1], num_classes)
+        )
 
     def forward(self, hits: Hits) -> Float[Tensor, "event class"]:
         event = event_features(hits)
@@ -68,6 +73,7 @@ class SparseResNet(nn.Module):
         sites, hit = sites_of(hits)
         pairs = neighbours(sites)
         x = self.stem(x[hit], pairs).relu()
+        pooled = []
         for number, stage in enumerate(self.stages):
             if number > 0:
                 sites, down = coarser(sites)
@@ -75,9 +81,10 @@ class SparseResNet(nn.Module):
                 pairs = neighbours(sites)
             for block in stage:  # type: ignore[attr-defined]
                 x = block(x, pairs)
-        num_sites = sites.num_in(hits.num_events)
-        pooled = torch.cat([_pooled(x, num_sites, "mean"), _pooled(x, num_sites, "max")], dim=1)
-        return self.linear(torch.cat([self.dropout(pooled), event.to(pooled.dtype)], dim=1))
+            num_sites = sites.num_in(hits.num_events)
+            pooled += [_pooled(x, num_sites, "mean"), _pooled(x, num_sites, "max")]
+        features = torch.cat(pooled, dim=1)
+        return self.head(torch.cat([self.dropout(features), event.to(features.dtype)], dim=1))
 
 
 class ResidualBlock(nn.Module):
@@ -156,11 +163,41 @@ class Pairs(NamedTuple):
     of_target: tuple[Int[Tensor, " pair"], Int[Tensor, " target_plus_1"]]
 
 
-def event_features(hits: Hits) -> Float[Tensor, "event 3"]:
-    """Number of hits, summed energy and brightest pixel of each event, as ln(1 + value)."""
-    num_hits, energy = hits.offset.diff(), hits.energy.unsqueeze(1)
-    summed, brightest = (_pooled(energy, num_hits, how) for how in ("sum", "max"))
-    return torch.cat([num_hits.unsqueeze(1), summed, brightest], dim=1).log1p()
+def event_features(hits: Hits) -> Float[Tensor, "event feature"]:
+    """Twelve figures of each event, each as ln(1 + value): what pools over a neighbourhood cannot tell.
+
+    Number of hits; sum, sum of squares and maximum of the energy in MeV; standard deviation of the hits' places along
+    and across the event's principal axis in pixels, weighted by energy and not; distances in pixels from the hits to
+    the nearer and the farther edge, in rows and in columns.
+    """
+    num_hits, energy = hits.offset.diff(), hits.energy
+    last = hits.image_size - 1
+    row, column = hits.pixel // hits.image_size, hits.pixel % hits.image_size
+    place = torch.stack([row, column], dim=1).to(energy.dtype)
+    squared = energy * energy
+    gap = last - _pooled(torch.cat([place, last - place], dim=1), num_hits, "max")
+    nearer, farther = gap.view(-1, 2, 2).aminmax(dim=1)
+    figures = [
+        num_hits.unsqueeze(1),
+        _pooled(torch.stack([energy, squared], dim=1), num_hits, "sum"),
+        _pooled(energy.unsqueeze(1), num_hits, "max"),
+        *(_spread(place, weight, hits) for weight in (energy, torch.ones_like(energy))),
+        nearer,
+        farther,
+    ]
+    return torch.cat(figures, dim=1).log1p()
+
+
+def _spread(place: Float[Tensor, "hit 2"], weight: Float[Tensor, " hit"], hits: Hits) -> Float[Tensor, "event 2"]:
+    """Standard deviation along and across the principal axis: roots of the eigenvalues of the covariance."""
+    num_hits, weight = hits.offset.diff(), weight.unsqueeze(1)
+    total = _pooled(weight, num_hits, "sum").clamp(min=torch.finfo(weight.dtype).tiny)
+    mean = _pooled(weight * place, num_hits, "sum") / total
+    away = place - mean[hits.event]
+    products = torch.cat([away * away, away[:, :1] * away[:, 1:]], dim=1)
+    row, column, mixed = (_pooled(weight * products, num_hits, "sum") / total).unbind(dim=1)
+    centre, radius = (row + column) / 2, torch.hypot((row - column) / 2, mixed)
+    return torch.stack([centre + radius, centre - radius], dim=1).clamp(min=0).sqrt()
 
 
 def hit_features(hits: Hits) -> Float[Tensor, "hit 3"]:

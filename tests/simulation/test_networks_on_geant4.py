@@ -102,7 +102,7 @@ def test_the_same_network_tells_events_of_another_voxel_threshold_from_geant4_s(
     "words",
     [
         ["experiment=lecture_cnn"],
-        ["experiment=best", "trainer.max_epochs=4", "scheduler.scheduler.milestones=[3]"],
+        ["experiment=best", "trainer.max_epochs=4"],
     ],
     ids=["lecture_cnn", "best"],
 )
