@@ -118,7 +118,7 @@ class SparseConvolution(nn.Module):
 
 
 class SiteNorm(nn.BatchNorm1d):
-    """Batch normalisation over sites; fewer than two have no variance and are normalised by the running figures."""
+    """Batch normalisation over sites or events; fewer than two have no variance: the running figures normalise them."""
 
     def forward(self, x: Float[Tensor, "site channel"]) -> Float[Tensor, "site channel"]:
         if self.training and len(x) > 1:

@@ -97,10 +97,10 @@ def test_down_sampling_is_the_dense_convolution_of_stride_two_where_any_pixel_wa
     assert_same_with_gradients(sparse_convolution(x, weight, pairs), reference, x, weight)
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_event_features_are_those_computed_event_by_event(turned):
+@pytest.mark.parametrize("backwards", [False, True])
+def test_event_features_are_those_computed_event_by_event(backwards):
     hits = hits_of(lit_pixels(6, 12, fraction=0.1))
-    if turned:
+    if backwards:  # hits of an event in descending order
         hits = replace(hits, pixel=143 - hits.pixel)
     for event, features in enumerate(event_features(hits).expm1().numpy()):
         one = slice(*hits.offset[event : event + 2].tolist())
@@ -184,6 +184,16 @@ def test_a_batch_without_variance_leaves_the_running_figures(num_hits):
     net(hits_of(lit)).sum().backward()
     of_sites = {name: value for name, value in net.named_buffers() if not name.startswith("head")}
     assert all(torch.equal(value, before[name]) for name, value in of_sites.items())
+    assert all(weight.grad.isfinite().all() for weight in net.parameters())
+    features = torch.cat([torch.zeros(2 * sum([4, 6, 8])).double(), event_features(hits_of(lit))[0]])
+    torch.testing.assert_close(net.eval()(hits_of(lit))[0], net.head(features.unsqueeze(0))[0])  # event 0 is empty
+
+
+def test_a_single_event_leaves_the_running_figures_of_events():
+    net = tiny().train()
+    before = {name: value.clone() for name, value in net.head.named_buffers()}
+    net(hits_of(lit_pixels(1, 12))).sum().backward()
+    assert all(torch.equal(value, before[name]) for name, value in net.head.named_buffers())
     assert all(weight.grad.isfinite().all() for weight in net.parameters())
 
 
