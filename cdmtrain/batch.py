@@ -38,8 +38,7 @@ class _LitPixels(_OnDevice):
     @property
     def event(self) -> Int[Tensor, " hit"]:
         """Which event of the batch each hit belongs to."""
-        numbers = torch.arange(len(self.offset) - 1, device=self.offset.device)
-        return numbers.repeat_interleave(self.num_hits, output_size=len(self.pixel))
+        return torch.repeat_interleave(self.num_hits, output_size=len(self.pixel))
 
     @property
     def row(self) -> Int[Tensor, " hit"]:

@@ -25,7 +25,7 @@ ANYTHING = {""}
 SHARED = {"cdmtrain.errors", "cdmtrain.atomic", "cdmtrain.__version__"}
 ARRAYS = {"numpy", "jaxtyping"}
 TENSORS = ARRAYS | {"torch"}
-PARTICLES, BATCH = {"cdmtrain.particles"}, {"cdmtrain.batch"}
+PARTICLES, BATCH, COMPILED = {"cdmtrain.particles"}, {"cdmtrain.batch"}, {"cdmtrain.compiled"}
 DATA, REPRESENTATION, MODEL = {"cdmtrain.data"}, {"cdmtrain.representation"}, {"cdmtrain.model"}
 HANDED_IN = DATA | REPRESENTATION | MODEL
 
@@ -33,11 +33,12 @@ RULES = {
     "__init__": Rule(may={"cdmtrain.run"}, never=set()),
     "errors": Rule(may=set(), never={"cdmtrain"}),
     "atomic": Rule(may=set(), never={"cdmtrain"}),
+    "compiled": Rule(may={"numba"}, never={"cdmtrain"}),
     "particles": Rule(may=TENSORS, never={"cdmtrain"}),
     "batch": Rule(may=TENSORS, never={"cdmtrain"}),
-    "simulation": Rule(may=PARTICLES | ARRAYS | {"numba"}, never={"torch", "lightning", "hydra"}),
+    "simulation": Rule(may=PARTICLES | ARRAYS | COMPILED, never={"torch", "lightning", "hydra"}),
     "data": Rule(
-        may=PARTICLES | BATCH | TENSORS | {"h5py", "lightning", "filelock", "rich"},
+        may=PARTICLES | BATCH | TENSORS | COMPILED | {"h5py", "lightning", "filelock", "rich"},
         never=REPRESENTATION | MODEL | {"cdmtrain.simulation"},
     ),
     "representation": Rule(may=BATCH | TENSORS, never=MODEL | {"h5py", "lightning"}),

@@ -17,8 +17,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cdmtrain.batch import EventBatch
+from cdmtrain.data.hits import copy_events, place_events
 
 STORE_VERSION = 1
+WRITTEN_BYTES = 2**20  # at a time; a block's hits are a hundredth of that
 
 
 class StoreWriter:
@@ -26,8 +28,8 @@ class StoreWriter:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._pixel = (directory / "pixel.i32").open("wb")
-        self._energy = (directory / "energy.f32").open("wb")
+        self._pixel = (directory / "pixel.i32").open("wb", buffering=WRITTEN_BYTES)
+        self._energy = (directory / "energy.f32").open("wb", buffering=WRITTEN_BYTES)
         self._num_hits: list[np.ndarray] = []
 
     def __enter__(self) -> Self:
@@ -66,8 +68,10 @@ class EventStore:
         columns = [_columns(directory) for directory in directories]
         num_hits = [int(about["num_hits"]) for about in self.about]
         self._first_hit = np.cumsum([0, *num_hits])
-        self._pixel = [_mapped(d / "pixel.i32", "<i4", n) for d, n in zip(directories, num_hits, strict=True)]
-        self._energy = [_mapped(d / "energy.f32", "<f4", n) for d, n in zip(directories, num_hits, strict=True)]
+        self._hits = [
+            (_mapped(directory / "pixel.i32", "<i4", n), _mapped(directory / "energy.f32", "<f4", n))
+            for directory, n in zip(directories, num_hits, strict=True)
+        ]
         lengths = np.concatenate([np.diff(column["offset"]) for column in columns])
         self.offset: Int[Tensor, " event_plus_1"] = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]))
         self.class_index: Int[Tensor, " event"] = _joined(columns, "class_index").long()
@@ -80,28 +84,19 @@ class EventStore:
 
     def gather(self, entries: Int[Tensor, " chosen"]) -> EventBatch:
         """The chosen events, in the order of `entries`."""
-        first = self.offset[entries]
-        offset = torch.zeros(len(entries) + 1, dtype=torch.int64)
-        torch.cumsum(self.offset[entries + 1] - first, 0, out=offset[1:])
-        total = int(offset[-1])
-        hit = (first - offset[:-1]).repeat_interleave(offset.diff(), output_size=total) + torch.arange(total)
+        first, offset = torch.empty_like(entries), torch.empty(len(entries) + 1, dtype=torch.int64)
+        total = place_events(self.offset.numpy(), entries.numpy(), first.numpy(), offset.numpy())
+        pixel, energy = torch.empty(total, dtype=torch.int64), torch.empty(total)
+        for hits, first_hit in zip(self._hits, self._first_hit.tolist(), strict=False):
+            copy_events(*hits, first_hit, first.numpy(), offset.numpy(), pixel.numpy(), energy.numpy())
         return EventBatch(
-            pixel=self._take(self._pixel, hit).long(),
-            energy=self._take(self._energy, hit),
+            pixel=pixel,
+            energy=energy,
             offset=offset,
             class_index=self.class_index[entries],
             entry=entries,
             image_size=self.image_size,
         )
-
-    def _take(self, parts: list[Tensor], hit: Int[Tensor, " hit"]) -> Tensor:
-        if len(parts) == 1:
-            return parts[0].index_select(0, hit)
-        taken = torch.empty(len(hit), dtype=parts[0].dtype)
-        for part, first in zip(parts, self._first_hit.tolist(), strict=False):
-            mine = ((hit >= first) & (hit < first + len(part))).nonzero().squeeze(1)
-            taken[mine] = part.index_select(0, hit[mine] - first)
-        return taken
 
 
 def is_whole(directory: Path) -> bool:
@@ -130,10 +125,8 @@ def _columns(directory: Path) -> dict[str, np.ndarray]:
         return dict(columns)
 
 
-def _mapped(path: Path, dtype: str, length: int) -> Tensor:
-    if length == 0:
-        return torch.from_numpy(np.empty(0, dtype))
-    return torch.from_numpy(np.memmap(path, dtype, mode="c", shape=(length,)))
+def _mapped(path: Path, dtype: str, length: int) -> np.ndarray:
+    return np.asarray(np.memmap(path, dtype, mode="r", shape=(length,))) if length else np.empty(0, dtype)
 
 
 def _joined(columns: list[dict[str, np.ndarray]], name: str) -> Tensor:

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Float32, Int8, Int32, Int64
 
 from cdmtrain.atomic import whole_file
+from cdmtrain.data.hits import find_lit
 from cdmtrain.data.raw import raw_reader
 from cdmtrain.errors import InputError
 from cdmtrain.particles import PDG_CODES, UNKNOWN_CLASS, class_indices
@@ -113,7 +114,8 @@ class ChallengeFile:
     def _block(self, first: int, count: int) -> Block:
         pixels = self.image_size**2
         images = self._images(first, count)
-        lit = _nonzero(images.reshape(-1).view(np.uint32), self._buffers.marks)
+        bits, places = images.reshape(-1).view(np.uint32), self._buffers.places
+        lit = places[: find_lit(bits, places)]
         energy = images.reshape(-1)[lit].astype(np.float32, copy=False)  # of the machine's byte order
         self._check_energies(first, lit, energy)
         offset = np.searchsorted(lit, np.arange(count + 1) * pixels)
@@ -123,7 +125,7 @@ class ChallengeFile:
         """Dense images as the file has them, in memory of this thread that the next block overwrites."""
         if not hasattr(self._buffers, "images") or len(self._buffers.images) < count:
             self._buffers.images = np.empty((count, *self._image.shape[1:]), self._image.dtype)
-            self._buffers.marks = np.empty(self._buffers.images.size // 2, bool)
+            self._buffers.places = np.empty(self._buffers.images.size, np.int64)
         images = self._buffers.images[:count]
         if self._raw is not None:
             with suppress(Exception):  # the library, asked next, can read it or says why not
@@ -300,16 +302,6 @@ def _dense(block: SparseBlock, image_size: int) -> Float32[np.ndarray, "event ro
 
 def _columns(block: SparseBlock) -> dict[str, np.ndarray]:
     return {name: values for name, values in vars(block).items() if name not in ("offset", "pixel", "energy_mev")}
-
-
-def _nonzero(bits: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """Places of numbers (N,) uint32 with any bit set, found two at a time; `marks` is memory to work in."""
-    pairs = bits[: len(bits) // 2 * 2].view(np.uint64)
-    lit_pair = np.flatnonzero(np.not_equal(pairs, 0, out=marks[: len(pairs)]))
-    both = (2 * lit_pair[:, None] + np.arange(2)).reshape(-1)
-    last = np.arange(2 * len(pairs), len(bits))
-    place = np.concatenate([both, last])
-    return place[bits[place] != 0]
 
 
 def _check_checksums_fit(dataset: h5py.Dataset) -> None:

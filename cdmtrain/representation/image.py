@@ -23,7 +23,7 @@ class ImageRepresentation(nn.Module):
 
     def forward(self, batch: EventBatch) -> Image:
         size = batch.image_size
-        place = batch.event * size**2 + batch.pixel
+        place = batch.pixel.add(batch.event, alpha=size**2)
         dense = self._dark(batch.num_events * size**2, batch.energy)
         dense.scatter_(0, place, self.scale(batch.energy))  # pixels are unique: no order matters
         if _can_be_watched(dense):

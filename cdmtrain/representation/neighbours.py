@@ -15,6 +15,7 @@ from cdmtrain.batch import Hits
 from cdmtrain.errors import InputError
 
 Neighbours = Callable[[Hits], Int[Tensor, "2 edge"]]
+Pairs = tuple[Int[Tensor, " _"], Int[Tensor, " _"]]
 # some hits, the candidates of each, and which of those count
 Candidates = tuple[Int[Tensor, " node"], Int[Tensor, "node candidate"], Bool[Tensor, "node candidate"]]
 
@@ -57,13 +58,13 @@ class RadiusNeighbours:
         self.radius_px = radius_px
 
     def __call__(self, hits: Hits) -> Int[Tensor, "2 edge"]:
-        grid, pairs = _Grid(hits), []
+        grid, pairs = _Grid(hits), list[Pairs]()
         following, end = grid.hits + 1, grid.band(int(self.radius_px))[1]  # each pair once
         for hit, candidate, valid in grid.candidates(grid.hits, following, end):
             near = valid & (grid.squared_distance(hit, candidate) <= self.radius_px**2)
             which, place = near.nonzero(as_tuple=True)
-            pairs.append(torch.stack([hit[which], candidate[which, place]]))
-        return _both_ways([grid.hits.new_empty(2, 0), *pairs])
+            pairs.append((hit[which], candidate[which, place]))
+        return _both_ways(pairs) if pairs else grid.hits.new_empty(2, 0)
 
 
 class NearestNeighbours:
@@ -123,7 +124,8 @@ class _Grid:
         self.size, self.stride = hits.image_size, hits.image_size + 1
         self.hits = torch.arange(len(hits.pixel), device=hits.pixel.device)
         self._of = hits
-        self.key = (hits.event * self.stride + 1) * self.stride + 1 + hits.pixel + hits.pixel // self.size
+        place = hits.pixel + hits.row + (self.stride + 1)  # below a blank line, right of a blank column
+        self.key = place.add(hits.event, alpha=self.stride**2)
 
     @cached_property
     def row(self) -> Int[Tensor, " hit"]:
@@ -144,11 +146,14 @@ class _Grid:
         num_pixels = (self._of.num_events * self.stride + 2) * self.stride
         return self.key.new_zeros(num_pixels // 64 + 1).index_add_(0, self.key >> 6, _bit(self.key))
 
-    def joined(self, rows: int, columns: int) -> Int[Tensor, "2 edge"]:
-        """Edges from each hit to the one so many rows below and columns to the right of it: at most one of each."""
+    def joined(self, rows: int, columns: int) -> Pairs:
+        """Each hit that has one so many rows below and columns to the right of it, and that one."""
         step = rows * self.stride + columns
+        if step == 1:  # it is the next
+            source = (self.key.diff() == 1).nonzero().squeeze(1)
+            return source, source + 1
         source, target = (self._is_lit(self.key + way).nonzero().squeeze(1) for way in (step, -step))
-        return torch.stack([source, target])  # keys ascend: the first that has a pixel there leads to the first there
+        return source, target  # keys ascend: the first that has a pixel there leads to the first there
 
     def _is_lit(self, key: Int[Tensor, " hit"]) -> Bool[Tensor, " hit"]:
         return (self.lit.index_select(0, key >> 6) & _bit(key)).bool()
@@ -185,6 +190,7 @@ def _bit(key: Int[Tensor, " hit"]) -> Int[Tensor, " hit"]:
     return key.new_ones(1) << (key & 63)
 
 
-def _both_ways(forth: Sequence[Int[Tensor, "2 _"]]) -> Int[Tensor, "2 edge"]:
-    joined = torch.cat(list(forth), dim=1)
-    return torch.cat([joined, joined.flip(0)], dim=1)
+def _both_ways(pairs: Sequence[Pairs]) -> Int[Tensor, "2 edge"]:
+    """Every pair as an edge from the first to the second, then every pair as one back."""
+    first, second = zip(*pairs, strict=True)
+    return torch.cat([*first, *second, *second, *first]).view(2, -1)

@@ -6,16 +6,6 @@ cascade.py, evaporation.py; its deposits become an image
 (image.py). `Simulator` joins them.
 """
 
-import os
-from pathlib import Path
-
-import numba
-
-# not beside the sources, where pip would leave them behind and they would shadow a later install
-if not getattr(numba.config, "CACHE_DIR", ""):
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    vars(numba.config)["CACHE_DIR"] = str(Path(cache) / "cdmtrain")
-
 from cdmtrain.simulation.simulator import SimulatedEvents, Simulator
 
 __all__ = ["SimulatedEvents", "Simulator"]

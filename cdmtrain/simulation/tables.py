@@ -8,8 +8,8 @@ import functools
 import math
 
 import numpy as np
-from numba import njit
 
+from cdmtrain.compiled import compiled
 from cdmtrain.simulation import argon, ionisation, nuclear, photons, radiation, scattering
 
 LOWEST_MEV, HIGHEST_MEV, NODES_PER_DECADE = 1e-3, 1e4, 30
@@ -87,7 +87,7 @@ def charged_and_photon_tables(proton_reactions: bool, photoelectric_from_mev: fl
     return tables
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def interpolate(tables: np.ndarray, kind: int, kinetic_mev: float, columns: int, now: np.ndarray) -> None:
     """The first columns at this energy, into `now`."""
     place = (math.log(kinetic_mev) - LOG_LOWEST) * NODES_PER_LOG

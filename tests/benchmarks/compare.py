@@ -1,7 +1,7 @@
 """This program beside what users write by hand, in one run: python tests/benchmarks/compare.py
 
 Prints what was measured beside its target, with quartiles. Both sides of a ratio have their turns one after the other,
-so that whatever else the machine does slows both. All events are made here, in a temporary directory of 1.6 GB.
+so that whatever else the machine does slows both. All events are made here, in a temporary directory of 3 GB.
 Takes 3 minutes on two cores, with nothing else running on them.
 """
 
@@ -20,7 +20,7 @@ import measure_memory
 import measure_steps
 from rich.console import Console
 from rich.table import Table
-from sample import EVENTS, MANY, config, make_stores, opened, write_contiguous
+from sample import CONVERTED, EVENTS, MANY, make_stores, write_contiguous
 from timing import Row, machine
 
 from cdmtrain.tasks.train import quiet
@@ -56,8 +56,8 @@ def main() -> None:
 def measured(names: list[str]) -> Iterator[Row]:
     with TemporaryDirectory() as folder:
         cache_dir, file = Path(folder) / "cache", Path(folder) / "events.h5"
-        make_stores(cache_dir, EVENTS, MANY)
-        write_contiguous(file, opened(config(cache_dir)))
+        make_stores(cache_dir, EVENTS, CONVERTED, MANY)
+        write_contiguous(file, cache_dir)
         for name in names:
             print(name, flush=True)
             yield from MEASUREMENTS[name](cache_dir, file)

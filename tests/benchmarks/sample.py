@@ -19,6 +19,7 @@ from cdmtrain.particles import PDG_CODES
 from cdmtrain.representation.image import ImageRepresentation
 
 EVENTS = 8000  # simulated; larger samples are these over and over
+CONVERTED = 16_000  # in the contiguous file: 2.4 GB, so that what a conversion costs once is a small share
 MANY = 400_000  # the challenge's training file
 
 
@@ -55,9 +56,9 @@ def make_stores(cache_dir: Path, *sizes: int) -> None:
         simulated(recorded, events=size, seed=cfg.data.sample_seed, cache_dir=cache_dir)
 
 
-def write_contiguous(path: Path, data: EventData) -> None:
-    """All events as dense images one after another, neither chunked nor compressed, as the challenge's file is."""
-    represent = ImageRepresentation()
+def write_contiguous(path: Path, cache_dir: Path) -> None:
+    """CONVERTED events as dense images one after another, neither chunked nor compressed: as the challenge's file."""
+    data, represent = opened(config(cache_dir, events=CONVERTED)), ImageRepresentation()
     size = data.store.image_size
     with h5py.File(path, "w") as file:
         image = file.create_dataset("image", (len(data.store), size, size), np.float32)
