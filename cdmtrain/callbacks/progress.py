@@ -25,6 +25,7 @@ class EpochProgress(RichProgressBar):
         if not self._on_terminal:
             self.disable()
         self._since = time.monotonic()
+        self._validated = False  # in this epoch
         self._figures: dict[str, str] = {}
 
     def configure_columns(self, trainer: lightning.Trainer) -> list[Any]:
@@ -36,11 +37,11 @@ class EpochProgress(RichProgressBar):
         return dict(self._figures)
 
     def _get_train_description(self, current_epoch: int) -> str:
-        return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
+        return _epoch_of(self.trainer, current_epoch)
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         super().on_train_epoch_start(trainer, module)
-        self._since = time.monotonic()
+        self._since, self._validated = time.monotonic(), False
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -51,15 +52,23 @@ class EpochProgress(RichProgressBar):
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         figures = trainer.callback_metrics
+        self._validated = True
         self._figures |= {short: f"{float(figures[name]):.3f}" for name, short in SHOWN.items() if name in figures}
         super().on_validation_end(trainer, module)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         super().on_train_epoch_end(trainer, module)
         figures = {"train_loss": module.train_loss.compute()}  # of every process: all take part in it
-        figures |= {name: value for name, value in trainer.callback_metrics.items() if name in SHOWN}
+        if self._validated:  # what is known of an earlier epoch is not this one's
+            figures |= {name: value for name, value in trainer.callback_metrics.items() if name in SHOWN}
         if self._on_terminal or not trainer.is_global_zero:
             return
         line = "  ".join(f"{name} {float(value):.4f}" for name, value in figures.items())
         seconds = time.monotonic() - self._since
-        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {line}  {seconds:.0f} s", flush=True)
+        print(f"{_epoch_of(trainer, trainer.current_epoch)}  {line}  {seconds:.0f} s", flush=True)
+
+
+def _epoch_of(trainer: lightning.Trainer, epoch: int) -> str:
+    """The epoch, counted from one, and of how many, where that is known."""
+    epochs = trainer.max_epochs or -1
+    return f"epoch {epoch + 1}/{epochs}" if epochs > 0 else f"epoch {epoch + 1}"

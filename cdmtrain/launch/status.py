@@ -105,17 +105,26 @@ class StatusCallback(Callback):
         self._status = status
         self._monitor = monitor
         self._since = datetime.now(UTC)
-        self._first = 0
+        self._first = 0.0
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self._since, self._first = datetime.now(UTC), trainer.current_epoch
+        self._since, self._first = datetime.now(UTC), _trained(trainer, trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         value = trainer.callback_metrics.get(self._monitor)
         metric = None if value is None else {"name": self._monitor, "value": float(value)}
-        now, done = datetime.now(UTC), trainer.current_epoch + 1
-        end = now + (now - self._since) / (done - self._first) * max(0, (trainer.max_epochs or 0) - done)
-        self._status.update(epoch=done, metric=metric, expected_end=end.isoformat(timespec="seconds"))
+        now, epoch = datetime.now(UTC), trainer.current_epoch + 1
+        trained, expected = _trained(trainer, epoch), {}
+        if trained > self._first:  # not so where neither epochs nor steps end it
+            end = now + (now - self._since) / (trained - self._first) * max(0.0, 1 - trained)
+            expected = {"expected_end": end.isoformat(timespec="seconds")}
+        self._status.update(epoch=epoch, metric=metric, **expected)
+
+
+def _trained(trainer: lightning.Trainer, epochs: int) -> float:
+    """The part of the training that is done, by epochs or by steps, whichever will end it."""
+    limits = ((epochs, trainer.max_epochs or -1), (trainer.global_step, trainer.max_steps))
+    return max((done / limit for done, limit in limits if limit > 0), default=0.0)
 
 
 def _now() -> str:

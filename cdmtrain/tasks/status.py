@@ -56,10 +56,10 @@ def place(state: str) -> int:
 def line(run: RunFiles, state: str) -> list[str]:
     """Name, state, epoch of epochs, the metric, the time left and where it is or why it stopped."""
     said = run.status
-    epochs = (run.config.get("trainer") or {}).get("max_epochs")
+    epochs = (run.config.get("trainer") or {}).get("max_epochs") or -1
     metric = said.get("metric") or {}
     figure = f"{metric['name']} {numbers.fraction(metric['value'])}" if metric else numbers.DASH
-    epoch = f"{numbers.count(said.get('epoch'))}/{epochs}"
+    epoch = numbers.count(said.get("epoch")) + (f"/{epochs}" if epochs > 0 else "")
     return [run.directory.name, state, epoch, figure, time_left(run, state), remark(run, state)]
 
 

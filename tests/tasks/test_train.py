@@ -86,6 +86,23 @@ def test_a_run_leaves_the_directory_of_the_design(
     assert "index.html" in printed
 
 
+def test_steps_end_a_training_as_well_as_epochs(
+    here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """168 training events in 17 steps an epoch, validated every second one: 40 steps are two epochs and six steps."""
+    file = challenge_file(num_events=200)
+    settings = ["trainer.max_epochs=-1", "trainer.max_steps=40", "trainer.check_val_every_n_epoch=2"]
+    assert cdmtrain(monkeypatch, *words(file, here / "run", "scheduler=onecycle", *settings)) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
+    assert [("val_loss" in line, line.split()[1]) for line in lines] == [(False, "1"), (True, "2"), (False, "3")]
+    assert torch.load(here / "run" / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 40
+    with (here / "run" / "metrics.csv").open() as stream:
+        last = list(csv.DictReader(stream))[-1]
+    assert float(last["learning_rate"]) < 1e-4  # one cycle is of these 40 steps
+    status = json.loads((here / "run" / "status.json").read_text())
+    assert status["expected_end"] <= status["ended"]  # all 40 were done when it was last told
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
     here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
