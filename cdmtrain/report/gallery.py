@@ -53,10 +53,11 @@ def particles_figure(
     norm = LogNorm(LEAST_MEV, max(2 * LEAST_MEV, *(float(events.max()) for events in columns.values())))
     num_rows = max(len(events) for events in columns.values())
     panel = side * ceil(PANEL_DOTS / side) / style.DPI  # inches; a pixel is a whole number of dots, all the same
-    figure = _new_figure(num_rows, len(columns), panel)
+    figure, pitch = _new_figure(num_rows, len(columns), panel), panel + GAP_INCHES
     for column, (name, events) in enumerate(columns.items()):
         for row, event in enumerate(events):
-            axes = _new_panel(figure, row, column, panel)
+            bottom = BOTTOM_INCHES + GAP_INCHES + (num_rows - 1 - row) * pitch
+            axes = new_panel(figure, GAP_INCHES + column * pitch, bottom, panel)
             draw_event(axes, event, side, norm, bar_cm=bar_cm if row == column == 0 else None)
             if row == 0:
                 _write_name(axes, name)
@@ -70,11 +71,10 @@ def _new_figure(num_rows: int, num_columns: int, panel: float) -> Figure:
     return style.new_figure(width_inches=num_columns * pitch + GAP_INCHES, height_inches=height, colour=NIGHT)
 
 
-def _new_panel(figure: Figure, row: int, column: int, panel: float) -> Axes:
+def new_panel(figure: Figure, left: float, bottom: float, side: float) -> Axes:
+    """Return a black square without ticks, `side` inches wide, so many inches from the figure's lower left corner."""
     width, height = figure.get_size_inches()
-    pitch = panel + GAP_INCHES
-    left, bottom = GAP_INCHES + column * pitch, height - TOP_INCHES - (row + 1) * pitch + GAP_INCHES
-    axes = figure.add_axes((left / width, bottom / height, panel / width, panel / height))
+    axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
     axes.set_facecolor("#000000")
     axes.set_xticks([])
     axes.set_yticks([])

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from cdmtrain.particles import PARTICLES, Particle
 from cdmtrain.report import style
 from cdmtrain.report.drawing import Drawing, Rows
-from cdmtrain.report.gallery import LEAST_MEV, NIGHT, draw_event, lighter, side_of
+from cdmtrain.report.gallery import LEAST_MEV, NIGHT, draw_event, lighter, new_panel, side_of
 from cdmtrain.report.numbers import percent
 from cdmtrain.report.run_files import Mistakes, RunFiles
 
@@ -32,7 +32,8 @@ def draw_mistakes(run: RunFiles) -> Drawing | None:
     figure = _new_figure(len(shown), panel)
     for row, events in enumerate(shown):
         for column, event in enumerate(events):
-            axes = _new_panel(figure, row, column, panel, len(shown))
+            bottom = GAP_INCHES + (len(shown) - 1 - row) * (panel + TITLE_INCHES)
+            axes = new_panel(figure, GAP_INCHES + column * (panel + GAP_INCHES), bottom, panel)
             draw_event(axes, mistakes.images[event], side, norm, bar_cm=BAR_CM if row == column == 0 else None)
             _write_title(axes, mistakes, int(event))
     words = (
@@ -50,19 +51,6 @@ def _new_figure(num_rows: int, panel: float) -> Figure:
     return style.new_figure(
         width_inches=width, height_inches=num_rows * (panel + TITLE_INCHES) + GAP_INCHES, colour=NIGHT
     )
-
-
-def _new_panel(figure: Figure, row: int, column: int, panel: float, num_rows: int) -> Axes:
-    width, height = figure.get_size_inches()
-    left = GAP_INCHES + column * (panel + GAP_INCHES)
-    bottom = GAP_INCHES + (num_rows - 1 - row) * (panel + TITLE_INCHES)
-    axes = figure.add_axes((left / width, bottom / height, panel / width, panel / height))
-    axes.set_facecolor("#000000")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_color("#2a313c")
-    return axes
 
 
 def _said(mistakes: Mistakes, event: int) -> tuple[Particle, float]:
