@@ -20,7 +20,7 @@ from cdmtrain.batch import EventBatch
 from cdmtrain.data.hits import copy_events, place_events
 
 STORE_VERSION = 1
-WRITTEN_BYTES = 2**20  # at a time; a block's hits are a hundredth of that
+WRITTEN_BYTES = 2**18  # at a time; the hits of a block are a tenth of that
 
 
 class StoreWriter:

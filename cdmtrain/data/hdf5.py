@@ -125,7 +125,7 @@ class ChallengeFile:
         """Dense images as the file has them, in memory of this thread that the next block overwrites."""
         if not hasattr(self._buffers, "images") or len(self._buffers.images) < count:
             self._buffers.images = np.empty((count, *self._image.shape[1:]), self._image.dtype)
-            self._buffers.places = np.empty(self._buffers.images.size, np.int64)
+            self._buffers.places = np.empty(self._buffers.images.size, np.int32)
         images = self._buffers.images[:count]
         if self._raw is not None:
             with suppress(Exception):  # the library, asked next, can read it or says why not

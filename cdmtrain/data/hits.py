@@ -59,7 +59,7 @@ def copy_events(
 
 
 @compiled
-def find_lit(bits: UInt32[np.ndarray, " pixel"], lit: Int64[np.ndarray, " pixel"]) -> int:
+def find_lit(bits: UInt32[np.ndarray, " pixel"], lit: Int32[np.ndarray, " pixel"]) -> int:
     """Write the places of pixels with any bit set, ascending, to the beginning of `lit`; how many they are."""
     words = bits[: len(bits) // 2 * 2].view(np.uint64)
     strides = len(words) // STRIDE * STRIDE

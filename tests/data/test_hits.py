@@ -11,7 +11,7 @@ from cdmtrain.data.hits import copy_events, find_lit, place_events
 def test_every_lit_pixel_is_found_once(length, density):
     drawn = np.random.default_rng(length)
     bits = (drawn.random(length) < density).astype(np.uint32) << drawn.integers(0, 32, length, np.uint32)
-    lit = np.full(length, -1)
+    lit = np.full(length, -1, np.int32)
     found = find_lit(bits, lit)
     assert lit[:found].tolist() == np.flatnonzero(bits).tolist()
     assert (lit[found:] == -1).all()
@@ -19,7 +19,7 @@ def test_every_lit_pixel_is_found_once(length, density):
 
 def test_the_only_lit_pixel_is_found_wherever_it_is():
     for place in range(97):
-        bits, lit = np.zeros(97, np.uint32), np.empty(97, np.int64)
+        bits, lit = np.zeros(97, np.uint32), np.empty(97, np.int32)
         bits[place] = 1 << 31
         assert lit[: find_lit(bits, lit)].tolist() == [place]
 
