@@ -14,7 +14,8 @@ def test_what_has_no_file_to_be_kept_for_is_compiled_all_the_same():
 
 
 def test_machine_code_is_kept_in_the_users_cache(tmp_path):
-    call = "import numpy as np; from cdmtrain.data.hits import find_lit; find_lit(np.ones(2, np.uint32), np.empty(2, np.int32))"
+    lines = ["import numpy as np", "from cdmtrain.data.hits import find_lit"]
+    call = "; ".join([*lines, "find_lit(np.ones(2, np.uint32), np.empty(2, np.int32))"])
     environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
     subprocess.run([sys.executable, "-c", call], check=True, env={**environment, "XDG_CACHE_HOME": str(tmp_path)})
     assert [path.name for path in tmp_path.iterdir()] == ["cdmtrain"]
