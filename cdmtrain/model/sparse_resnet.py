@@ -172,8 +172,7 @@ def event_features(hits: Hits) -> Float[Tensor, "event feature"]:
     """
     num_hits, energy = hits.offset.diff(), hits.energy
     last = hits.image_size - 1
-    row, column = hits.pixel // hits.image_size, hits.pixel % hits.image_size
-    place = torch.stack([row, column], dim=1).to(energy.dtype)
+    place = torch.stack([hits.row, hits.column], dim=1).to(energy.dtype)
     squared = energy * energy
     gap = last - _pooled(torch.cat([place, last - place], dim=1), num_hits, "max")
     nearer, farther = gap.view(-1, 2, 2).aminmax(dim=1)
@@ -202,7 +201,7 @@ def _spread(place: Float[Tensor, "hit 2"], weight: Float[Tensor, " hit"], hits: 
 
 def hit_features(hits: Hits) -> Float[Tensor, "hit 3"]:
     """Energy of each hit and its distances to the nearest edge in rows and in columns, as logarithms."""
-    place = torch.stack([hits.pixel // hits.image_size, hits.pixel % hits.image_size], dim=1)
+    place = torch.stack([hits.row, hits.column], dim=1)
     edge = torch.minimum(place, hits.image_size - 1 - place)
     return torch.cat([(hits.energy / REFERENCE_MEV).log1p().unsqueeze(1), edge.log1p()], dim=1)
 
@@ -211,7 +210,7 @@ def hit_features(hits: Hits) -> Float[Tensor, "hit 3"]:
 def sites_of(hits: Hits) -> tuple[Sites, Int[Tensor, " site"]]:
     """The sites of the hits, whatever order those of an event are in, and which hit is at each."""
     size = hits.image_size
-    key = (hits.event * (size + 1) + hits.pixel // size) * (size + 1) + hits.pixel % size
+    key = (hits.event * (size + 1) + hits.row) * (size + 1) + hits.column
     key, hit = key.sort()
     return Sites(key, size), hit
 
