@@ -138,8 +138,7 @@ def lighter(colour: str) -> tuple[float, ...]:
 def _draw_scale_bar(axes: Axes, side: int, bar_cm: float) -> None:
     left, bottom = axes.get_xlim()[0] + 0.06 * side, axes.get_ylim()[0] + 0.07 * side
     axes.plot([left, left + bar_cm / PITCH_CM], [bottom, bottom], color="white", linewidth=2.2, solid_capstyle="butt")
-    middle = left + bar_cm / PITCH_CM / 2
-    axes.text(middle, bottom + 0.025 * side, f"{bar_cm:g} cm", color="white", fontsize=11, ha="center", va="bottom")
+    axes.text(left, bottom + 0.025 * side, f"{bar_cm:g} cm", color="white", fontsize=11, ha="left", va="bottom")
 
 
 def _draw_colour_bar(figure: Figure, norm: LogNorm) -> None:
