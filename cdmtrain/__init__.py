@@ -14,7 +14,7 @@ One word is one file is one yaml: `model=gnn` is `conf/model/gnn.yaml` and `cdmt
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cdmtrain.run import load_run as load_run
+    from cdmtrain.runs.open import load_run as load_run
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load_run"]
@@ -24,6 +24,6 @@ def __getattr__(name: str) -> Any:
     """Import what needs torch when it is asked for, so that the command answers quickly."""
     if name != "load_run":
         raise AttributeError(f"module 'cdmtrain' has no attribute {name!r}")
-    from cdmtrain.run import load_run
+    from cdmtrain.runs.open import load_run
 
     return load_run

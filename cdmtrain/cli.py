@@ -37,8 +37,8 @@ def job(cfg: DictConfig) -> object:
     """
     from hydra.utils import get_method
 
-    from cdmtrain.launch.check import check
-    from cdmtrain.launch.sentences import explain_job
+    from cdmtrain.config.check import check
+    from cdmtrain.config.explain import explain_job
 
     check(cfg)
     try:
@@ -90,7 +90,7 @@ def hydra_main() -> None:
     """Hand the command line to Hydra."""
     import hydra
 
-    from cdmtrain.launch.slurm import known_to_hydra
+    from cdmtrain.cluster.launcher import known_to_hydra
 
     sys.argv[1:] = in_order(sys.argv[1:])
     with known_to_hydra():
@@ -99,7 +99,7 @@ def hydra_main() -> None:
 
 def run(words: Sequence[str]) -> int:
     """Compose and run what was typed; the exit status. Every failed job of a sweep has its sentence at the end."""
-    from cdmtrain.launch.sentences import explain_composition, explain_job
+    from cdmtrain.config.explain import explain_composition, explain_job
 
     with failed_jobs() as failed:
         try:
@@ -117,7 +117,7 @@ def run(words: Sequence[str]) -> int:
 
 def show_leaderboard(*, all_ended_well: bool) -> None:
     """After a sweep, rank its runs by their files, whatever process wrote them."""
-    from cdmtrain.launch.sweep import swept
+    from cdmtrain.config.sweep import swept
 
     folder = swept()
     if folder is None:
@@ -166,7 +166,7 @@ def main() -> int:
         return 0
     try:
         if any(word in ("--help", "-h", "help") or word.endswith("=?") for word in words):
-            from cdmtrain.launch.help import show
+            from cdmtrain.config.help import show
 
             show(words)
             return 0

@@ -11,3 +11,10 @@ class InputError(ValueError):
 
 class Pruned(Exception):  # noqa: N818  (it is no error)
     """A run that is a trial of a search was stopped, as others did better at the same epoch."""
+
+
+class Preempted(SystemExit):
+    """The cluster takes the machine away; the run continues in a job that is queued again."""
+
+    def __init__(self) -> None:
+        super().__init__(75)  # EX_TEMPFAIL of sysexits.h

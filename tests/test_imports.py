@@ -30,7 +30,7 @@ DATA, REPRESENTATION, MODEL = {"cdmtrain.data"}, {"cdmtrain.representation"}, {"
 HANDED_IN = DATA | REPRESENTATION | MODEL
 
 RULES = {
-    "__init__": Rule(may={"cdmtrain.run"}, never=set()),
+    "__init__": Rule(may={"cdmtrain.runs.open"}, never=set()),
     "errors": Rule(may=set(), never={"cdmtrain"}),
     "atomic": Rule(may=set(), never={"cdmtrain"}),
     "compiled": Rule(may={"numba"}, never={"cdmtrain"}),
@@ -57,12 +57,13 @@ RULES = {
     "callbacks": Rule(may=PARTICLES | BATCH | TENSORS | {"h5py", "lightning", "rich"}, never=HANDED_IN),
     "benchmark": Rule(may=BATCH | TENSORS | {"cdmtrain.classifier", "lightning"}, never=HANDED_IN),
     "probe": Rule(may=BATCH | TENSORS | {"cdmtrain.augmentation"}, never=MODEL | {"lightning", "hydra", "h5py"}),
-    "launch": Rule(
-        may={"cdmtrain.conf", "numpy", "torch", "lightning", "hydra", "omegaconf", "yaml", "filelock", "rich"}
-        | {"submitit", "optuna"},
-        never=HANDED_IN,
+    "config": Rule(may=ANYTHING, never={"torch", "lightning", "h5py"}),
+    "runs": Rule(
+        may=ANYTHING, never=MODEL | {"cdmtrain.callbacks", "cdmtrain.report", "cdmtrain.tasks", "cdmtrain.cluster"}
     ),
-    "run": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.tasks"}),
+    "devices": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.report", "cdmtrain.tasks"}),
+    "cluster": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.report", "cdmtrain.tasks"}),
+    "search": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.report", "cdmtrain.tasks"}),
     "tasks": Rule(may=ANYTHING, never=MODEL),
     "cli": Rule(may={"hydra", "omegaconf", "rich"}, never={"torch", "lightning"}),
 }

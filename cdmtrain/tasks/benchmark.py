@@ -28,12 +28,12 @@ from cdmtrain.benchmark.stages import Inference, Loading, PlainLoop, Representin
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes, reset_peak_memory
 from cdmtrain.data.datamodule import EventData
 from cdmtrain.errors import InputError
-from cdmtrain.launch.provenance import Provenance, accelerator_name
-from cdmtrain.launch.run_directory import RunDirectory, job_hash, new_name
-from cdmtrain.launch.status import RunStatus
 from cdmtrain.report.benchmark import JOB, read_benchmarks
 from cdmtrain.report.benchmark_page import write_benchmarks
 from cdmtrain.report.benchmark_tables import comparison_table, stage_table
+from cdmtrain.runs.directory import RunDirectory, job_hash, new_name
+from cdmtrain.runs.provenance import Provenance, accelerator_name
+from cdmtrain.runs.status import RunStatus
 from cdmtrain.tasks.train import explain, make_classifier, make_trainer, quiet
 
 

@@ -19,15 +19,15 @@ from cdmtrain.atomic import whole_directory, write_json, write_text
 from cdmtrain.callbacks.predictions import Predictions
 from cdmtrain.callbacks.progress import EpochProgress
 from cdmtrain.classifier import Classifier
+from cdmtrain.cluster.preemption import cluster_plugins
+from cdmtrain.config.overrides import typed_keys, with_typed
 from cdmtrain.data.datamodule import EventData
 from cdmtrain.errors import InputError
-from cdmtrain.launch.preemption import cluster_plugins
-from cdmtrain.launch.provenance import accelerator_name, events_in_words, of_this_process
-from cdmtrain.launch.run_directory import new_name
-from cdmtrain.launch.typed import typed_keys, with_typed
 from cdmtrain.report.page import write_report
 from cdmtrain.report.terminal import results_table
-from cdmtrain.run import Run, check_image_size, load_run, network_of
+from cdmtrain.runs.directory import new_name
+from cdmtrain.runs.open import Run, check_image_size, load_run, network_of
+from cdmtrain.runs.provenance import accelerator_name, events_in_words, of_this_process
 
 COST = ("events_per_second", "train_seconds", "peak_memory_bytes", "epochs", "best_epoch")  # of a training
 EVERYTHING = {"_target_": "cdmtrain.data.split.FractionSplit", "train": [0, 0], "val": [0, 0], "test": [0, 1]}

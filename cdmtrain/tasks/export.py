@@ -23,7 +23,7 @@ from cdmtrain.batch import EventBatch
 from cdmtrain.data.datamodule import EventData
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES
-from cdmtrain.run import Run, network_of
+from cdmtrain.runs.open import Run, network_of
 from cdmtrain.tasks.evaluate import opened_runs, quiet, used_config
 
 NUM_CHECKED = 1000  # events

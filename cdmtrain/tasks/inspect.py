@@ -16,12 +16,12 @@ from cdmtrain.data.cache import converted
 from cdmtrain.data.datamodule import EventData
 from cdmtrain.data.events import EventStore
 from cdmtrain.errors import InputError
-from cdmtrain.launch.run_directory import new_name
 from cdmtrain.report.gallery import side_of
 from cdmtrain.report.inspection import Block, Sample, measure, pixel_mean_and_std
 from cdmtrain.report.inspection_page import write_inspection
 from cdmtrain.report.inspection_tables import Table, make_tables
 from cdmtrain.report.numbers import count, is_number
+from cdmtrain.runs.directory import new_name
 
 Images = Float32[np.ndarray, "event row column"]
 SOURCE = ("file", "simulation", "num_events", "num_hits", "fingerprint")  # what is told of a store

@@ -17,13 +17,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cdmtrain.atomic import whole_file
 from cdmtrain.batch import EventBatch
 from cdmtrain.callbacks.predictions import event_columns
+from cdmtrain.config.overrides import with_typed
 from cdmtrain.data.hdf5 import ChallengeFile
 from cdmtrain.data.stream import streamed
 from cdmtrain.errors import InputError
-from cdmtrain.launch.typed import with_typed
 from cdmtrain.particles import NAMES, NUM_CLASSES, UNKNOWN_CLASS
 from cdmtrain.report.numbers import count, percent
-from cdmtrain.run import Run, check_image_size, network_of
+from cdmtrain.runs.open import Run, check_image_size, network_of
 from cdmtrain.tasks.evaluate import opened_runs, quiet
 
 MOST_EVENTS = 1000  # of a batch: 150 MB of dense images

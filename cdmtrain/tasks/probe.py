@@ -12,15 +12,15 @@ from rich.console import Console
 
 from cdmtrain.atomic import whole_directory, write_json, write_text
 from cdmtrain.batch import EventBatch
+from cdmtrain.config.overrides import with_typed
 from cdmtrain.data.datamodule import EventData
 from cdmtrain.errors import InputError
-from cdmtrain.launch.run_directory import new_name
-from cdmtrain.launch.typed import with_typed
 from cdmtrain.probe.measure import Movement, movements
 from cdmtrain.probe.perturbations import perturbations
 from cdmtrain.report.drawing import csv_text, png_bytes
 from cdmtrain.report.probe import draw_probe, probe_table
-from cdmtrain.run import Run, check_image_size, load_run
+from cdmtrain.runs.directory import new_name
+from cdmtrain.runs.open import Run, check_image_size, load_run
 
 
 def probe(cfg: DictConfig) -> None:

@@ -6,10 +6,10 @@ from omegaconf import DictConfig, ListConfig
 from rich.console import Console
 
 from cdmtrain.errors import InputError
-from cdmtrain.launch.names import new_name
 from cdmtrain.report.leaderboard import make_leaderboard
 from cdmtrain.report.leaderboard_page import write_leaderboard
 from cdmtrain.report.leaderboard_tables import PLUS_MINUS, leaderboard_tables
+from cdmtrain.runs.names import new_name
 
 
 def report(cfg: DictConfig) -> None:

@@ -11,25 +11,25 @@ from rich.console import Console
 
 from cdmtrain.atomic import write_text
 from cdmtrain.callbacks.pruning import Pruning
+from cdmtrain.config.explain import explain_job
+from cdmtrain.config.help import groups
 from cdmtrain.errors import InputError, Pruned
-from cdmtrain.launch.help import groups
-from cdmtrain.launch.names import new_name
-from cdmtrain.launch.sentences import explain_job
-from cdmtrain.launch.trial_config import base_words, composed, experiment_yaml
 from cdmtrain.report.search_page import SearchFacts, TrialFacts, trials_table, write_search
+from cdmtrain.runs.names import new_name
+from cdmtrain.search.trial_config import base_words, composed, experiment_yaml
 from cdmtrain.tasks.train import train
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from cdmtrain.launch.study import Study, Trial
+    from cdmtrain.search.study import Study, Trial
 
 
 def search(cfg: DictConfig) -> float | None:
     """Train trial after trial until the study has `trials`, then show it; returns the best figure."""
     check(cfg)
-    from cdmtrain.launch.search_space import read_space
-    from cdmtrain.launch.study import Study
+    from cdmtrain.search.space import read_space
+    from cdmtrain.search.study import Study
 
     space = read_space(OmegaConf.to_container(cfg.search.space))  # type: ignore[arg-type]
     study = Study(

@@ -17,18 +17,18 @@ from cdmtrain.atomic import write_json
 from cdmtrain.callbacks.checkpoint import RunCheckpoint
 from cdmtrain.callbacks.metrics_csv import MetricsCsv
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes, reset_peak_memory
+from cdmtrain.cluster.preemption import Preemption
+from cdmtrain.config.explain import explain_job
+from cdmtrain.config.show import show_config
 from cdmtrain.data.datamodule import EventData
+from cdmtrain.devices.interruption import Interruption
+from cdmtrain.devices.processes import ready, several_processes
 from cdmtrain.errors import InputError
-from cdmtrain.launch.interruption import Interruption
-from cdmtrain.launch.preemption import Preemption
-from cdmtrain.launch.processes import ready, several_processes
-from cdmtrain.launch.provenance import Provenance
-from cdmtrain.launch.run_directory import RunDirectory, is_first_process, opened
-from cdmtrain.launch.sentences import explain_job
-from cdmtrain.launch.show import show_config
-from cdmtrain.launch.status import RunStatus, StatusCallback, is_finished
 from cdmtrain.report.page import write_report
-from cdmtrain.run import load_weights, make_classifier, read_checkpoint
+from cdmtrain.runs.directory import RunDirectory, is_first_process, opened
+from cdmtrain.runs.open import load_weights, make_classifier, read_checkpoint
+from cdmtrain.runs.provenance import Provenance
+from cdmtrain.runs.status import RunStatus, StatusCallback, is_finished
 from cdmtrain.tasks.evaluate import numbers, quiet, show_results, tested, trainer_options
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from timing import Row, quartiles
 
 from cdmtrain.data.datamodule import EventData
 from cdmtrain.representation.image import ImageRepresentation
-from cdmtrain.run import make_classifier
+from cdmtrain.runs.open import make_classifier
 from cdmtrain.tasks.benchmark import scratch_trainer
 
 EPOCHS = 6  # of each; the first warms up

@@ -26,7 +26,7 @@ from torch import nn
 from cdmtrain.batch import EventBatch
 from cdmtrain.representation.graph import GraphRepresentation
 from cdmtrain.representation.image import ImageRepresentation
-from cdmtrain.run import make_classifier
+from cdmtrain.runs.open import make_classifier
 from cdmtrain.tasks.benchmark import scratch_trainer
 
 BLOCK = 5  # steps of one side before the next has its turn

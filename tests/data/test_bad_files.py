@@ -18,11 +18,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from cdmtrain import cli
+from cdmtrain.config import check, provenance
 from cdmtrain.data import cache, hdf5
 from cdmtrain.data.cache import converted
 from cdmtrain.data.events import EventStore
 from cdmtrain.errors import InputError
-from cdmtrain.launch import check, provenance
 
 NUM_EVENTS, SIZE = 10, 16
 IMAGES = np.random.default_rng(1).gamma(2, size=(NUM_EVENTS, SIZE, SIZE)).astype(np.float32)

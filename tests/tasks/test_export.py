@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 import cdmtrain.conf
 from cdmtrain import cli, load_run
-from cdmtrain.run import make_classifier, read_config
+from cdmtrain.runs.open import make_classifier, read_config
 from cdmtrain.tasks import export as task
 
 MODELS = sorted(path.stem for path in (Path(cdmtrain.conf.__file__).parent / "model").glob("*.yaml"))

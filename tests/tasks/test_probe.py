@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cdmtrain import cli
-from cdmtrain.run import load_run
+from cdmtrain.runs.open import load_run
 
 Capture = pytest.CaptureFixture[str]
 

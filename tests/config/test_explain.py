@@ -8,8 +8,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 import cdmtrain.cli  # noqa: F401  registers the resolver that config.yaml uses
+from cdmtrain.config.explain import explain_composition, explain_job, no_value
 from cdmtrain.errors import InputError
-from cdmtrain.launch.sentences import explain_composition, explain_job, no_value
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,9 +9,9 @@ from hydra.core.override_parser.types import Override, OverrideType
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from cdmtrain.config.explain import no_value
+from cdmtrain.config.help import groups
 from cdmtrain.errors import InputError
-from cdmtrain.launch.help import groups
-from cdmtrain.launch.sentences import no_value
 
 # Lightning reads these as numbers or as words, lists or fractions
 SEVERAL_TYPES = ("trainer.devices", "trainer.deterministic")

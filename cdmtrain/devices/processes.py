@@ -20,7 +20,7 @@ import torch
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from cdmtrain.errors import InputError
-from cdmtrain.launch.run_directory import CHILD
+from cdmtrain.runs.directory import CHILD
 
 SET_BY_LIGHTNING = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS")
 READY = "CDMTRAIN_READY"  # the file descriptor by which a process tells that it has come to the training

@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
-from cdmtrain.launch.processes import Launcher
+from cdmtrain.devices.processes import Launcher
 
 
 class Trainer(lightning.Trainer):

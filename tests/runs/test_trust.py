@@ -15,9 +15,9 @@ from omegaconf import OmegaConf
 
 import cdmtrain.cli  # registers the resolver that the configuration uses
 from cdmtrain import load_run
+from cdmtrain.config.help import CONF
 from cdmtrain.errors import InputError
-from cdmtrain.launch.help import CONF
-from cdmtrain.launch.trust import check_targets
+from cdmtrain.runs.trust import check_targets
 
 Config = dict[str, Any]
 
@@ -95,7 +95,7 @@ CALLS: list[Config] = [
     {"_target_": "cdmtrain.model.cnn.torch.os.system", "command": COMMAND},
     {"_target_": "cdmtrain.data.cache.shutil.rmtree", "path": "precious"},
     {"_target_": "cdmtrain.data.events.StoreWriter", "directory": "precious"},
-    {"_target_": "cdmtrain.launch.provenance.subprocess.run", "args": COMMAND, "shell": True},
+    {"_target_": "cdmtrain.runs.provenance.subprocess.run", "args": COMMAND, "shell": True},
     {"_target_": "cdmtrain.tasks.train.instantiate", "config": {"_target_": "os.system", "_args_": [COMMAND]}},
     {"_target_": ["os.system"], "_args_": [COMMAND]},
     {"_target_": None},

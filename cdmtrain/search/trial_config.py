@@ -10,9 +10,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from cdmtrain.config.changes import changed
+from cdmtrain.config.explain import explain_composition
 from cdmtrain.errors import InputError
-from cdmtrain.launch.changed import changed
-from cdmtrain.launch.sentences import explain_composition
 
 OF_THE_SEARCH = ("task", "study", "trials", "worker", "sampler", "pruner")
 

@@ -15,9 +15,8 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from cdmtrain.atomic import write_json
-from cdmtrain.errors import Pruned
-from cdmtrain.launch.preemption import Preempted
-from cdmtrain.launch.run_directory import is_first_process
+from cdmtrain.errors import Preempted, Pruned
+from cdmtrain.runs.directory import is_first_process
 
 HEARTBEAT_SECONDS = 30
 

@@ -20,8 +20,8 @@ from cdmtrain.batch import EventBatch
 from cdmtrain.classifier import Classifier
 from cdmtrain.data.images import as_images, batch_of_images
 from cdmtrain.errors import InputError
-from cdmtrain.launch.trust import read_config
 from cdmtrain.particles import NAMES
+from cdmtrain.runs.trust import read_config
 
 NUM_SYMMETRIES = 8  # of the square
 
@@ -137,7 +137,7 @@ def check_image_size(run: Run, image_size: int, *, source: Path | None = None) -
 def load_run(path: str | PathLike[str], *, checkpoint: str = "best", device: str = "cpu") -> Run:
     """Open a run directory: the network it trained, as its own configuration builds it.
 
-    Safe for runs from strangers: the configuration may only build what is part of a run (`cdmtrain.launch.trust`), and
+    Safe for runs from strangers: the configuration may only build what is part of a run (`cdmtrain.runs.trust`), and
     a checkpoint is read as tensors and numbers.
 
     Args:

@@ -8,8 +8,8 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 
-from cdmtrain.launch.preemption import Preempted
-from cdmtrain.launch.run_directory import RunDirectory, is_first_process, slurm_job
+from cdmtrain.errors import Preempted
+from cdmtrain.runs.directory import RunDirectory, is_first_process, slurm_job
 
 
 class Interruption(Callback):

@@ -6,8 +6,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
 import cdmtrain.cli  # noqa: F401  registers the resolver that config.yaml uses
+from cdmtrain.config.check import check, expected
 from cdmtrain.errors import InputError
-from cdmtrain.launch.check import check, expected
 
 
 @pytest.fixture(scope="module", autouse=True)

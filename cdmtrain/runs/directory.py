@@ -19,8 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from cdmtrain.atomic import write_text
 from cdmtrain.errors import InputError
-from cdmtrain.launch.names import new_name
-from cdmtrain.launch.trust import read_config
+from cdmtrain.runs.names import new_name
+from cdmtrain.runs.trust import read_config
 
 CHILD = "CDMTRAIN_RUN_DIR"  # tells the other processes of a several-device run where it writes
 FREE = ("run", "print_config")  # settings that may stand beside run=

@@ -13,7 +13,7 @@ import torch
 
 from cdmtrain import cli
 from cdmtrain.classifier import Classifier
-from cdmtrain.launch.preemption import TRY_LATER
+from cdmtrain.errors import Preempted
 
 RUN = "model=dnn model.width=4 data=hdf5 data.image_size=8 data.batch_size=10 trainer=cpu trainer.max_epochs=2"
 STEPS = 5  # of an epoch
@@ -30,7 +30,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, challenge_file: Callabl
     file = challenge_file(num_events=60, image_size=8)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("cdmtrain.tasks.train.write_report", lambda run: run)  # pages and what differs from defaults
-    monkeypatch.setattr("cdmtrain.launch.provenance.changed", dict)  # would take longer than these runs
+    monkeypatch.setattr("cdmtrain.runs.provenance.changed", dict)  # would take longer than these runs
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
 
@@ -94,7 +94,7 @@ def test_a_preempted_run_saves_at_the_end_of_the_step_is_queued_again_and_ends_b
 ) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGUSR2, signal.SIGTERM)]
     assert job("undisturbed") == 0
-    assert job("run", "training_step", signal.SIGUSR2) == TRY_LATER
+    assert job("run", "training_step", signal.SIGUSR2) == Preempted().code
     assert state("run") == "preempted"
     assert checkpoint("run")["global_step"] == 4
     assert (tmp_path / "calls").read_text().splitlines() == ["show job 7", "requeue 7"]
@@ -112,9 +112,9 @@ def test_a_preempted_run_saves_at_the_end_of_the_step_is_queued_again_and_ends_b
 @pytest.mark.parametrize(
     ("hook", "known", "exit_status", "left", "calls"),
     [
-        ("training_step", {"state": "COMPLETING", "restarts": 1}, TRY_LATER, "preempted", ["show job 7"]),
+        ("training_step", {"state": "COMPLETING", "restarts": 1}, Preempted().code, "preempted", ["show job 7"]),
         ("training_step", {"state": "CANCELLED"}, 130, "interrupted", ["show job 7"]),
-        ("validation_step", {"state": "RUNNING"}, TRY_LATER, "preempted", ["show job 7", "requeue 7"]),
+        ("validation_step", {"state": "RUNNING"}, Preempted().code, "preempted", ["show job 7", "requeue 7"]),
     ],
 )
 def test_the_queue_says_whether_a_run_that_is_told_to_end_comes_back(
@@ -134,7 +134,7 @@ def test_the_queue_says_whether_a_run_that_is_told_to_end_comes_back(
 
 def test_a_run_preempted_in_its_last_step_has_saved_its_end(job: Callable[..., int]) -> None:
     settings = ["trainer.max_epochs=3", "trainer.check_val_every_n_epoch=2"]  # the last epoch is not validated
-    assert job("run", "training_step", signal.SIGTERM, *settings, at=3 * STEPS) == TRY_LATER
+    assert job("run", "training_step", signal.SIGTERM, *settings, at=3 * STEPS) == Preempted().code
     assert state("run") == "preempted"
     assert checkpoint("run")["callbacks"]["RunCheckpoint"]["finished"]
     assert checkpoint("run")["global_step"] == 3 * STEPS

@@ -13,9 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 
 import cdmtrain
 from cdmtrain import cli
+from cdmtrain.cluster.submission import Job, Work, arrays, code_copy, frozen, importing, resources
+from cdmtrain.cluster.waiting import failure
 from cdmtrain.errors import InputError
-from cdmtrain.launch.submission import Job, Work, arrays, code_copy, frozen, importing, resources
-from cdmtrain.launch.waiting import failure
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -18,20 +18,12 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
-from cdmtrain.errors import InputError
-from cdmtrain.launch.run_directory import is_first_process, slurm_job
+from cdmtrain.errors import InputError, Preempted
+from cdmtrain.runs.directory import is_first_process, slurm_job
 
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
-TRY_LATER = 75  # EX_TEMPFAIL of sysexits.h
-
-
-class Preempted(SystemExit):
-    """The machine is taken away, and the run will go on in a job that is queued."""
-
-    def __init__(self) -> None:
-        super().__init__(TRY_LATER)
 
 
 class Preemption(Callback):

@@ -20,13 +20,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 import cdmtrain
 from cdmtrain.atomic import whole_directory, write_json
+from cdmtrain.config.check import check
+from cdmtrain.config.explain import explain_job
+from cdmtrain.config.help import CONF
 from cdmtrain.errors import InputError
-from cdmtrain.launch.check import check
-from cdmtrain.launch.help import CONF
-from cdmtrain.launch.provenance import Provenance
-from cdmtrain.launch.run_directory import new_name, reserved
-from cdmtrain.launch.sentences import explain_job
-from cdmtrain.launch.status import is_finished, write_submitted
+from cdmtrain.runs.directory import new_name, reserved
+from cdmtrain.runs.provenance import Provenance
+from cdmtrain.runs.status import is_finished, write_submitted
 
 log = logging.getLogger(__name__)
 

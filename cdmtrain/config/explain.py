@@ -14,8 +14,8 @@ import yaml
 from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
+from cdmtrain.config.help import CONF, groups
 from cdmtrain.errors import InputError
-from cdmtrain.launch.help import CONF, groups
 
 DETAILS = "(HYDRA_FULL_ERROR=1 shows where)"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 
+from cdmtrain.cluster.submission import Job, queued_jobs
 from cdmtrain.errors import InputError
-from cdmtrain.launch.submission import Job, queued_jobs
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from hydra.core.hydra_config import HydraConfig
 
 import cdmtrain
 from cdmtrain.atomic import write_json
+from cdmtrain.config.changes import changed
 from cdmtrain.errors import InputError
-from cdmtrain.launch.changed import changed
-from cdmtrain.launch.run_directory import is_first_process
+from cdmtrain.runs.directory import is_first_process
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "torch_geometric", "hydra-core", "numpy", "h5py", "numba")
 

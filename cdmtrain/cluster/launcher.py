@@ -29,8 +29,8 @@ class SlurmLauncher(Launcher):
         self._context, self._task, self._config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from cdmtrain.launch.submission import submit
-        from cdmtrain.launch.waiting import wait
+        from cdmtrain.cluster.submission import submit
+        from cdmtrain.cluster.waiting import wait
 
         jobs = submit(job_overrides, self._config, self._context, self._task)
         return wait(jobs) if self._config.launch.wait else [job.ended(None) for job in jobs]

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from cdmtrain.errors import InputError
+from cdmtrain.runs.legacy import translate
 
 
 class Part(NamedTuple):
@@ -63,6 +64,8 @@ def read_config(run: Path) -> DictConfig:
     absent = [name for name in ("data", "representation", "model") if name not in cfg]
     if not isinstance(cfg, DictConfig) or absent:
         raise InputError(f"{path} is not of a run; {' and '.join(absent)} are expected in it")
+    cfg = OmegaConf.create(translate(OmegaConf.to_container(cfg)))
+    assert isinstance(cfg, DictConfig)
     check_targets(OmegaConf.to_container(cfg), source=str(path))
     cfg.run_dir = str(run)  # the directory may have been moved since
     return cfg
