@@ -43,7 +43,7 @@ RULES = {
     ),
     "representation": Rule(may=BATCH | TENSORS, never=MODEL | {"h5py", "lightning"}),
     "augmentation": Rule(may=BATCH | TENSORS, never=MODEL | {"h5py", "lightning"}),
-    "layers": Rule(may=BATCH | TENSORS, never={"cdmtrain.model", "lightning", "hydra", "h5py"}),
+    "layers": Rule(may=BATCH | TENSORS | COMPILED, never={"cdmtrain.model", "lightning", "hydra", "h5py"}),
     "model": Rule(
         may=BATCH | TENSORS | {"cdmtrain.layers", "torch_geometric"}, never=MODEL | {"lightning", "hydra", "h5py"}
     ),
@@ -137,6 +137,7 @@ def test_pdg_codes_are_written_in_particles_only(module, source):
         ("simulation.tracks", "def step():\n    import torch"),
         ("data.datamodule", "from cdmtrain import simulation"),
         ("representation.graph", "from cdmtrain.model.gnn import GNN"),
+        ("layers.pair_linear", "from cdmtrain.model.gnn import GNN"),
         ("model.gnn", "from cdmtrain.model.cnn import CNN"),
         ("model.gnn", "from .cnn import CNN"),
         ("model.gnn", "from lightning.pytorch import LightningModule"),

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Hits, Image
-from cdmtrain.layers import PixelLinear
+from cdmtrain.layers.pixel_linear import PixelLinear
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 

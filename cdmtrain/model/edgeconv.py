@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import add_self_loops, scatter
 
 from cdmtrain.batch import Graph
-from cdmtrain.layers import PairLinear
+from cdmtrain.layers.pair_linear import PairLinear
 
 GROUPS = 8  # of events of about as many nodes
 MOST_PAIRS = 20_000_000  # pairs of nodes whose distances are in memory at once: 80 MB

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
 from cdmtrain.batch import Graph
-from cdmtrain.layers import PairLinear
+from cdmtrain.layers.pair_linear import PairLinear
 
 AGGREGATIONS = ("sum", "mean", "max")
 

@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Hits, Image
-from cdmtrain.layers import PixelLinear
+from cdmtrain.layers.pixel_linear import PixelLinear
 
 
 class Perceptron(nn.Module):

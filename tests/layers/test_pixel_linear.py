@@ -1,4 +1,4 @@
-"""Shared layers are the dense matrix products they stand for, in what they give and what they learn."""
+"""The linear layer on pixels is the dense matrix product, in values, gradients and training."""
 
 import copy
 
@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 from torch import nn
 
-from cdmtrain.layers import PairLinear, PixelLinear
+from cdmtrain.layers.pixel_linear import PixelLinear
 from cdmtrain.representation.hits import HitsRepresentation
 from cdmtrain.representation.image import ImageRepresentation
 
@@ -83,12 +83,3 @@ def test_the_gradient_lies_as_the_weight_does(layer, make_batch):
         layer(represent(make_batch(4))).sum().backward()
         assert layer.weight.grad.is_contiguous()
         assert layer.weight.is_contiguous()
-
-
-def test_a_product_with_both_ends_of_an_edge_is_that_of_the_two_side_by_side():
-    torch.manual_seed(1)
-    layer, x = PairLinear(3, 5), torch.randn(6, 3)
-    source, target = edges = torch.randint(0, 6, (2, 11))
-    weight = torch.cat([layer.target.weight, layer.source.weight], dim=1)
-    expected = torch.cat([x[target], x[source]], dim=1) @ weight.T + layer.target.bias
-    torch.testing.assert_close(layer(x, edges), expected, rtol=1e-5, atol=1e-6)  # float32 sums in another order
