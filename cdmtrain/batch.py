@@ -60,7 +60,7 @@ class EventBatch(_LitPixels):
     energy: Float[Tensor, " hit"]  # deposited energy, MeV
     offset: Int[Tensor, " event_plus_1"]  # hits of event i are offset[i] : offset[i + 1]
     class_index: Int[Tensor, " event"]  # truth, -1 where unknown
-    entry: Int[Tensor, " event"]  # position of the event in the data set (all files one after another)
+    dataset_index: Int[Tensor, " event"]  # position of the event in the data set (all files one after another)
     image_size: int  # rows = columns of the image
     weight: float = 1.0  # of its mean loss among the processes: 1 but where they share a batch unevenly
 

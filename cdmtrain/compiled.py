@@ -13,7 +13,7 @@ if not getattr(numba.config, "CACHE_DIR", ""):
     vars(numba.config)["CACHE_DIR"] = str(Path(cache) / "cdmtrain")
 
 
-def compiled(function: Callable[..., Any]) -> Any:
+def jit(function: Callable[..., Any]) -> Any:
     """The same function as machine code, which lets other threads run meanwhile."""
     try:
         return numba.njit(cache=True, nogil=True)(function)

@@ -96,6 +96,6 @@ def batch_of(images: np.ndarray, pdg: np.ndarray) -> EventBatch:
         energy=flat[event, pixel],
         offset=torch.cat([torch.zeros(1, dtype=torch.int64), num_hits.cumsum(0)]),
         class_index=torch.from_numpy(np.searchsorted(PDG_CODES, pdg)),
-        entry=torch.arange(len(flat)),
+        dataset_index=torch.arange(len(flat)),
         image_size=images.shape[1],
     )

@@ -34,7 +34,7 @@ def sample(num_events: int = 32, seed: int = 2024) -> EventBatch:
         energy=torch.from_numpy(np.concatenate(energies)),
         offset=torch.tensor([0, *num_hits]).cumsum(0),
         class_index=torch.arange(num_events) % 4,
-        entry=torch.arange(num_events),
+        dataset_index=torch.arange(num_events),
         image_size=SIZE,
     )
 

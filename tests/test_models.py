@@ -55,7 +55,7 @@ def batch_of(*events: list[int], image_size: int) -> EventBatch:
         energy=0.5 + (pixel % 7) / 4,
         offset=torch.tensor([0, *(len(event) for event in events)]).cumsum(0),
         class_index=torch.arange(len(events)) % 4,
-        entry=torch.arange(len(events)),
+        dataset_index=torch.arange(len(events)),
         image_size=image_size,
     )
 
@@ -68,7 +68,7 @@ def event_of(batch: EventBatch, number: int) -> EventBatch:
         energy=batch.energy[hits],
         offset=batch.offset[number : number + 2] - batch.offset[number],
         class_index=batch.class_index[number : number + 1],
-        entry=batch.entry[number : number + 1],
+        dataset_index=batch.dataset_index[number : number + 1],
         image_size=batch.image_size,
     )
 

@@ -49,14 +49,17 @@ class Predictions(Callback):
             columns = _of_all_processes(columns, trainer.world_size)
         if not trainer.is_global_zero:
             return
-        order = columns["entry"].argsort()
+        order = columns["dataset_index"].argsort()
         columns = {name: values[order] for name, values in columns.items()}
-        entry = columns.pop("entry")
+        dataset_index = columns.pop("dataset_index")
         store = trainer.datamodule.store  # type: ignore[attr-defined]
-        columns |= {"index": store.index[entry], **{name: values[entry] for name, values in store.truth.items()}}
+        columns |= {
+            "index": store.index[dataset_index],
+            **{name: values[dataset_index] for name, values in store.truth.items()},
+        }
         _write(self._path, columns)
         worst = confident_mistakes(columns["probability"], columns["class_index"])
-        seen = store.gather(entry[worst])
+        seen = store.make_batch(dataset_index[worst])
         hits = {"pixel": seen.pixel, "energy_mev": seen.energy, "offset": seen.offset}
         chosen = {name: columns[name][worst] for name in ("index", "class_index", "probability")}
         _write(self._path.with_name("mistakes.h5"), chosen | hits, image_size=seen.image_size)
@@ -85,7 +88,7 @@ def event_columns(batch: EventBatch, probability: torch.Tensor) -> dict[str, tor
         0, batch.event.cpu(), batch.energy.cpu().double()
     )
     columns = {
-        "entry": batch.entry,
+        "dataset_index": batch.dataset_index,
         "class_index": batch.class_index,
         "probability": probability,
         "lit_pixels": batch.num_hits,

@@ -52,7 +52,7 @@ def file_fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def converted(path: Path, cache_dir: Path) -> Path:
+def load_or_convert(path: Path, cache_dir: Path) -> Path:
     """The store of an HDF5 file, converted in one streaming pass if the cache does not hold it."""
     with ChallengeFile(path) as file:  # even a cached file must still be there and be of the format
         fingerprint = file_fingerprint(path)
@@ -71,7 +71,7 @@ def converted(path: Path, cache_dir: Path) -> Path:
         return _made_once(cache_dir / fingerprint, convert, what=f"the conversion of {path}")
 
 
-def simulated(simulation: Simulation, *, events: int, seed: int, cache_dir: Path) -> Path:
+def load_or_simulate(simulation: Simulation, *, events: int, seed: int, cache_dir: Path) -> Path:
     """The store of a simulated sample, simulated if the cache does not hold it."""
     made_by = {"events": events, "seed": seed, **simulation.settings()}
     text = json.dumps({"store_version": STORE_VERSION, **made_by}, sort_keys=True)

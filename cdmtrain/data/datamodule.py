@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from cdmtrain.data.cache import Simulation, converted, simulated
+from cdmtrain.data.cache import Simulation, load_or_convert, load_or_simulate
 from cdmtrain.data.events import EventStore
 from cdmtrain.data.loader import EpochOrder, EventLoader
 from cdmtrain.data.split import PARTS, Parts, Split
@@ -46,7 +46,7 @@ class EventData(lightning.LightningDataModule):
         """The directories of the sparse stores, made if need be; the one thing a source of events decides."""
         raise NotImplementedError
 
-    def divided(self, class_index: Int[Tensor, " event"]) -> Parts:
+    def split(self, class_index: Int[Tensor, " event"]) -> Parts:
         """The parts of all events, as the split has them."""
         return self._split(class_index)
 
@@ -65,7 +65,7 @@ class EventData(lightning.LightningDataModule):
             )
         if absent := _absent(self.store.class_index):
             log.warning("the data have no %s", ", ".join(absent))
-        parts = self.divided(self.store.class_index)
+        parts = self.split(self.store.class_index)
         self.parts = parts._replace(train=parts.train[: self._train_events])
         for name in ("test",) if stage == "test" else PARTS:
             self._check_part(name, self.store.class_index[getattr(self.parts, name)])
@@ -97,16 +97,16 @@ class EventData(lightning.LightningDataModule):
                 {k: v for k, v in about.items() if k not in ("store_version", "files")} for about in self.store.about
             ],
             "events": len(self.store),
-            **{name: len(entries) for name, entries in zip(PARTS, self.parts, strict=True)},
+            **{name: len(part) for name, part in zip(PARTS, self.parts, strict=True)},
         }
 
-    def _loader(self, entries: Int[Tensor, " chosen"], *, shuffle: bool) -> EventLoader:
-        order = EpochOrder(entries, shuffle=shuffle, seed=self._seed)
+    def _loader(self, dataset_index: Int[Tensor, " chosen"], *, shuffle: bool) -> EventLoader:
+        order = EpochOrder(dataset_index, shuffle=shuffle, seed=self._seed)
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        if min(self._batch_size, len(entries)) < world_size:
+        if min(self._batch_size, len(dataset_index)) < world_size:
             raise InputError(
-                f"data.batch_size={self._batch_size} and a part of {len(entries)} events cannot be shared out over "
-                f"{world_size} devices; every device needs an event"
+                f"data.batch_size={self._batch_size} and a part of {len(dataset_index)} events cannot be shared out "
+                f"over {world_size} devices; every device needs an event"
             )
         return EventLoader(self.store, order, batch_size=self._batch_size, rank=rank, world_size=world_size)
 
@@ -138,7 +138,7 @@ class Hdf5Data(EventData):
         self._files = [Path(file) for file in files]
 
     def directories(self) -> list[Path]:
-        made = [converted(file, self.cache_dir) for file in self._files]
+        made = [load_or_convert(file, self.cache_dir) for file in self._files]
         twice = [str(file) for file, store in zip(self._files, made, strict=True) if made.count(store) > 1]
         if twice:
             raise InputError(f"data.files has the same events in {' and '.join(twice)}; name each file once")
@@ -171,17 +171,17 @@ class ChallengeData(Hdf5Data):
         super().__init__(files=[str(path) for path in paths], **settings)
         self._test_apart = test_file is not None
 
-    def divided(self, class_index: Int[Tensor, " event"]) -> Parts:
+    def split(self, class_index: Int[Tensor, " event"]) -> Parts:
         if not self._test_apart:
-            return super().divided(class_index)
-        num_divided = len(class_index) - int(self.store.about[-1]["num_events"])
-        parts = super().divided(class_index[:num_divided])
+            return super().split(class_index)
+        num_split = len(class_index) - int(self.store.about[-1]["num_events"])
+        parts = super().split(class_index[:num_split])
         if len(parts.test):
             raise InputError(
                 f"data.split.test keeps {len(parts.test)} events of the file that trains, and all of data.test_file "
                 "are tested; set data.split.test=[1,1]"
             )
-        return parts._replace(test=torch.arange(num_divided, len(class_index)))
+        return parts._replace(test=torch.arange(num_split, len(class_index)))
 
 
 class SimulatedData(EventData):
@@ -197,7 +197,7 @@ class SimulatedData(EventData):
 
     def directories(self) -> list[Path]:
         seed, cache_dir = self._sample_seed, self.cache_dir
-        return [simulated(self._simulation, events=self._events, seed=seed, cache_dir=cache_dir)]
+        return [load_or_simulate(self._simulation, events=self._events, seed=seed, cache_dir=cache_dir)]
 
 
 def _is_count(value: object) -> bool:

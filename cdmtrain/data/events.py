@@ -82,10 +82,10 @@ class EventStore:
     def __len__(self) -> int:
         return len(self.class_index)
 
-    def gather(self, entries: Int[Tensor, " chosen"]) -> EventBatch:
-        """The chosen events, in the order of `entries`."""
-        first, offset = torch.empty_like(entries), torch.empty(len(entries) + 1, dtype=torch.int64)
-        total = place_events(self.offset.numpy(), entries.numpy(), first.numpy(), offset.numpy())
+    def make_batch(self, dataset_index: Int[Tensor, " chosen"]) -> EventBatch:
+        """The chosen events, in the order of `dataset_index`."""
+        first, offset = torch.empty_like(dataset_index), torch.empty(len(dataset_index) + 1, dtype=torch.int64)
+        total = place_events(self.offset.numpy(), dataset_index.numpy(), first.numpy(), offset.numpy())
         pixel, energy = torch.empty(total, dtype=torch.int64), torch.empty(total)
         for hits, first_hit in zip(self._hits, self._first_hit.tolist(), strict=False):
             copy_events(*hits, first_hit, first.numpy(), offset.numpy(), pixel.numpy(), energy.numpy())
@@ -93,8 +93,8 @@ class EventStore:
             pixel=pixel,
             energy=energy,
             offset=offset,
-            class_index=self.class_index[entries],
-            entry=entries,
+            class_index=self.class_index[dataset_index],
+            dataset_index=dataset_index,
             image_size=self.image_size,
         )
 

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float32, Int8, Int32, Int64
 
 from cdmtrain.atomic import whole_file
-from cdmtrain.data.hits import find_lit
+from cdmtrain.data.hits import nonzero_pixels
 from cdmtrain.data.raw import raw_reader
 from cdmtrain.errors import InputError
 from cdmtrain.particles import PDG_CODES, UNKNOWN_CLASS, class_indices
@@ -115,7 +115,7 @@ class ChallengeFile:
         pixels = self.image_size**2
         images = self._images(first, count)
         bits, places = images.reshape(-1).view(np.uint32), self._buffers.places
-        lit = places[: find_lit(bits, places)]
+        lit = places[: nonzero_pixels(bits, places)]
         energy = images.reshape(-1)[lit].astype(np.float32, copy=False)  # of the machine's byte order
         self._check_energies(first, lit, energy)
         offset = np.searchsorted(lit, np.arange(count + 1) * pixels)

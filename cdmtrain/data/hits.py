@@ -3,30 +3,30 @@
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt32
 
-from cdmtrain.compiled import compiled
+from cdmtrain.compiled import jit
 
 CACHE_LINE = 16  # numbers of 32 bits
 STRIDE = 16  # words of 64 bits that are looked at together
 
 
-@compiled
+@jit
 def place_events(
     stored: Int64[np.ndarray, " stored_plus_1"],
-    entries: Int64[np.ndarray, " event"],
+    dataset_index: Int64[np.ndarray, " event"],
     first: Int64[np.ndarray, " event"],
     offset: Int64[np.ndarray, " event_plus_1"],
 ) -> int:
     """Write where the hits of each event begin among all that are stored, and where they will; how many they are."""
     offset[0] = 0
-    for event in range(len(entries)):
-        if not 0 <= entries[event] < len(stored) - 1:
+    for event in range(len(dataset_index)):
+        if not 0 <= dataset_index[event] < len(stored) - 1:
             raise IndexError("there is no such event")
-        first[event] = stored[entries[event]]
-        offset[event + 1] = offset[event] + stored[entries[event] + 1] - first[event]
+        first[event] = stored[dataset_index[event]]
+        offset[event + 1] = offset[event] + stored[dataset_index[event] + 1] - first[event]
     return offset[-1]
 
 
-@compiled
+@jit
 def copy_events(
     pixel: Int32[np.ndarray, " stored"],
     energy: Float32[np.ndarray, " stored"],
@@ -58,8 +58,8 @@ def copy_events(
     return touched
 
 
-@compiled
-def find_lit(bits: UInt32[np.ndarray, " pixel"], lit: Int32[np.ndarray, " pixel"]) -> int:
+@jit
+def nonzero_pixels(bits: UInt32[np.ndarray, " pixel"], lit: Int32[np.ndarray, " pixel"]) -> int:
     """Write the places of pixels with any bit set, ascending, to the beginning of `lit`; how many they are."""
     words = bits[: len(bits) // 2 * 2].view(np.uint64)
     strides = len(words) // STRIDE * STRIDE

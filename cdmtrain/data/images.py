@@ -10,7 +10,7 @@ from cdmtrain.errors import InputError
 from cdmtrain.particles import UNKNOWN_CLASS
 
 
-def batch_of_images(images: Float[Tensor, "event row column"], *, first_entry: int = 0) -> EventBatch:
+def batch_of_images(images: Float[Tensor, "event row column"], *, first_index: int = 0) -> EventBatch:
     """The events of some dense images (N, S, S) of deposited energy in MeV; their particle is unknown.
 
     Raises:
@@ -27,7 +27,7 @@ def batch_of_images(images: Float[Tensor, "event row column"], *, first_entry: i
         first = int(wrong[0])
         row, column = divmod(int(pixel[first]), columns)
         raise InputError(
-            f"image {first_entry + int(event[first])} has {float(energy[first])} at row {row}, column {column}; "
+            f"image {first_index + int(event[first])} has {float(energy[first])} at row {row}, column {column}; "
             "deposited energies are finite and not negative"
         )
     return EventBatch(
@@ -35,7 +35,7 @@ def batch_of_images(images: Float[Tensor, "event row column"], *, first_entry: i
         energy=energy,
         offset=torch.cat([pixel.new_zeros(1), torch.bincount(event, minlength=num_events).cumsum(0)]),
         class_index=torch.full((num_events,), UNKNOWN_CLASS),
-        entry=torch.arange(first_entry, first_entry + num_events),
+        dataset_index=torch.arange(first_index, first_index + num_events),
         image_size=rows,
     )
 

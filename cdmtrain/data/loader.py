@@ -14,29 +14,29 @@ from cdmtrain.data.events import EventStore
 
 
 class EpochOrder:
-    """The order of the entries in an epoch: a permutation drawn from (seed, epoch), so no state needs saving.
+    """The order of the events in an epoch: a permutation drawn from (seed, epoch), so no state needs saving.
 
-    It takes 8 bytes an event: the entries and their order are of 32 bits.
+    It takes 8 bytes an event: dataset indices and their order are stored in 32 bits.
     """
 
-    def __init__(self, entries: Int[Tensor, " chosen"], *, shuffle: bool, seed: int) -> None:
-        self._entries = entries.int()
+    def __init__(self, dataset_index: Int[Tensor, " chosen"], *, shuffle: bool, seed: int) -> None:
+        self._dataset_index = dataset_index.int()
         self._shuffle = shuffle
         self._seed = seed
         self.epoch = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._dataset_index)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning at the start of an epoch."""
         self.epoch = epoch
 
-    def entries(self) -> Int[Tensor, " chosen"]:
+    def dataset_index(self) -> Int[Tensor, " chosen"]:
         if not self._shuffle:
-            return self._entries
+            return self._dataset_index
         generator = torch.Generator().manual_seed(_mixed(self._seed, self.epoch))
-        return self._entries[torch.randperm(len(self._entries), generator=generator, dtype=torch.int32)]
+        return self._dataset_index[torch.randperm(len(self._dataset_index), generator=generator, dtype=torch.int32)]
 
 
 class EventLoader:
@@ -62,12 +62,12 @@ class EventLoader:
         return len(self._cuts(0)) - 1
 
     def __iter__(self) -> Iterator[EventBatch]:
-        epoch, entries = self.sampler.epoch, self.sampler.entries()
+        epoch, dataset_index = self.sampler.epoch, self.sampler.dataset_index()
         first = self._state["event"] if self._resuming and self._state["epoch"] == epoch else 0
         self._resuming = False
         for start, end in pairwise(self._cuts(first)):
             self._state = {"epoch": epoch, "event": end}
-            yield self._share(entries[start:end].long())
+            yield self._share(dataset_index[start:end].long())
 
     def state_dict(self) -> dict[str, int]:
         """The epoch of the last batch given and how many of its events were: of all processes, however many."""
@@ -84,11 +84,11 @@ class EventLoader:
             del cuts[-2]
         return cuts
 
-    def _share(self, entries: Int[Tensor, " chosen"]) -> EventBatch:
+    def _share(self, dataset_index: Int[Tensor, " chosen"]) -> EventBatch:
         """This process's events of a batch. Where a resumed epoch leaves it none, one that has no weight."""
-        mine = entries[self._rank :: self._world_size]
-        weight = self._world_size * len(mine) / len(entries)
-        return replace(self._store.gather(mine if len(mine) else entries[:1]), weight=weight)
+        mine = dataset_index[self._rank :: self._world_size]
+        weight = self._world_size * len(mine) / len(dataset_index)
+        return replace(self._store.make_batch(mine if len(mine) else dataset_index[:1]), weight=weight)
 
 
 def _mixed(seed: int, epoch: int) -> int:

@@ -14,7 +14,7 @@ PARTS = ("train", "val", "test")
 
 
 class Parts(NamedTuple):
-    """Entries (positions in the data set) of the three parts."""
+    """The dataset indices of the events of each part."""
 
     train: Int[Tensor, " chosen"]
     val: Int[Tensor, " chosen"]

@@ -10,7 +10,7 @@ from cdmtrain.data.cache import interruptible
 from cdmtrain.data.hdf5 import ChallengeFile
 
 
-def streamed(file: ChallengeFile, *, batch_size: int) -> Iterator[EventBatch]:
+def stream_batches(file: ChallengeFile, *, batch_size: int) -> Iterator[EventBatch]:
     """Every event of the file, `batch_size` at a time; the last batch holds what remains."""
     num_hits, pixel, energy = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
     entry = 0
@@ -27,12 +27,12 @@ def streamed(file: ChallengeFile, *, batch_size: int) -> Iterator[EventBatch]:
 
 
 def _batch(file: ChallengeFile, offset: np.ndarray, pixel: np.ndarray, energy: np.ndarray, entry: int) -> EventBatch:
-    entries = np.arange(entry, entry + len(offset) - 1)
+    dataset_index = np.arange(entry, entry + len(offset) - 1)
     return EventBatch(
         pixel=torch.from_numpy(pixel).long(),
         energy=torch.from_numpy(energy),
         offset=torch.from_numpy(offset),
-        class_index=torch.from_numpy(file.class_index[entries]).long(),
-        entry=torch.from_numpy(entries),
+        class_index=torch.from_numpy(file.class_index[dataset_index]).long(),
+        dataset_index=torch.from_numpy(dataset_index),
         image_size=file.image_size,
     )

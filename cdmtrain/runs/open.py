@@ -87,7 +87,7 @@ class Run:
         first = 0
         for some in as_images(images).split(self.cfg.data.batch_size):
             if len(some):
-                yield batch_of_images(some, first_entry=first)
+                yield batch_of_images(some, first_index=first)
             first += len(some)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cdmtrain.compiled import compiled
+from cdmtrain.compiled import jit
 from cdmtrain.simulation.argon import MUON, MUON_MASS_MEV
 from cdmtrain.simulation.image import PITCH, WIDTH, collect, place_box, project, voxel_keys
 from cdmtrain.simulation.shower import OVERFLOW, Shower
@@ -14,7 +14,7 @@ BUDGET_COLUMNS = 6
 LOST, INITIAL = 4, 5
 
 
-@compiled
+@jit
 def draw_kinetic_mev(low: float, high: float, mass_mev: float, momentum: bool, rng: np.random.Generator) -> float:
     """Flat in kinetic energy, or flat in momentum."""
     if not momentum:
@@ -24,7 +24,7 @@ def draw_kinetic_mev(low: float, high: float, mass_mev: float, momentum: bool, r
     return p * p / (np.sqrt(p * p + mass_mev * mass_mev) + mass_mev)
 
 
-@compiled
+@jit
 def draw_direction(angles: np.ndarray, axes: np.ndarray, rng: np.random.Generator, direction: np.ndarray) -> None:
     """Flat in the cosine to z and in the azimuth; `axes` are the world axes seen as row, column, projection."""
     cosine = angles[0] + (angles[1] - angles[0]) * rng.random()
@@ -36,7 +36,7 @@ def draw_direction(angles: np.ndarray, axes: np.ndarray, rng: np.random.Generato
         direction[n] = world[0] if axis == 0 else (world[1] if axis == 1 else world[2])
 
 
-@compiled
+@jit
 def simulate_block(
     kinds: np.ndarray,  # (events,) int64
     spectra: np.ndarray,  # (4, 3) lowest and highest kinetic energy MeV, mass MeV, by kind

@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 
-from cdmtrain.compiled import compiled
+from cdmtrain.compiled import jit
 from cdmtrain.simulation.argon import ATOMIC_NUMBER, MUON_MASS_MEV
 from cdmtrain.simulation.shower import turn
 
@@ -42,26 +42,26 @@ LARGEST_CASCADE = 64
 SORT, ENERGY, X, Y, Z, U, V, W = 0, 1, 2, 3, 4, 5, 6, 7
 
 
-@compiled
+@jit
 def density(radius_fm: float) -> float:
     """Nucleons per fm^3."""
     return CENTRAL_DENSITY / (1 + math.exp((radius_fm - HALF_DENSITY_FM) / SURFACE_FM))
 
 
-@compiled
+@jit
 def fermi_momentum(sort: int, nucleons_fm3: float) -> float:
     """Of the neutrons or protons at this density of nucleons, MeV."""
     share = ATOMIC_NUMBER / NUCLEONS if sort == PROTON_INSIDE else 1 - ATOMIC_NUMBER / NUCLEONS
     return HBAR_C * (3 * math.pi**2 * share * nucleons_fm3) ** (1 / 3)
 
 
-@compiled
+@jit
 def kinetic_of(momentum_mev: float) -> float:
     """Kinetic energy of a nucleon of this momentum."""
     return math.sqrt(momentum_mev**2 + NUCLEON_MASS_MEV**2) - NUCLEON_MASS_MEV
 
 
-@compiled
+@jit
 def area_fm2(alike: bool, kinetic_mev: float) -> float:
     """Nucleon-nucleon cross section at this energy, the other at rest."""
     gamma = 1 + max(kinetic_mev, 1.0) / NUCLEON_MASS_MEV
@@ -70,7 +70,7 @@ def area_fm2(alike: bool, kinetic_mev: float) -> float:
     return min(0.1 * (square / beta**2 - single / beta + constant), LARGEST_AREA_FM2)
 
 
-@compiled
+@jit
 def isotropic(length: float, rng: np.random.Generator) -> tuple[float, float, float]:
     """A vector of this length in any direction."""
     cosine, azimuth = 2 * rng.random() - 1, 2 * math.pi * rng.random()
@@ -78,7 +78,7 @@ def isotropic(length: float, rng: np.random.Generator) -> tuple[float, float, fl
     return length * sine * math.cos(azimuth), length * sine * math.sin(azimuth), length * cosine
 
 
-@compiled
+@jit
 def boosted(
     p: tuple[float, float, float], energy: float, b: tuple[float, float, float], gamma: float, sign: float
 ) -> tuple[float, float, float, float]:
@@ -88,7 +88,7 @@ def boosted(
     return p[0] + b[0] * shift, p[1] + b[1] * shift, p[2] + b[2] * shift, gamma * (energy + sign * along)
 
 
-@compiled
+@jit
 def scattered_cosine(alike: bool, kinetic_mev: float, rng: np.random.Generator) -> float:
     """Of the first nucleon, in the frame where both have the same momentum."""
     while True:
@@ -100,7 +100,7 @@ def scattered_cosine(alike: bool, kinetic_mev: float, rng: np.random.Generator) 
             return cosine
 
 
-@compiled
+@jit
 def collide(nucleon: np.ndarray, other: np.ndarray, nucleons_fm3: float, rng: np.random.Generator) -> bool:
     """Try one collision at this density: by cross section, then by Pauli. `other` becomes the one knocked on."""
     sort = int(nucleon[SORT])
@@ -135,7 +135,7 @@ def collide(nucleon: np.ndarray, other: np.ndarray, nucleons_fm3: float, rng: np
     return True
 
 
-@compiled
+@jit
 def settle(nucleon: np.ndarray, energy: float, x: float, y: float, z: float) -> None:
     """Its new energy and direction."""
     length = math.sqrt(x * x + y * y + z * z)
@@ -143,7 +143,7 @@ def settle(nucleon: np.ndarray, energy: float, x: float, y: float, z: float) -> 
     nucleon[U], nucleon[V], nucleon[W] = x / length, y / length, z / length
 
 
-@compiled
+@jit
 def cascade(inside: np.ndarray, waiting: int, free: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
     """Follow the first `waiting` nucleons and all they hit; how many left, in `free`, and how many collisions."""
     left, collisions = 0, 0
@@ -168,7 +168,7 @@ def cascade(inside: np.ndarray, waiting: int, free: np.ndarray, rng: np.random.G
     return left, collisions
 
 
-@compiled
+@jit
 def enter(nucleon: np.ndarray, energy: float, u: float, v: float, w: float, rng: np.random.Generator) -> None:
     """A proton on its way into the nucleus, anywhere on its face."""
     b = OUTSIDE_FM * math.sqrt(rng.random())
@@ -179,13 +179,13 @@ def enter(nucleon: np.ndarray, energy: float, u: float, v: float, w: float, rng:
     nucleon[U], nucleon[V], nucleon[W] = u, v, w
 
 
-@compiled
+@jit
 def fermi_nucleon(sort: int, here: float, rng: np.random.Generator) -> tuple[float, float, float]:
     """Momentum of a nucleon of this sort at this density."""
     return isotropic(fermi_momentum(sort, here) * rng.random() ** (1 / 3), rng)
 
 
-@compiled
+@jit
 def place_inside(power: int, rng: np.random.Generator) -> tuple[float, float, float]:
     """Anywhere in the nucleus, as its density to this power."""
     while True:
@@ -195,7 +195,7 @@ def place_inside(power: int, rng: np.random.Generator) -> tuple[float, float, fl
             return place
 
 
-@compiled
+@jit
 def absorb_on_proton(nucleon: np.ndarray, rng: np.random.Generator) -> float:
     """mu- p -> n nu: the neutron; the energy that nucleus and neutron have together."""
     available = MUON_MASS_MEV - MUON_BINDING_MEV
@@ -217,7 +217,7 @@ def absorb_on_proton(nucleon: np.ndarray, rng: np.random.Generator) -> float:
             return shared
 
 
-@compiled
+@jit
 def absorb_on_pair(inside: np.ndarray, rng: np.random.Generator) -> float:
     """mu- (p N) -> n N nu: two nucleons, back to back, and the energy x that nucleus and they have, sqrt(x) (1 - x)."""
     available = MUON_MASS_MEV - MUON_BINDING_MEV - CHLORINE_MEV

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from cdmtrain.compiled import compiled
+from cdmtrain.compiled import jit
 from cdmtrain.simulation.argon import PHOTON, PROTON
 from cdmtrain.simulation.shower import Shower, X, Y, Z, deposit, push_isotropic
 
@@ -28,7 +28,7 @@ ION_DENSITY = 500.0  # MeV/cm
 LEAST_PHOTON_MEV = 0.35
 
 
-@compiled
+@jit
 def shine(shower: Shower, parent: np.ndarray, energy_mev: float, rng: np.random.Generator) -> None:
     """Photons that carry this energy away, the earlier mostly the larger part of what is left."""
     while energy_mev > 0:
@@ -39,7 +39,7 @@ def shine(shower: Shower, parent: np.ndarray, energy_mev: float, rng: np.random.
         energy_mev -= photon
 
 
-@compiled
+@jit
 def draw_channel(
     excitation_mev: float, binding_mev: tuple[float, ...], weight: np.ndarray, rng: np.random.Generator
 ) -> int:
@@ -55,7 +55,7 @@ def draw_channel(
     return -1
 
 
-@compiled
+@jit
 def evaporate(
     shower: Shower, parent: np.ndarray, excitation_mev: float, binding_mev: tuple[float, ...], rng: np.random.Generator
 ) -> float:

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from cdmtrain.compiled import compiled
+from cdmtrain.compiled import jit
 from cdmtrain.simulation.shower import DEPOSITS, Shower
 
 BOX_ALPHA, BOX_BETA = 0.93, 0.212  # beta in (kV/cm)(g/cm2)/MeV
@@ -21,7 +21,7 @@ WIDTH, PITCH, VOXEL_THRESHOLD, FIELD, DIFFUSION, NOISE, PIXEL_THRESHOLD = 0, 1, 
 KEPT, OUTSIDE, UNDER_THRESHOLD, RECOMBINED = 0, 1, 2, 3
 
 
-@compiled
+@jit
 def place_box(shower: Shower, width_cm: float, rng: np.random.Generator, low: np.ndarray) -> None:
     """Lower corner of the box, in cm from the vertex."""
     high, full = np.zeros(3), np.zeros(3, np.bool_)
@@ -44,7 +44,7 @@ def place_box(shower: Shower, width_cm: float, rng: np.random.Generator, low: np
             low[axis] -= (width_cm - (high[axis] - low[axis])) * rng.random()
 
 
-@compiled
+@jit
 def surviving_charge(density_mev_cm: float, field_kv_cm: float) -> float:
     """Part of the ionisation that escapes recombination; 1 without a field setting."""
     if field_kv_cm <= 0:
@@ -53,7 +53,7 @@ def surviving_charge(density_mev_cm: float, field_kv_cm: float) -> float:
     return min(max(math.log(BOX_ALPHA + strength) / strength, 0.0), 1.0)
 
 
-@compiled
+@jit
 def voxel_keys(
     shower: Shower, settings: np.ndarray, low: np.ndarray, budget: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +83,7 @@ def voxel_keys(
     return keys[:found], energies[:found]
 
 
-@compiled
+@jit
 def project(
     keys: np.ndarray, energies: np.ndarray, settings: np.ndarray, budget: np.ndarray, image: np.ndarray
 ) -> None:
@@ -102,7 +102,7 @@ def project(
             image[key // size] += voxel
 
 
-@compiled
+@jit
 def collect(
     image: np.ndarray,
     settings: np.ndarray,

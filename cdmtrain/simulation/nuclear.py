@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from cdmtrain.compiled import compiled
+from cdmtrain.compiled import jit
 from cdmtrain.simulation.argon import (
     ATOMIC_MASS,
     ATOMIC_NUMBER,
@@ -59,20 +59,20 @@ def nuclear_rate(kinetic_mev: np.ndarray) -> np.ndarray:
     return size * 1e-27 * ATOMS_PER_CM3 * np.clip(wave, 0, None) * barrier / (1 - ELASTIC_SHARE)
 
 
-@compiled
+@jit
 def scatter_on_nucleus(kinetic_mev: float, rng: np.random.Generator) -> float:
     """Cosine of an elastic nuclear scatter: exp(-q^2 / <q^2>)."""
     momentum2 = kinetic_mev * (kinetic_mev + 2 * PROTON_MASS_MEV)
     return max(-1.0, 1 - DIFFRACTION_MEV2 * rng.standard_exponential() / (2 * momentum2))
 
 
-@compiled
+@jit
 def leave(shower: Shower, parent: np.ndarray, energy_mev: float, density_mev_cm: float) -> None:
     """Deposit where the particle is."""
     deposit(shower, parent[X], parent[Y], parent[Z], energy_mev, density_mev_cm)
 
 
-@compiled
+@jit
 def give_off(shower: Shower, parent: np.ndarray, free: np.ndarray, left: int) -> float:
     """Follow the protons among the nucleons that left the nucleus, as the neutrons go; the energy seen."""
     seen = 0.0
@@ -83,7 +83,7 @@ def give_off(shower: Shower, parent: np.ndarray, free: np.ndarray, left: int) ->
     return seen
 
 
-@compiled
+@jit
 def recoil(parent: np.ndarray, free: np.ndarray, left: int) -> float:
     """Kinetic energy of the nucleus that a proton hit, from the momenta of what left it."""
     x, y, z = 0.0, 0.0, 0.0
@@ -98,7 +98,7 @@ def recoil(parent: np.ndarray, free: np.ndarray, left: int) -> float:
     return (x * x + y * y + z * z) / (2 * NUCLEUS_MASS_MEV)
 
 
-@compiled
+@jit
 def react(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> None:
     """A proton's inelastic reaction: it ends, nucleons, an excited nucleus and its recoil come out."""
     kinetic, left, collisions = parent[KINETIC], 0, 0
@@ -115,7 +115,7 @@ def react(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> None:
     shower.lost[0] += kinetic - seen
 
 
-@compiled
+@jit
 def descend(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> None:
     """A muon's steps down to the lowest orbit, mostly to the next one and by a photon."""
     level = len(MUONIC_LEVEL_MEV) - 1
@@ -130,7 +130,7 @@ def descend(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> Non
         level = lower
 
 
-@compiled
+@jit
 def decay_electron_mev(rng: np.random.Generator) -> float:
     """Michel's spectrum x^2 (3 - 2x), from a muon that moves in the 1s orbit: p^2 / (p^2 + p_0^2)^4."""
     x = rng.random()
@@ -145,7 +145,7 @@ def decay_electron_mev(rng: np.random.Generator) -> float:
     return max(moved - MUON_BINDING_MEV - ELECTRON_MASS_MEV, 0.0)
 
 
-@compiled
+@jit
 def capture(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> float:
     """mu- p -> n nu in the nucleus, which its neutron leaves or heats; the energy seen."""
     inside, free = np.empty((LARGEST_CASCADE, 8)), np.empty((LARGEST_CASCADE, 8))
@@ -161,7 +161,7 @@ def capture(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> flo
     return seen + evaporate(shower, parent, max(excitation, 0.0), CHLORINE_BINDS_MEV, rng)
 
 
-@compiled
+@jit
 def muon_at_rest(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> None:
     """Down to the lowest orbit, then decay or capture; the rest mass of the muon is what it has to give."""
     descend(shower, parent, rng)

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from cdmtrain.compiled import compiled
+from cdmtrain.compiled import jit
 from cdmtrain.simulation.argon import (
     ATOMIC_NUMBER,
     ATOMS_PER_CM3,
@@ -60,7 +60,7 @@ def photoelectric_rate(energy_mev: np.ndarray) -> np.ndarray:
     return share / (1 - share) * compton_rate(np.array([0.1]))[0] * (energy_mev / 0.1) ** -3.1
 
 
-@compiled
+@jit
 def sample_compton(energy_mev: float, rng: np.random.Generator) -> tuple[float, float]:
     """Scattered photon's energy and cosine."""
     x = energy_mev / ELECTRON_MASS_MEV
@@ -76,7 +76,7 @@ def sample_compton(energy_mev: float, rng: np.random.Generator) -> tuple[float, 
             return energy_mev * e, 1 - t
 
 
-@compiled
+@jit
 def screening_functions(delta: float) -> tuple[float, float]:
     """Butcher and Messel's 3 phi1 - phi2 and 1.5 phi1 + 0.5 phi2."""
     if delta > 1.4:
@@ -85,7 +85,7 @@ def screening_functions(delta: float) -> tuple[float, float]:
     return 42.184 - delta * (7.444 - 1.623 * delta), 41.326 - delta * (5.848 - 0.902 * delta)
 
 
-@compiled
+@jit
 def sample_pair_share(energy_mev: float, rng: np.random.Generator) -> float:
     """Part of the photon's energy, rest mass included, that the less energetic of the pair gets."""
     smallest = ELECTRON_MASS_MEV / energy_mev

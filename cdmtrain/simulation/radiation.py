@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from cdmtrain.compiled import compiled
+from cdmtrain.compiled import jit
 from cdmtrain.simulation.argon import (
     ATOMIC_NUMBER,
     ATOMS_PER_CM3,
@@ -35,7 +35,7 @@ LARGEST_SPECTRUM = (
 )
 
 
-@compiled
+@jit
 def spectrum(y: float, total_mev: float) -> float:
     """The braces of Tsai's formula: k dsigma/dk without its constants, for y = k/E and total energy E."""
     minimum_momentum = y / (total_mev * (1 - y))
@@ -66,7 +66,7 @@ def radiation_integrals(kinetic_mev: np.ndarray, cut_mev: float) -> tuple[np.nda
     return rate, soft, total
 
 
-@compiled
+@jit
 def sample_photon_mev(kinetic_mev: float, rng: np.random.Generator) -> float:
     """Photon energy above the cut: 1/k times the spectrum, by rejection."""
     total = kinetic_mev + ELECTRON_MASS_MEV
@@ -77,7 +77,7 @@ def sample_photon_mev(kinetic_mev: float, rng: np.random.Generator) -> float:
             return k
 
 
-@compiled
+@jit
 def sample_small_angle(total_mev: float, rng: np.random.Generator) -> float:
     """Cosine of the angle between an electron of this energy and the photon it made, or was made by."""
     slope = 0.625 if rng.random() < 0.25 else 1.875

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from cdmtrain.compiled import compiled
+from cdmtrain.compiled import jit
 from cdmtrain.simulation.argon import (
     ATOMIC_NUMBER,
     ATOMS_PER_CM3,
@@ -48,7 +48,7 @@ def scattering_tables(kinetic_mev: np.ndarray, mass_mev: float) -> tuple[np.ndar
     return soft, hard, cut, screening, soft + large
 
 
-@compiled
+@jit
 def sample_small_scatter(mean: float, rng: np.random.Generator) -> float:
     """Cosine after many small scatters whose 1 - cos theta has this mean."""
     while True:
@@ -57,7 +57,7 @@ def sample_small_scatter(mean: float, rng: np.random.Generator) -> float:
             return 1 - drop
 
 
-@compiled
+@jit
 def sample_hard_scatter(
     cut: float, screening: float, momentum2: float, beta2: float, rng: np.random.Generator
 ) -> float:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cdmtrain.compiled import compiled
+from cdmtrain.compiled import jit
 
 LARGEST_STACK, LARGEST_DEPOSITS = 8192, 1 << 18
 # columns of `waiting`
@@ -36,7 +36,7 @@ def new_shower(columns: int) -> Shower:
     )
 
 
-@compiled
+@jit
 def push(
     shower: Shower, kind: int, kinetic_mev: float, x: float, y: float, z: float, u: float, v: float, w: float
 ) -> None:
@@ -52,7 +52,7 @@ def push(
     shower.counts[WAITING] = top + 1
 
 
-@compiled
+@jit
 def deposit(shower: Shower, x: float, y: float, z: float, energy_mev: float, density_mev_cm: float) -> None:
     """Leave energy at a place."""
     if energy_mev <= 0:
@@ -66,7 +66,7 @@ def deposit(shower: Shower, x: float, y: float, z: float, energy_mev: float, den
     shower.counts[DEPOSITS] = last + 1
 
 
-@compiled
+@jit
 def turn(u: float, v: float, w: float, cosine: float, azimuth: float) -> tuple[float, float, float]:
     """Direction turned by an angle of this cosine, around itself by the azimuth."""
     sine = math.sqrt(max(0.0, 1 - cosine * cosine))
@@ -81,7 +81,7 @@ def turn(u: float, v: float, w: float, cosine: float, azimuth: float) -> tuple[f
     return nu * norm, nv * norm, nw * norm
 
 
-@compiled
+@jit
 def push_turned(
     shower: Shower, parent: np.ndarray, kind: int, kinetic_mev: float, cosine: float, azimuth: float
 ) -> None:
@@ -90,7 +90,7 @@ def push_turned(
     push(shower, kind, kinetic_mev, parent[X], parent[Y], parent[Z], u, v, w)
 
 
-@compiled
+@jit
 def push_isotropic(shower: Shower, parent: np.ndarray, kind: int, kinetic_mev: float, rng: np.random.Generator) -> None:
     """Push a particle made where the parent is, in any direction."""
     push_turned(shower, parent, kind, kinetic_mev, 2 * rng.random() - 1, 2 * math.pi * rng.random())

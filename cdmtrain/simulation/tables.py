@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from cdmtrain.compiled import compiled
+from cdmtrain.compiled import jit
 from cdmtrain.simulation import argon, ionisation, nuclear, photons, radiation, scattering
 
 LOWEST_MEV, HIGHEST_MEV, NODES_PER_DECADE = 1e-3, 1e4, 30
@@ -87,7 +87,7 @@ def charged_and_photon_tables(proton_reactions: bool, photoelectric_from_mev: fl
     return tables
 
 
-@compiled
+@jit
 def interpolate(tables: np.ndarray, kind: int, kinetic_mev: float, columns: int, now: np.ndarray) -> None:
     """The first columns at this energy, into `now`."""
     place = (math.log(kinetic_mev) - LOG_LOWEST) * NODES_PER_LOG

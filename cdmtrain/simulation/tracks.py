@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from cdmtrain.compiled import compiled
+from cdmtrain.compiled import jit
 from cdmtrain.simulation.argon import (
     COLLISION_CUT_MEV,
     DELTA_RAY_MEV,
@@ -58,13 +58,13 @@ DELTA_RAY, RADIATION, SCATTER, RARE = 0, 1, 2, 3  # clocks
 TWO_PI = 2 * math.pi
 
 
-@compiled
+@jit
 def change_direction(particle: np.ndarray, cosine: float, azimuth: float) -> None:
     """Turn the particle itself."""
     particle[U], particle[V], particle[W] = turn(particle[U], particle[V], particle[W], cosine, azimuth)
 
 
-@compiled
+@jit
 def move(particle: np.ndarray, length_cm: float) -> None:
     """Straight on."""
     particle[X] += length_cm * particle[U]
@@ -72,7 +72,7 @@ def move(particle: np.ndarray, length_cm: float) -> None:
     particle[Z] += length_cm * particle[W]
 
 
-@compiled
+@jit
 def sample_transfer(
     kinetic_mev: float, mass_mev: float, light: bool, low_mev: float, high_mev: float, rng: np.random.Generator
 ) -> float:
@@ -101,7 +101,7 @@ def sample_transfer(
             return transfer
 
 
-@compiled
+@jit
 def knock_on(shower: Shower, particle: np.ndarray, kind: int, rng: np.random.Generator) -> None:
     """A delta ray that is followed; both directions as two-body kinematics has them."""
     kinetic, mass = particle[KINETIC], MASS_MEV[kind]
@@ -118,7 +118,7 @@ def knock_on(shower: Shower, particle: np.ndarray, kind: int, rng: np.random.Gen
     particle[KINETIC] = kinetic - transfer
 
 
-@compiled
+@jit
 def radiate(shower: Shower, particle: np.ndarray, rng: np.random.Generator) -> None:
     """One bremsstrahlung photon over the cut."""
     photon = sample_photon_mev(particle[KINETIC], rng)
@@ -127,7 +127,7 @@ def radiate(shower: Shower, particle: np.ndarray, rng: np.random.Generator) -> N
     particle[KINETIC] -= photon
 
 
-@compiled
+@jit
 def annihilation_rate(gamma: float) -> float:
     """Heitler's annihilations in flight per cm."""
     root = math.sqrt(gamma * gamma - 1)
@@ -135,7 +135,7 @@ def annihilation_rate(gamma: float) -> float:
     return ELECTRONS_PER_CM3 * math.pi * ELECTRON_RADIUS_CM**2 / (gamma + 1) * shape
 
 
-@compiled
+@jit
 def annihilate(shower: Shower, particle: np.ndarray, rng: np.random.Generator) -> None:
     """Two photons, in flight (Heitler's sharing) or at rest (511 keV back to back, in any direction)."""
     kinetic = particle[KINETIC]
@@ -158,7 +158,7 @@ def annihilate(shower: Shower, particle: np.ndarray, rng: np.random.Generator) -
         push_turned(shower, particle, PHOTON, part * total, min(max(cosine, -1.0), 1.0), azimuth + side)
 
 
-@compiled
+@jit
 def end(shower: Shower, particle: np.ndarray, kind: int, now: np.ndarray, rng: np.random.Generator) -> None:
     """The particle stops: leave what it has, and let positron and muon do what they do at rest."""
     if kind in (ELECTRON, POSITRON):
@@ -171,14 +171,14 @@ def end(shower: Shower, particle: np.ndarray, kind: int, now: np.ndarray, rng: n
         muon_at_rest(shower, particle, rng)
 
 
-@compiled
+@jit
 def shortened(length_cm: float, transport_rate: float) -> float:
     """Mean advance along the first direction on a path that scatters: lambda (1 - exp(-path / lambda))."""
     depth = length_cm * transport_rate
     return length_cm if depth < 1e-4 else (1 - math.exp(-depth)) / transport_rate
 
 
-@compiled
+@jit
 def step_length(kind: int, now: np.ndarray, clock: np.ndarray) -> float:
     """To the next photon or delta ray, 1 mm at most; their clocks run down."""
     share = LIGHT_RANGE_SHARE if kind in (ELECTRON, POSITRON) else HEAVY_RANGE_SHARE
@@ -191,7 +191,7 @@ def step_length(kind: int, now: np.ndarray, clock: np.ndarray) -> float:
     return length
 
 
-@compiled
+@jit
 def lose(particle: np.ndarray, kind: int, length: float, now: np.ndarray, rng: np.random.Generator) -> float:
     """Energy left in a step: continuous loss with Bohr's spread, and collisions too soft for a delta ray."""
     kinetic = particle[KINETIC]
@@ -206,7 +206,7 @@ def lose(particle: np.ndarray, kind: int, length: float, now: np.ndarray, rng: n
     return loss
 
 
-@compiled
+@jit
 def step(
     shower: Shower, particle: np.ndarray, kind: int, tables: np.ndarray, length: float, rng: np.random.Generator
 ) -> None:
@@ -223,7 +223,7 @@ def step(
     change_direction(particle, cosine, TWO_PI * rng.random())
 
 
-@compiled
+@jit
 def scatter_hard(particle: np.ndarray, kind: int, now: np.ndarray, rng: np.random.Generator) -> None:
     """One large Coulomb scatter."""
     kinetic, mass = particle[KINETIC], MASS_MEV[kind]
@@ -234,7 +234,7 @@ def scatter_hard(particle: np.ndarray, kind: int, now: np.ndarray, rng: np.rando
     )
 
 
-@compiled
+@jit
 def meet_nucleus(shower: Shower, particle: np.ndarray, rng: np.random.Generator) -> bool:
     """A proton's elastic scatter or reaction; True if it is gone."""
     if rng.random() > ELASTIC_SHARE:
@@ -244,7 +244,7 @@ def meet_nucleus(shower: Shower, particle: np.ndarray, rng: np.random.Generator)
     return False
 
 
-@compiled
+@jit
 def follow_charged(shower: Shower, particle: np.ndarray, tables: np.ndarray, rng: np.random.Generator) -> None:
     """From where the particle is to its end, everything it makes pushed on the shower."""
     kind, now, clock = int(particle[KIND]), shower.now, shower.clock

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from cdmtrain.compiled import compiled
+from cdmtrain.compiled import jit
 from cdmtrain.simulation.argon import ELECTRON, ELECTRON_MASS_MEV, PHOTON, PHOTON_END_MEV, POSITRON
 from cdmtrain.simulation.nuclear import leave
 from cdmtrain.simulation.photons import sample_compton, sample_pair_share
@@ -14,7 +14,7 @@ from cdmtrain.simulation.tables import COMPTON_RATE, PAIR_RATE, PHOTOELECTRIC_RA
 from cdmtrain.simulation.tracks import TWO_PI, change_direction, follow_charged, move
 
 
-@compiled
+@jit
 def free_electron(
     shower: Shower, photon: np.ndarray, kind: int, kinetic_mev: float, cosine: float, azimuth: float
 ) -> None:
@@ -22,7 +22,7 @@ def free_electron(
     push_turned(shower, photon, kind, max(kinetic_mev, 0.0), cosine, azimuth)
 
 
-@compiled
+@jit
 def make_pair(shower: Shower, photon: np.ndarray, rng: np.random.Generator) -> None:
     """Electron and positron in opposite azimuths."""
     energy = photon[KINETIC]
@@ -36,7 +36,7 @@ def make_pair(shower: Shower, photon: np.ndarray, rng: np.random.Generator) -> N
     free_electron(shower, photon, POSITRON, (1 - share) * energy - ELECTRON_MASS_MEV, cosine, azimuth + math.pi)
 
 
-@compiled
+@jit
 def scatter_photon(shower: Shower, photon: np.ndarray, rng: np.random.Generator) -> None:
     """Compton: the electron is left behind, the photon goes on."""
     energy = photon[KINETIC]
@@ -50,7 +50,7 @@ def scatter_photon(shower: Shower, photon: np.ndarray, rng: np.random.Generator)
     photon[KINETIC] = scattered
 
 
-@compiled
+@jit
 def follow_photon(shower: Shower, photon: np.ndarray, tables: np.ndarray, rng: np.random.Generator) -> None:
     """Free flights between Compton scatters until a pair, an absorption or the cut."""
     now = shower.now
@@ -70,7 +70,7 @@ def follow_photon(shower: Shower, photon: np.ndarray, tables: np.ndarray, rng: n
     leave(shower, photon, photon[KINETIC], 10.0)
 
 
-@compiled
+@jit
 def transport(
     shower: Shower,
     kind: int,

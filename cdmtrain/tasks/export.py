@@ -64,7 +64,7 @@ class FromHits(nn.Module):
             energy=energy,
             offset=offset,
             class_index=unknown,
-            entry=unknown,
+            dataset_index=unknown,
             image_size=self._image_size,
         )
         return self.network(batch).softmax(1)
@@ -120,16 +120,16 @@ def export(cfg: DictConfig) -> None:
     data: EventData = instantiate(used.data)
     data.prepare_data()
     data.setup("test")
-    entries = data.parts.test[:NUM_CHECKED]
+    dataset_index = data.parts.test[:NUM_CHECKED]
     wrapper = kinds[cfg.takes](network, runs[0].image_size)
     with silent():
-        program = traced(wrapper, data.store.gather(entries[:2]), runs[0])
+        program = traced(wrapper, data.store.make_batch(dataset_index[:2]), runs[0])
         with whole_file(output) as temporary:
             exported = write(program, wrapper.inputs, about(runs, cfg.takes), temporary)
-            difference = largest_difference(network, wrapper, exported, data, entries)
+            difference = largest_difference(network, wrapper, exported, data, dataset_index)
     shapes = ", ".join(wrapper.inputs)
     Console().print(
-        f"{output}: {shapes} -> probability; the same as the run to {difference:.1e} on {len(entries)} events",
+        f"{output}: {shapes} -> probability; the same as the run to {difference:.1e} on {len(dataset_index)} events",
         soft_wrap=True,
     )
 
@@ -190,12 +190,12 @@ def largest_difference(
     wrapper: FromImages | FromHits,
     exported: Exported,
     data: EventData,
-    entries: Int[Tensor, " chosen"],
+    dataset_index: Int[Tensor, " chosen"],
 ) -> float:
     """The largest difference of a probability between the file and the run; above TOLERANCE it is an InputError."""
     worst = 0.0
-    for some in entries.split(CHECK_BATCH):
-        batch = data.store.gather(some)
+    for some in dataset_index.split(CHECK_BATCH):
+        batch = data.store.make_batch(some)
         expected = network(batch).softmax(1).numpy()
         worst = max(worst, float(np.abs(exported(wrapper.arrays(batch)) - expected).max()))
     if not worst <= TOLERANCE:

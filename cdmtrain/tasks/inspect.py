@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from cdmtrain.atomic import write_json
-from cdmtrain.data.cache import converted
+from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.datamodule import EventData
 from cdmtrain.data.events import EventStore
 from cdmtrain.errors import InputError
@@ -57,7 +57,7 @@ def sources(cfg: DictConfig) -> list[list[Path]]:
     data: EventData = instantiate(cfg.data)
     directories = [data.directories()]
     if reference is not None:
-        directories.append([converted(reference, data.cache_dir)])
+        directories.append([load_or_convert(reference, data.cache_dir)])
         size, other = (EventStore(each).image_size for each in directories)
         if size != other:
             raise InputError(
@@ -81,8 +81,8 @@ def measured(store: EventStore) -> Sample:
 
 def blocks(store: EventStore) -> Iterator[Block]:
     """All events in order, some thousand at a time."""
-    for entries in torch.arange(len(store)).split(EVENTS_PER_BLOCK):
-        batch = store.gather(entries)
+    for dataset_index in torch.arange(len(store)).split(EVENTS_PER_BLOCK):
+        batch = store.make_batch(dataset_index)
         yield batch.offset.numpy(), batch.pixel.numpy(), batch.energy.numpy()
 
 
@@ -107,18 +107,18 @@ def examples(store: EventStore, sample: Sample, *, number: int) -> dict[str, Ima
     """
     images = {}
     for name in sample.present:
-        entries = np.flatnonzero(sample.of(name))
-        order = entries[np.argsort(sample.event["lit_pixels"][entries], kind="stable")]
+        dataset_index = np.flatnonzero(sample.of(name))
+        order = dataset_index[np.argsort(sample.event["lit_pixels"][dataset_index], kind="stable")]
         middles = ((np.arange(number) + 0.5) / number * len(order)).astype(int)
         alike = [dense_images(store, order[max(0, middle - ALIKE // 2) :][:ALIKE]) for middle in middles]
         images[name] = np.stack([fitting(events) for events in alike])
     return images
 
 
-def dense_images(store: EventStore, entries: np.ndarray) -> Images:
+def dense_images(store: EventStore, dataset_index: np.ndarray) -> Images:
     """The images of some events."""
-    batch = store.gather(torch.from_numpy(entries))
-    dense = np.zeros((len(entries), store.image_size**2), np.float32)
+    batch = store.make_batch(torch.from_numpy(dataset_index))
+    dense = np.zeros((len(dataset_index), store.image_size**2), np.float32)
     dense[batch.event.numpy(), batch.pixel.numpy()] = batch.energy.numpy()
     return dense.reshape(-1, store.image_size, store.image_size)
 

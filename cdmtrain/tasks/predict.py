@@ -19,7 +19,7 @@ from cdmtrain.batch import EventBatch
 from cdmtrain.callbacks.predictions import event_columns
 from cdmtrain.config.overrides import with_typed
 from cdmtrain.data.hdf5 import ChallengeFile
-from cdmtrain.data.stream import streamed
+from cdmtrain.data.stream import stream_batches
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES, NUM_CLASSES, UNKNOWN_CLASS
 from cdmtrain.report.numbers import count, percent
@@ -57,10 +57,10 @@ def predict(cfg: DictConfig) -> None:
         for run in runs:
             check_image_size(run, file.image_size, source=source)
         with whole_file(output) as temporary, writers[output.suffix](temporary, file.num_events, about) as writer:
-            for batch in shown(file, batch_size(runs)):
+            for batch in with_progress(file, batch_size(runs)):
                 probability = probabilities(network, batch.to(device))
                 found += np.bincount(probability.argmax(1), minlength=NUM_CLASSES)
-                writer.write(int(batch.entry[0]), columns(batch, probability, file))
+                writer.write(int(batch.dataset_index[0]), columns(batch, probability, file))
     Console().print(f"{count(int(found.sum()))} events in {output}: {shares(found)}", soft_wrap=True)
 
 
@@ -76,20 +76,20 @@ def probabilities(network: torch.nn.Module, batch: EventBatch) -> torch.Tensor:
 
 def columns(batch: EventBatch, probability: torch.Tensor, file: ChallengeFile) -> Columns:
     """What is written of a batch's events: the columns of a run's predictions.h5."""
-    rows = slice(int(batch.entry[0]), int(batch.entry[-1]) + 1)
+    rows = slice(int(batch.dataset_index[0]), int(batch.dataset_index[-1]) + 1)
     own = event_columns(batch, probability)
-    del own["entry"]
+    del own["dataset_index"]
     truth = {name: values[rows] for name, values in file.truth.items()}
     return {"index": file.index[rows], **{name: values.numpy() for name, values in own.items()}, **truth}
 
 
-def shown(file: ChallengeFile, batch_size: int) -> Iterator[EventBatch]:
+def with_progress(file: ChallengeFile, batch_size: int) -> Iterator[EventBatch]:
     """The batches of the file, with a bar on a terminal."""
     bar = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console()
     with Progress(*bar, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"reading {file.path.name}", total=file.num_events)
-        for batch in streamed(file, batch_size=batch_size):
+        for batch in stream_batches(file, batch_size=batch_size):
             yield batch
             progress.advance(task, batch.num_events)
 

@@ -43,10 +43,10 @@ def probe(cfg: DictConfig) -> None:
 
 def events(data: EventData, number: int, run: Run) -> Iterator[EventBatch]:
     """So many of the test events, spread over the test part, in batches of the run's size on its device."""
-    entries = data.parts.test
-    chosen = entries[torch.linspace(0, len(entries) - 1, min(number, len(entries))).long()]
+    dataset_index = data.parts.test
+    chosen = dataset_index[torch.linspace(0, len(dataset_index) - 1, min(number, len(dataset_index))).long()]
     for some in chosen.split(run.cfg.data.batch_size):
-        yield data.store.gather(some).to(run.classifier.device)
+        yield data.store.make_batch(some).to(run.classifier.device)
 
 
 def write(folder: Path, run: Run, found: list[Movement]) -> None:

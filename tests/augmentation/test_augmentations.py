@@ -39,7 +39,7 @@ def test_pixels_stay_sorted_unique_and_inside_and_events_stay_events(augment, ma
     assert ((changed.pixel >= 0) & (changed.pixel < 256)).all()
     assert changed.offset[-1] == len(changed.pixel) == len(changed.energy)
     assert not changed.num_hits[[0, 5]].any()
-    for name in ("class_index", "entry"):
+    for name in ("class_index", "dataset_index"):
         assert torch.equal(getattr(changed, name), getattr(batch, name))
     assert (changed.image_size, changed.weight) == (16, 1.0)
 
@@ -73,7 +73,7 @@ def test_shifts_are_drawn_evenly_to_the_farthest_and_apart_for_each_event(make_b
         energy=torch.ones(4000),
         offset=torch.arange(4001),
         class_index=torch.zeros(4000, dtype=torch.int64),
-        entry=torch.arange(4000),
+        dataset_index=torch.arange(4000),
         image_size=16,
     )
     moved = Shifts(max_pixels=2)(many, generator(1))

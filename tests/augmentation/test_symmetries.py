@@ -36,7 +36,7 @@ def drawn(seed: int, num_draws: int) -> torch.Tensor:
         energy=torch.ones(num_draws),
         offset=torch.arange(num_draws + 1),
         class_index=torch.zeros(num_draws, dtype=torch.int64),
-        entry=torch.arange(num_draws),
+        dataset_index=torch.arange(num_draws),
         image_size=size,
     )
     image = np.zeros((size, size), bool)
@@ -79,7 +79,7 @@ def test_energies_hits_and_truth_of_each_event_are_conserved(make_batch):
     for event in range(32):
         before, after = batch.energy[batch.event == event], turned.energy[turned.event == event]
         assert torch.equal(before.sort().values, after.sort().values)
-    for name in ("offset", "class_index", "entry"):
+    for name in ("offset", "class_index", "dataset_index"):
         assert torch.equal(getattr(turned, name), getattr(batch, name))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import peer_reader
 from timing import Row, in_turn, quartiles
 
-from cdmtrain.data.cache import converted
+from cdmtrain.data.cache import load_or_convert
 
 CHUNKS = {"28 images": 28, "100 images": 100, "1000 images": 1000}  # 4, 15 and 147 MB
 
@@ -16,7 +16,7 @@ CHUNKS = {"28 images": 28, "100 images": 100, "1000 images": 1000}  # 4, 15 and 
 def row(contiguous: Path) -> Row:
     def convert() -> None:
         with TemporaryDirectory(dir=contiguous.parent) as cache_dir:
-            converted(contiguous, Path(cache_dir))
+            load_or_convert(contiguous, Path(cache_dir))
 
     readers = {name: partial(peer_reader.read_in_chunks, contiguous, chunk=chunk) for name, chunk in CHUNKS.items()}
     taken = in_turn({"mine": convert, **readers}, rounds=9)

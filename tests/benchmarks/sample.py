@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 import cdmtrain.cli  # noqa: F401  registers the resolvers that the configuration uses
-from cdmtrain.data.cache import simulated
+from cdmtrain.data.cache import load_or_simulate
 from cdmtrain.data.datamodule import EventData
 from cdmtrain.particles import PDG_CODES
 from cdmtrain.representation.image import ImageRepresentation
@@ -53,7 +53,7 @@ def make_stores(cache_dir: Path, *sizes: int) -> None:
     cfg = config(cache_dir)
     recorded = Recorded(instantiate(cfg.simulation), cfg.data.sample_seed)
     for size in sizes:
-        simulated(recorded, events=size, seed=cfg.data.sample_seed, cache_dir=cache_dir)
+        load_or_simulate(recorded, events=size, seed=cfg.data.sample_seed, cache_dir=cache_dir)
 
 
 def write_contiguous(path: Path, cache_dir: Path) -> None:
@@ -62,7 +62,7 @@ def write_contiguous(path: Path, cache_dir: Path) -> None:
     size = data.store.image_size
     with h5py.File(path, "w") as file:
         image = file.create_dataset("image", (len(data.store), size, size), np.float32)
-        for entries in torch.arange(len(data.store)).split(100):
-            dense = represent(data.store.gather(entries)).energy
-            image[int(entries[0]) : int(entries[-1]) + 1] = dense.squeeze(1).numpy()
+        for dataset_index in torch.arange(len(data.store)).split(100):
+            dense = represent(data.store.make_batch(dataset_index)).energy
+            image[int(dataset_index[0]) : int(dataset_index[-1]) + 1] = dense.squeeze(1).numpy()
         file["pdg"] = np.array(PDG_CODES, np.int32)[data.store.class_index.numpy()]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cdmtrain.batch import EventBatch
-from cdmtrain.data.cache import converted
+from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.events import EventStore
 from cdmtrain.particles import PDG_CODES
 
@@ -47,7 +47,7 @@ def random_images() -> Callable[..., np.ndarray]:
 @pytest.fixture
 def store_of(tmp_path: Path) -> Callable[..., EventStore]:
     """The store of these files."""
-    return lambda *files: EventStore([converted(file, tmp_path / "cache") for file in files])
+    return lambda *files: EventStore([load_or_convert(file, tmp_path / "cache") for file in files])
 
 
 @pytest.fixture

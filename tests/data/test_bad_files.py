@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from cdmtrain import cli
 from cdmtrain.config import check, provenance
 from cdmtrain.data import cache, hdf5
-from cdmtrain.data.cache import converted
+from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.events import EventStore
 from cdmtrain.errors import InputError
 
@@ -280,7 +280,7 @@ def test_a_bad_file_is_one_sentence_and_leaves_nothing(make, words, tmp_path, mo
     make(path)
     before = set(tmp_path.iterdir())
     with pytest.raises(InputError) as raised:
-        converted(path, cache_dir)
+        load_or_convert(path, cache_dir)
     sentence = str(raised.value)
     for word in ["bad.h5", *words]:
         assert word in sentence
@@ -293,7 +293,7 @@ def test_a_bad_file_is_one_sentence_and_leaves_nothing(make, words, tmp_path, mo
 
 def test_the_good_file_of_these_cases_is_good(tmp_path):
     write(tmp_path / "good.h5")
-    assert len(EventStore([converted(tmp_path / "good.h5", tmp_path / "cache")])) == NUM_EVENTS
+    assert len(EventStore([load_or_convert(tmp_path / "good.h5", tmp_path / "cache")])) == NUM_EVENTS
 
 
 TASKS = {
@@ -442,7 +442,7 @@ def test_the_command_itself_on_a_bad_file(task: str, case: str, tmp_path: Path, 
 def test_an_impossible_name_is_one_sentence(name, tmp_path):
     write(tmp_path / "good.h5")
     with pytest.raises(InputError, match=r"cannot be opened|does not exist"):
-        converted(tmp_path / name, tmp_path / "cache")
+        load_or_convert(tmp_path / name, tmp_path / "cache")
 
 
 def test_a_file_that_may_not_be_read_is_one_sentence(tmp_path, monkeypatch):
@@ -453,7 +453,7 @@ def test_a_file_that_may_not_be_read_is_one_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr(h5py, "File", refuse)
     with pytest.raises(InputError, match=r"bad\.h5 may not be read by this user; check its permissions"):
-        converted(tmp_path / "bad.h5", tmp_path / "cache")
+        load_or_convert(tmp_path / "bad.h5", tmp_path / "cache")
 
 
 def test_a_file_that_another_program_writes_is_one_sentence(tmp_path):
@@ -461,7 +461,7 @@ def test_a_file_that_another_program_writes_is_one_sentence(tmp_path):
     with (tmp_path / "bad.h5").open("rb") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)  # as the HDF5 library does when it writes
         with pytest.raises(InputError, match=r"bad\.h5 is open for writing in another program"):
-            converted(tmp_path / "bad.h5", tmp_path / "cache")
+            load_or_convert(tmp_path / "bad.h5", tmp_path / "cache")
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "gzip", "lzf"])
@@ -487,7 +487,7 @@ def test_random_damage_ends_in_a_whole_store_or_in_one_sentence(layout, tmp_path
                 damaged[place] = rng.integers(256)
         bad.write_bytes(damaged)
         try:
-            store = EventStore([converted(bad, cache_dir)])
+            store = EventStore([load_or_convert(bad, cache_dir)])
         except InputError as error:
             assert "\n" not in str(error)  # noqa: PT017
             assert "bad.h5" in str(error)  # noqa: PT017

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from cdmtrain.data import cache, hdf5
-from cdmtrain.data.cache import converted
+from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.events import EventStore, is_whole
 from cdmtrain.data.hdf5 import ChallengeFile
 from cdmtrain.errors import InputError
@@ -35,7 +35,7 @@ def blocks(file):
 everything, hdf5.ChallengeFile.blocks = hdf5.ChallengeFile.blocks, blocks
 hdf5.BLOCK_BYTES = 2 * 4 * 16**2
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-print(cache.converted(Path(sys.argv[1]), Path(sys.argv[2])), flush=True)
+print(cache.load_or_convert(Path(sys.argv[1]), Path(sys.argv[2])), flush=True)
 """
 
 
@@ -91,27 +91,27 @@ def names(directory: Path) -> list[str]:
 
 def test_a_file_is_converted_once(challenge_file, cache_dir, blocks_read):
     path = challenge_file()
-    assert converted(path, cache_dir) == converted(path, cache_dir)
+    assert load_or_convert(path, cache_dir) == load_or_convert(path, cache_dir)
     assert len(blocks_read) == 1
 
 
 def test_a_changed_file_is_converted_again(challenge_file, cache_dir, blocks_read):
     path = challenge_file()
-    before = converted(path, cache_dir)
+    before = load_or_convert(path, cache_dir)
     with h5py.File(path, "r+") as file:
         file["image"][7, 3, 2] = 12.5
-    after = converted(path, cache_dir)
+    after = load_or_convert(path, cache_dir)
     assert after != before
     assert len(blocks_read) == 2
-    batch = EventStore([after]).gather(torch.tensor([7]))
+    batch = EventStore([after]).make_batch(torch.tensor([7]))
     assert batch.energy[batch.pixel == 3 * 16 + 2].tolist() == [12.5]
 
 
 def test_a_file_that_was_only_moved_is_not_converted_again(challenge_file, cache_dir, tmp_path, blocks_read):
     path = challenge_file()
-    before = converted(path, cache_dir)
+    before = load_or_convert(path, cache_dir)
     (tmp_path / "elsewhere").mkdir()
-    assert converted(path.rename(tmp_path / "elsewhere" / "other.h5"), cache_dir) == before
+    assert load_or_convert(path.rename(tmp_path / "elsewhere" / "other.h5"), cache_dir) == before
     assert len(blocks_read) == 1
 
 
@@ -123,7 +123,7 @@ def test_nothing_is_written_beside_the_users_file(challenge_file, tmp_path, cach
     path.chmod(0o400)
     directory.chmod(0o500)
     try:
-        converted(path, cache_dir)
+        load_or_convert(path, cache_dir)
         assert (path.read_bytes(), path.stat().st_mtime_ns, directory.stat().st_mtime_ns) == before
         assert names(directory) == ["events.h5"]
     finally:
@@ -132,18 +132,18 @@ def test_nothing_is_written_beside_the_users_file(challenge_file, tmp_path, cach
 
 def test_a_cache_that_may_not_be_written_is_read(challenge_file, cache_dir, monkeypatch):
     path = challenge_file()
-    store = converted(path, cache_dir)
+    store = load_or_convert(path, cache_dir)
     monkeypatch.setattr("cdmtrain.data.cache.FileLock", lambda *_: pytest.fail("a lock needs the right to write"))
-    assert converted(path, cache_dir) == store
+    assert load_or_convert(path, cache_dir) == store
 
 
 def test_a_store_says_where_it_comes_from(challenge_file, cache_dir):
-    about = json.loads((converted(challenge_file("a.h5", num_events=9), cache_dir) / "store.json").read_text())
+    about = json.loads((load_or_convert(challenge_file("a.h5", num_events=9), cache_dir) / "store.json").read_text())
     assert (about["file"], about["num_events"], about["image_size"]) == ("a.h5", 9, 16)
 
 
 def test_brackets_in_a_name_are_no_markup(challenge_file, cache_dir):
-    assert is_whole(converted(challenge_file("[red]a[bold].h5"), cache_dir))
+    assert is_whole(load_or_convert(challenge_file("[red]a[bold].h5"), cache_dir))
 
 
 @pytest.mark.parametrize(
@@ -160,9 +160,9 @@ def test_an_interrupted_conversion_leaves_nothing(error, challenge_file, cache_d
         patch.setattr(hdf5, "BLOCK_BYTES", 4 * 16**2)
         patch.setattr(ChallengeFile, "blocks", interrupted)
         with pytest.raises(type(error)):
-            converted(path, cache_dir)
+            load_or_convert(path, cache_dir)
     assert names(cache_dir) == []
-    assert len(EventStore([converted(path, cache_dir)])) == 60
+    assert len(EventStore([load_or_convert(path, cache_dir)])) == 60
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(challenge_file, cache_dir, monkeypatch):
@@ -174,7 +174,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(challenge_file, cache_d
 
     monkeypatch.setattr(ChallengeFile, "blocks", changed)
     with pytest.raises(InputError, match=r"events\.h5 changed while it was read; start again"):
-        converted(path, cache_dir)
+        load_or_convert(path, cache_dir)
     assert names(cache_dir) == []
 
 
@@ -188,16 +188,16 @@ def test_a_file_that_vanishes_after_it_was_opened_is_one_sentence(challenge_file
 
     monkeypatch.setattr(ChallengeFile, "_checked_image", vanished)
     with pytest.raises(InputError, match=r"events\.h5 can no longer be read \(No such file"):
-        converted(path, cache_dir)
+        load_or_convert(path, cache_dir)
 
 
 def test_what_killed_processes_left_is_removed(challenge_file, cache_dir):
     path = challenge_file()
-    store = converted(path, cache_dir)
+    store = load_or_convert(path, cache_dir)
     whole = {file.name: file.read_bytes() for file in store.iterdir()}
     store.rename(cache_dir / f".{store.name}.4711.tmp")
     (cache_dir / f".{store.name}.12.tmp").mkdir()
-    converted(path, cache_dir)
+    load_or_convert(path, cache_dir)
     assert names(cache_dir) == [store.name]
     assert {file.name: file.read_bytes() for file in store.iterdir()} == whole
 
@@ -224,7 +224,7 @@ DAMAGE = {
 @pytest.mark.parametrize(("name", "damage"), DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_store_is_made_anew(name, damage, challenge_file, cache_dir, blocks_read):
     path = challenge_file()
-    store = converted(path, cache_dir)
+    store = load_or_convert(path, cache_dir)
     whole = {file.name: file.read_bytes() for file in store.iterdir()}
     if damage is None:
         (store / name).unlink()
@@ -232,7 +232,7 @@ def test_a_damaged_store_is_made_anew(name, damage, challenge_file, cache_dir, b
         assert damage(whole[name]) != whole[name]
         (store / name).write_bytes(damage(whole[name]))
     assert not is_whole(store)
-    assert converted(path, cache_dir) == store
+    assert load_or_convert(path, cache_dir) == store
     assert {file.name: file.read_bytes() for file in store.iterdir()} == whole
     assert len(blocks_read) == 2
 
@@ -260,7 +260,7 @@ def test_after_a_kill_in_mid_conversion_the_next_one_makes_the_whole(challenge_f
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert [name[-4:] for name in names(cache_dir)] == [".tmp"]
-    store = converted(path, cache_dir)
+    store = load_or_convert(path, cache_dir)
     assert names(cache_dir) == [store.name]
     assert len(EventStore([store])) == 60
 
@@ -274,7 +274,7 @@ def test_memory_of_a_conversion_does_not_grow_with_the_file(write_images, cache_
         path = write_images(images, f"{num_events}.h5")
         del images
         tracemalloc.start()
-        converted(path, cache_dir)
+        load_or_convert(path, cache_dir)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak

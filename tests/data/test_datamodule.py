@@ -61,8 +61,8 @@ def hdf5_data(challenge_file, settings):
     return make
 
 
-def entries_of(loader):
-    return [entry for batch in loader for entry in batch.entry.tolist()]
+def dataset_indices_of(loader):
+    return [entry for batch in loader for entry in batch.dataset_index.tolist()]
 
 
 def refused(sentence):
@@ -71,17 +71,17 @@ def refused(sentence):
 
 def test_the_parts_are_those_of_the_split(hdf5_data):
     data = hdf5_data()
-    assert sorted(entries_of(data.train_dataloader())) == list(range(30))
-    assert entries_of(data.val_dataloader()) == list(range(30, 45))
-    assert entries_of(data.test_dataloader()) == list(range(45, 60))
+    assert sorted(dataset_indices_of(data.train_dataloader())) == list(range(30))
+    assert dataset_indices_of(data.val_dataloader()) == list(range(30, 45))
+    assert dataset_indices_of(data.test_dataloader()) == list(range(45, 60))
 
 
 def test_events_and_their_order_depend_on_the_seed_alone(hdf5_data):
     torch.manual_seed(1)
-    one = entries_of(hdf5_data().train_dataloader())
+    one = dataset_indices_of(hdf5_data().train_dataloader())
     torch.manual_seed(2)
-    assert entries_of(hdf5_data(batch_size=7).train_dataloader()) == one
-    assert entries_of(hdf5_data(seed=2).train_dataloader()) != one
+    assert dataset_indices_of(hdf5_data(batch_size=7).train_dataloader()) == one
+    assert dataset_indices_of(hdf5_data(seed=2).train_dataloader()) != one
 
 
 def test_another_seed_changes_no_part_of_a_stratified_split(hdf5_data):
@@ -95,8 +95,8 @@ def test_another_seed_changes_no_part_of_a_stratified_split(hdf5_data):
 @pytest.mark.parametrize(("train_events", "expected"), [(None, 30), (1, 1), (12, 12), (30, 30), (1000, 30)])
 def test_train_events_is_the_most_events_trained_on(train_events, expected, hdf5_data):
     data = hdf5_data(train_events=train_events)
-    assert sorted(entries_of(data.train_dataloader())) == list(range(expected))
-    assert len(entries_of(data.val_dataloader())) == 15
+    assert sorted(dataset_indices_of(data.train_dataloader())) == list(range(expected))
+    assert len(dataset_indices_of(data.val_dataloader())) == 15
 
 
 def test_setting_up_again_reads_nothing(hdf5_data, monkeypatch):
@@ -243,7 +243,7 @@ def test_a_test_file_is_the_test_part_and_the_split_divides_the_other(challenge_
     data.setup()
     assert sorted([*data.parts.train.tolist(), *data.parts.val.tolist()]) == list(range(60))
     assert len(data.parts.val) == 10
-    assert entries_of(data.test_dataloader()) == list(range(60, 80))
+    assert dataset_indices_of(data.test_dataloader()) == list(range(60, 80))
 
 
 def test_a_test_file_beside_a_test_part_of_the_other_or_absent_is_one_sentence(challenge_file, tmp_path, settings):

@@ -30,7 +30,7 @@ def layout_of(name, image_size):
 def test_every_bit_of_an_image_comes_back(layout, image_size, random_images, write_images, store_of, bits_of):
     images = random_images(11, image_size)
     store = store_of(write_images(images, **layout_of(layout, image_size)))
-    batch = store.gather(torch.arange(11))
+    batch = store.make_batch(torch.arange(11))
     assert batch.image_size == image_size
     np.testing.assert_array_equal(bits_of(batch), images.view(np.uint32))
 
@@ -43,7 +43,7 @@ def test_block_borders_change_nothing(
     monkeypatch.setattr(hdf5, "BLOCK_BYTES", int(block_images * 4 * 16**2))
     images = random_images(11, 16)
     store = store_of(write_images(images, **layout_of(layout, 16)))
-    np.testing.assert_array_equal(bits_of(store.gather(torch.arange(11))), images.view(np.uint32))
+    np.testing.assert_array_equal(bits_of(store.make_batch(torch.arange(11))), images.view(np.uint32))
 
 
 @pytest.mark.parametrize("dark", [[0], [10], [0, 1, 5, 9, 10], list(range(11))], ids=str)
@@ -55,7 +55,7 @@ def test_an_event_without_a_lit_pixel_is_an_event(
     images = random_images(11, 16)
     images[dark] = 0
     store = store_of(write_images(images))
-    batch = store.gather(torch.arange(11))
+    batch = store.make_batch(torch.arange(11))
     assert len(store) == 11
     assert not batch.num_hits[dark].any()
     np.testing.assert_array_equal(bits_of(batch), images.view(np.uint32))
@@ -64,37 +64,37 @@ def test_an_event_without_a_lit_pixel_is_an_event(
 def test_negative_zero_is_a_pixel_that_was_written(write_images, store_of):
     images = np.zeros((2, 4, 4), np.float32)
     images[1, 2, 3] = -0.0
-    batch = store_of(write_images(images)).gather(torch.arange(2))
+    batch = store_of(write_images(images)).make_batch(torch.arange(2))
     assert batch.pixel.tolist() == [2 * 4 + 3]
     assert torch.signbit(batch.energy).tolist() == [True]
 
 
 def test_pixels_ascend_within_an_event(random_images, write_images, store_of):
-    batch = store_of(write_images(random_images(5, 16))).gather(torch.tensor([3, 0, 3]))
+    batch = store_of(write_images(random_images(5, 16))).make_batch(torch.tensor([3, 0, 3]))
     assert (torch.diff(batch.event * 256 + batch.pixel) > 0).all()
 
 
 def test_what_was_never_written_is_dark(tmp_path, store_of):
     with h5py.File(tmp_path / "events.h5", "w") as file:
         file.create_dataset("image", (7, 16, 16), np.float32, chunks=(2, 16, 16))[3, 4, 5] = 1
-    batch = store_of(tmp_path / "events.h5").gather(torch.arange(7))
+    batch = store_of(tmp_path / "events.h5").make_batch(torch.arange(7))
     assert batch.num_hits.tolist() == [0, 0, 0, 1, 0, 0, 0]
 
 
 def test_events_are_gathered_in_the_order_asked_for_and_as_often(random_images, write_images, store_of, bits_of):
     images = random_images(20, 16)
     store = store_of(write_images(images))
-    entries = torch.from_numpy(np.random.default_rng(2).integers(0, 20, 50))
-    batch = store.gather(entries)
-    np.testing.assert_array_equal(bits_of(batch), images.view(np.uint32)[entries])
-    assert batch.class_index.tolist() == (entries % 4).tolist()
-    assert batch.entry.tolist() == entries.tolist()
+    dataset_index = torch.from_numpy(np.random.default_rng(2).integers(0, 20, 50))
+    batch = store.make_batch(dataset_index)
+    np.testing.assert_array_equal(bits_of(batch), images.view(np.uint32)[dataset_index])
+    assert batch.class_index.tolist() == (dataset_index % 4).tolist()
+    assert batch.dataset_index.tolist() == dataset_index.tolist()
 
 
 def test_no_event_can_be_gathered(random_images, write_images, store_of):
     images = random_images(3, 16)
     for store in (store_of(write_images(images)), store_of(write_images(images), write_images(images, "b.h5"))):
-        batch = store.gather(torch.arange(0))
+        batch = store.make_batch(torch.arange(0))
         assert (batch.num_events, batch.offset.tolist(), len(batch.pixel), len(batch.energy)) == (0, [0], 0, 0)
 
 
@@ -113,9 +113,9 @@ def test_several_files_act_as_one(random_images, write_images, store_of, bits_of
     assert store.index.tolist() == [100, 101, 102, 103, 104, 0, *range(8), 0, 1, 2]
     assert store.truth == {}
     for seed in range(5):
-        entries = torch.from_numpy(np.random.default_rng(seed).integers(0, 17, 30))
-        np.testing.assert_array_equal(bits_of(store.gather(entries)), dense[entries])
-    np.testing.assert_array_equal(bits_of(store.gather(torch.arange(17))), dense)
+        dataset_index = torch.from_numpy(np.random.default_rng(seed).integers(0, 17, 30))
+        np.testing.assert_array_equal(bits_of(store.make_batch(dataset_index)), dense[dataset_index])
+    np.testing.assert_array_equal(bits_of(store.make_batch(torch.arange(17))), dense)
 
 
 def test_truth_that_every_file_has_is_kept(random_images, write_images, store_of):

@@ -20,10 +20,10 @@ import torch
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from cdmtrain.data.cache import converted
+from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.events import EventStore
 from cdmtrain.data.hdf5 import ChallengeFile
-from cdmtrain.data.stream import streamed
+from cdmtrain.data.stream import stream_batches
 from cdmtrain.errors import InputError
 
 SECONDS = float(os.environ.get("CDMTRAIN_FUZZ_SECONDS", "60"))
@@ -109,14 +109,14 @@ def read(content: bytes) -> None:
 
 
 def by_cache(path: Path) -> tuple[np.ndarray, ...]:
-    store = EventStore([converted(path, Path("cache"))])
-    batch = store.gather(torch.arange(len(store)))
+    store = EventStore([load_or_convert(path, Path("cache"))])
+    batch = store.make_batch(torch.arange(len(store)))
     return batch.offset.numpy(), batch.pixel.numpy(), batch.energy.numpy(), batch.class_index.numpy()
 
 
 def by_stream(path: Path) -> tuple[np.ndarray, ...]:
     with ChallengeFile(path) as file:
-        batches = list(streamed(file, batch_size=5))
+        batches = list(stream_batches(file, batch_size=5))
     offset = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(batch.offset.numpy()) for batch in batches]))])
     parts = ([getattr(batch, name).numpy() for batch in batches] for name in ("pixel", "energy", "class_index"))
     return offset, *map(np.concatenate, parts)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from cdmtrain.data.cache import converted, simulated
+from cdmtrain.data.cache import load_or_convert, load_or_simulate
 from cdmtrain.data.events import EventStore
 from cdmtrain.data.hdf5 import TRUTH, ChallengeFile, write_challenge_file
 from cdmtrain.particles import PDG_CODES
@@ -156,8 +156,8 @@ def test_other_events_than_announced_leave_no_file(num_events, written, tmp_path
 
 def assert_equal_stores(one: EventStore, other: EventStore) -> None:
     everything = torch.arange(len(one))
-    for name, values in vars(one.gather(everything)).items():
-        assert np.array_equal(values, getattr(other.gather(everything), name)), name
+    for name, values in vars(one.make_batch(everything)).items():
+        assert np.array_equal(values, getattr(other.make_batch(everything), name)), name
     assert torch.equal(one.index, other.index)
     assert one.truth.keys() == other.truth.keys() == set(TRUTH)
     for name, values in one.truth.items():
@@ -166,15 +166,15 @@ def assert_equal_stores(one: EventStore, other: EventStore) -> None:
 
 def test_a_simulated_store_equals_that_of_the_written_file(written, tmp_path):
     path = written(Random().blocks(events=30, seed=5), num_events=30)
-    from_file = EventStore([converted(path, tmp_path / "cache")])
-    direct = EventStore([simulated(Random(), events=30, seed=5, cache_dir=tmp_path / "cache")])
+    from_file = EventStore([load_or_convert(path, tmp_path / "cache")])
+    direct = EventStore([load_or_simulate(Random(), events=30, seed=5, cache_dir=tmp_path / "cache")])
     assert_equal_stores(direct, from_file)
 
 
 def test_a_sample_is_simulated_once_for_its_settings_events_and_seed(tmp_path):
     first, again, newer = Random(), Random(), Random(version=2)
     stores = [
-        simulated(simulation, events=events, seed=seed, cache_dir=tmp_path)
+        load_or_simulate(simulation, events=events, seed=seed, cache_dir=tmp_path)
         for simulation, events, seed in [(first, 9, 1), (again, 9, 1), (again, 9, 2), (again, 8, 1), (newer, 9, 1)]
     ]
     assert first.asked == [(9, 1)]
@@ -187,9 +187,9 @@ def test_a_sample_is_simulated_once_for_its_settings_events_and_seed(tmp_path):
 def test_the_simulator_fills_a_store_and_a_file_with_the_same_events(written, tmp_path):
     simulation = Simulator(image_size=32)
     path = written(simulation.blocks(events=12, seed=3), num_events=12, image_size=32)
-    from_file = EventStore([converted(path, tmp_path / "cache")])
-    direct = EventStore([simulated(simulation, events=12, seed=3, cache_dir=tmp_path / "cache")])
+    from_file = EventStore([load_or_convert(path, tmp_path / "cache")])
+    direct = EventStore([load_or_simulate(simulation, events=12, seed=3, cache_dir=tmp_path / "cache")])
     assert_equal_stores(direct, from_file)
     assert direct.image_size == 32
     assert torch.bincount(direct.class_index).tolist() == [3, 3, 3, 3]
-    assert (direct.gather(torch.arange(12)).num_hits > 0).all()
+    assert (direct.make_batch(torch.arange(12)).num_hits > 0).all()

@@ -17,20 +17,20 @@ def loader(random_images, write_images, store_of):
     """Makes loaders of the same store."""
     store = store_of(write_images(random_images(150, 4)))
 
-    def make(*, batch_size=10, entries=ENTRIES, shuffle=True, seed=1, epoch=0, **share):
-        order = EpochOrder(entries, shuffle=shuffle, seed=seed)
+    def make(*, batch_size=10, dataset_index=ENTRIES, shuffle=True, seed=1, epoch=0, **share):
+        order = EpochOrder(dataset_index, shuffle=shuffle, seed=seed)
         order.set_epoch(epoch)
         return EventLoader(store, order, batch_size=batch_size, **share)
 
     return make
 
 
-def entries_of(batches):
-    return [batch.entry.tolist() for batch in batches]
+def dataset_indices_of(batches):
+    return [batch.dataset_index.tolist() for batch in batches]
 
 
 def joined(batches):
-    return [entry for batch in entries_of(batches) for entry in batch]
+    return [entry for batch in dataset_indices_of(batches) for entry in batch]
 
 
 def test_every_event_comes_once_an_epoch(loader):
@@ -47,9 +47,9 @@ def test_seed_and_epoch_fix_the_order_in_every_process():
     order = EpochOrder(torch.arange(12), shuffle=True, seed=7)
     order.set_epoch(3)
     torch.manual_seed(1)
-    first = order.entries().tolist()
+    first = order.dataset_index().tolist()
     torch.manual_seed(2)
-    assert order.entries().tolist() == first == [7, 10, 4, 0, 1, 6, 5, 2, 11, 9, 3, 8]
+    assert order.dataset_index().tolist() == first == [7, 10, 4, 0, 1, 6, 5, 2, 11, 9, 3, 8]
 
 
 def test_the_order_depends_on_nothing_but_seed_epoch_and_the_events_chosen(loader):
@@ -57,7 +57,7 @@ def test_the_order_depends_on_nothing_but_seed_epoch_and_the_events_chosen(loade
     assert small == joined(loader(batch_size=17, epoch=4)) == joined(loader(batch_size=1000, epoch=4))
     order = EpochOrder(ENTRIES, shuffle=True, seed=1)
     order.set_epoch(4)
-    assert order.entries().tolist() == small
+    assert order.dataset_index().tolist() == small
 
 
 def test_without_shuffle_events_come_as_they_stand(loader):
@@ -65,21 +65,23 @@ def test_without_shuffle_events_come_as_they_stand(loader):
 
 
 def test_the_last_batch_holds_what_remains(loader):
-    assert [len(batch) for batch in entries_of(loader())] == [10, 10, 10, 10, 3]
-    assert [len(batch) for batch in entries_of(loader(entries=ENTRIES[:40]))] == [10, 10, 10, 10]
-    assert [len(batch) for batch in entries_of(loader(entries=ENTRIES[:4]))] == [4]
-    assert entries_of(loader(entries=ENTRIES[:0])) == []
-    assert [len(loader(entries=ENTRIES[:number])) for number in (0, 1, 10, 11, 43)] == [0, 1, 1, 2, 5]
+    assert [len(batch) for batch in dataset_indices_of(loader())] == [10, 10, 10, 10, 3]
+    assert [len(batch) for batch in dataset_indices_of(loader(dataset_index=ENTRIES[:40]))] == [10, 10, 10, 10]
+    assert [len(batch) for batch in dataset_indices_of(loader(dataset_index=ENTRIES[:4]))] == [4]
+    assert dataset_indices_of(loader(dataset_index=ENTRIES[:0])) == []
+    assert [len(loader(dataset_index=ENTRIES[:number])) for number in (0, 1, 10, 11, 43)] == [0, 1, 1, 2, 5]
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 @pytest.mark.parametrize("num_events", [9, 40, 41, 42, 43])
 def test_devices_partition_every_batch_and_each_has_an_event(world_size, num_events, loader):
-    entries = ENTRIES[:num_events]
-    whole = joined(loader(entries=entries, epoch=2))
-    shares = [loader(entries=entries, epoch=2, rank=rank, world_size=world_size) for rank in range(world_size)]
+    dataset_index = ENTRIES[:num_events]
+    whole = joined(loader(dataset_index=dataset_index, epoch=2))
+    shares = [
+        loader(dataset_index=dataset_index, epoch=2, rank=rank, world_size=world_size) for rank in range(world_size)
+    ]
     assert len({len(share) for share in shares}) == 1
-    batches = [entries_of(share) for share in shares]
+    batches = [dataset_indices_of(share) for share in shares]
     assert {len(mine) for mine in batches} == {len(shares[0])}
     together = []
     for parts in zip(*batches, strict=True):
@@ -95,7 +97,7 @@ def test_devices_partition_every_batch_and_each_has_an_event(world_size, num_eve
 
 @pytest.mark.parametrize("num_taken", [0, 1, 3, 5])
 def test_a_resumed_epoch_goes_on_with_exactly_the_following_batches(num_taken, loader):
-    whole = entries_of(loader(epoch=2))
+    whole = dataset_indices_of(loader(epoch=2))
     interrupted = loader(epoch=2)
     batches = iter(interrupted)
     for _ in range(num_taken):
@@ -103,7 +105,7 @@ def test_a_resumed_epoch_goes_on_with_exactly_the_following_batches(num_taken, l
     resumed = loader()
     resumed.load_state_dict(interrupted.state_dict())
     resumed.sampler.set_epoch(2)
-    assert entries_of(resumed) == whole[num_taken:]
+    assert dataset_indices_of(resumed) == whole[num_taken:]
     resumed.sampler.set_epoch(3)
     assert joined(resumed) == joined(loader(epoch=3))
 
@@ -137,7 +139,7 @@ def test_an_epoch_resumed_on_another_number_of_devices_has_exactly_the_remaining
 ):
     def shares(world_size, state=None):
         made = [
-            loader(entries=ENTRIES[:num_events], epoch=2, rank=rank, world_size=world_size)
+            loader(dataset_index=ENTRIES[:num_events], epoch=2, rank=rank, world_size=world_size)
             for rank in range(world_size)
         ]
         for one in made if state else ():
@@ -148,9 +150,9 @@ def test_an_epoch_resumed_on_another_number_of_devices_has_exactly_the_remaining
     batches = list(zip(*(islice(share, num_taken) for share in started), strict=True))
     states = [share.state_dict() for share in started]
     assert states == states[:1] * before
-    taken = [entry for batch in batches for part in batch for entry in part.entry.tolist()]
+    taken = [entry for batch in batches for part in batch for entry in part.dataset_index.tolist()]
     rest = list(zip(*shares(after, states[0]), strict=True))
-    remaining = [entry for batch in rest for part in batch if part.weight for entry in part.entry.tolist()]
+    remaining = [entry for batch in rest for part in batch if part.weight for entry in part.dataset_index.tolist()]
     assert sorted(taken + remaining) == ENTRIES[:num_events].tolist()
     assert all(part.num_events for batch in rest for part in batch)
 
@@ -159,8 +161,8 @@ def test_an_epoch_resumed_on_another_number_of_devices_has_exactly_the_remaining
 def test_the_mean_over_devices_is_the_mean_over_events(world_size, loader):
     shares = [loader(rank=rank, world_size=world_size, epoch=1) for rank in range(world_size)]
     for parts in zip(*shares, strict=True):
-        means = [part.weight * part.entry.double().mean() for part in parts]
-        every = torch.cat([part.entry for part in parts])
+        means = [part.weight * part.dataset_index.double().mean() for part in parts]
+        every = torch.cat([part.dataset_index for part in parts])
         torch.testing.assert_close(torch.stack(means).mean(), every.double().mean())
 
 
@@ -174,7 +176,7 @@ class Recorder(lightning.LightningModule):
         self.save_after, self.path = save_after, path
 
     def training_step(self, batch, batch_index):
-        self.seen.append((self.current_epoch, batch.entry.tolist()))
+        self.seen.append((self.current_epoch, batch.dataset_index.tolist()))
         return self.weight.sum()
 
     def on_train_batch_end(self, outputs, batch, batch_index):
@@ -194,6 +196,6 @@ def test_lightning_sets_the_epoch_and_resumes_in_its_middle(save_after, loader, 
         trainer.fit(recorder, loader(), ckpt_path=checkpoint, weights_only=True)
         return recorder.seen
 
-    expected = [(epoch, batch) for epoch in range(3) for batch in entries_of(loader(epoch=epoch))]
+    expected = [(epoch, batch) for epoch in range(3) for batch in dataset_indices_of(loader(epoch=epoch))]
     assert fit(Recorder(save_after, tmp_path / "middle.ckpt")) == expected
     assert fit(Recorder(), tmp_path / "middle.ckpt") == expected[save_after:]

@@ -51,7 +51,7 @@ def test_a_shift_to_the_left_is_taken_where_the_right_loses_pixels():
         energy=torch.ones(2),
         offset=torch.tensor([0, 2]),
         class_index=torch.tensor([0]),
-        entry=torch.tensor([0]),
+        dataset_index=torch.tensor([0]),
         image_size=4,
     )
     changed, whole = shifted(batch, by=2)

@@ -35,7 +35,7 @@ def batch_of() -> Callable[[np.ndarray], EventBatch]:
             energy=torch.from_numpy(images[event, row, column]),
             offset=torch.from_numpy(np.append(0, num_hits.cumsum())),
             class_index=torch.arange(len(images)) % 4,
-            entry=torch.arange(len(images)),
+            dataset_index=torch.arange(len(images)),
             image_size=images.shape[2],
         )
 

@@ -263,7 +263,7 @@ def small_sample(data: Any) -> list[Path]:
     import h5py
     import numpy as np
 
-    from cdmtrain.data.cache import converted
+    from cdmtrain.data.cache import load_or_convert
     from cdmtrain.particles import PDG_CODES
 
     file = Path("events.h5")
@@ -271,7 +271,7 @@ def small_sample(data: Any) -> list[Path]:
         with h5py.File(file, "w") as stream:
             stream["image"] = np.ones((60, 8, 8), np.float32)
             stream["pdg"] = np.array(PDG_CODES, np.int32)[np.arange(60) % 4]
-    return [converted(file, Path("cache"))]
+    return [load_or_convert(file, Path("cache"))]
 
 
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: b"x" * 1000])

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from cdmtrain import cli
-from cdmtrain.data.cache import converted
+from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.events import EventStore
 from cdmtrain.data.hdf5 import write_challenge_file
 from cdmtrain.particles import NAMES, PDG_CODES
@@ -52,11 +52,11 @@ def results(folder: Path) -> dict[str, Any]:
 
 def geant4_blocks(name: str) -> Iterator[SimpleNamespace]:
     """Geant4's events of one class, labelled as Geant4's."""
-    store = EventStore([converted(Path(REFERENCE), Path("outputs/cache"))])
-    for entries in (store.class_index == NAMES.index(name)).nonzero().flatten().split(BLOCK):
-        batch = store.gather(entries)
+    store = EventStore([load_or_convert(Path(REFERENCE), Path("outputs/cache"))])
+    for dataset_index in (store.class_index == NAMES.index(name)).nonzero().flatten().split(BLOCK):
+        batch = store.make_batch(dataset_index)
         offset, pixel, energy_mev = (part.numpy() for part in (batch.offset, batch.pixel, batch.energy))
-        pdg = np.full(len(entries), GEANT4, np.int32)
+        pdg = np.full(len(dataset_index), GEANT4, np.int32)
         yield SimpleNamespace(offset=offset, pixel=pixel, energy_mev=energy_mev, pdg=pdg)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cdmtrain import cli
-from cdmtrain.data.cache import converted
+from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.events import EventStore
 from cdmtrain.particles import NAMES, PDG_CODES
 from cdmtrain.report.inspection_tables import make_tables
@@ -87,7 +87,7 @@ def test_a_file_without_pdg_is_one_class_unknown(tmp_path: Path, challenge_file:
     file = challenge_file()
     with h5py.File(file, "a") as stream:
         del stream["pdg"]
-    store = EventStore([converted(file, tmp_path / "cache")])
+    store = EventStore([load_or_convert(file, tmp_path / "cache")])
     sample = inspect.measured(store)
     assert sample.present == ["unknown"]
     assert inspect.examples(store, sample, number=3)["unknown"].shape == (3, 16, 16)
@@ -98,7 +98,7 @@ def test_figures_do_not_depend_on_the_size_of_the_blocks(
     tmp_path: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = challenge_file("a.h5"), challenge_file("b.h5", seed=4)
-    store = EventStore([converted(file, tmp_path / "cache") for file in files])
+    store = EventStore([load_or_convert(file, tmp_path / "cache") for file in files])
     whole = inspect.measured(store)
     monkeypatch.setattr(inspect, "EVENTS_PER_BLOCK", 7)
     found = inspect.measured(store)

@@ -182,7 +182,7 @@ from pathlib import Path
 from types import SimpleNamespace
 import numpy as np
 from filelock import FileLock
-from cdmtrain.data.cache import simulated
+from cdmtrain.data.cache import load_or_simulate
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 name, folder = sys.argv[1], Path(sys.argv[2])
 begun, waiting = folder / "begun", folder / "waiting"
@@ -213,7 +213,7 @@ def told(self, *args, **kwargs):
 FileLock.acquire = told
 if name == "second":
     until(begun)
-print(simulated(Simulation(), events=8, seed=1, cache_dir=folder / "cache"))
+print(load_or_simulate(Simulation(), events=8, seed=1, cache_dir=folder / "cache"))
 """
 
 
