@@ -27,6 +27,7 @@ ARRAYS = {"numpy", "jaxtyping"}
 TENSORS = ARRAYS | {"torch"}
 PARTICLES, BATCH, COMPILED = {"cdmtrain.particles"}, {"cdmtrain.batch"}, {"cdmtrain.compiled"}
 DATA, REPRESENTATION, MODEL = {"cdmtrain.data"}, {"cdmtrain.representation"}, {"cdmtrain.model"}
+RUN_READERS = {f"cdmtrain.runs.{name}" for name in ("files", "read", "records", "predictions")}
 HANDED_IN = DATA | REPRESENTATION | MODEL
 
 RULES = {
@@ -53,8 +54,12 @@ RULES = {
     ),
     "loss": Rule(may=PARTICLES | TENSORS, never={"lightning"} | HANDED_IN),
     "metrics": Rule(may=PARTICLES | BATCH | TENSORS | {"lightning", "torchmetrics"}, never=HANDED_IN),
-    "report": Rule(may=PARTICLES | ARRAYS | {"matplotlib", "h5py", "rich", "yaml"}, never={"torch", "lightning"}),
-    "callbacks": Rule(may=PARTICLES | BATCH | TENSORS | {"h5py", "lightning", "rich"}, never=HANDED_IN),
+    "report": Rule(
+        may=PARTICLES | ARRAYS | RUN_READERS | {"matplotlib", "h5py", "rich", "yaml"}, never={"torch", "lightning"}
+    ),
+    "callbacks": Rule(
+        may=PARTICLES | BATCH | TENSORS | {"cdmtrain.runs.files", "h5py", "lightning", "rich"}, never=HANDED_IN
+    ),
     "benchmark": Rule(may=BATCH | TENSORS | {"cdmtrain.classifier", "lightning"}, never=HANDED_IN),
     "probe": Rule(may=BATCH | TENSORS | {"cdmtrain.augmentation"}, never=MODEL | {"lightning", "hydra", "h5py"}),
     "config": Rule(may=ANYTHING, never={"torch", "lightning", "h5py"}),

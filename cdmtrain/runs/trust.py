@@ -64,8 +64,9 @@ def read_config(run: Path) -> DictConfig:
     absent = [name for name in ("data", "representation", "model") if name not in cfg]
     if not isinstance(cfg, DictConfig) or absent:
         raise InputError(f"{path} is not of a run; {' and '.join(absent)} are expected in it")
-    cfg = OmegaConf.create(translate(OmegaConf.to_container(cfg)))
-    assert isinstance(cfg, DictConfig)
+    plain = translate(OmegaConf.to_container(cfg))
+    assert isinstance(plain, dict)
+    cfg = OmegaConf.create(plain)
     check_targets(OmegaConf.to_container(cfg), source=str(path))
     cfg.run_dir = str(run)  # the directory may have been moved since
     return cfg

@@ -1,0 +1,20 @@
+"""The names of the files in a run directory. No other module spells one of them."""
+
+CONFIG = "config.yaml"
+PROVENANCE = "provenance.json"
+STATUS = "status.json"
+SUBMISSION = "submission.json"
+METRICS = "metrics.csv"
+RESULTS = "results.json"
+PREDICTIONS = "predictions.h5"
+MISTAKES = "mistakes.h5"
+LOCK = ".lock"
+
+CHECKPOINTS = "checkpoints"
+BEST_CHECKPOINT = "checkpoints/best.ckpt"
+LAST_CHECKPOINT = "checkpoints/last.ckpt"
+
+REPORT = "report"
+PAGE = "report/index.html"
+
+EXPECTED = (CONFIG, PROVENANCE, STATUS, METRICS, RESULTS, PREDICTIONS)  # of a finished training

@@ -1,0 +1,127 @@
+"""Read predictions.h5 and mistakes.h5 of a run directory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from cdmtrain.errors import InputError
+from cdmtrain.particles import NUM_CLASSES
+
+LARGEST_IMAGE = 4096  # pixels on a side; a larger number in a file is not believed
+
+Columns = dict[str, NDArray]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The network's output for the N test events whose particle is known."""
+
+    class_index: NDArray[np.int64]  # (N,) truth, 0..3
+    probability: NDArray[np.float64]  # (N, 4) softmax, finite
+    lit_pixels: NDArray[np.int64]  # (N,)
+    deposited_energy_mev: NDArray[np.float64]  # (N,)
+    kinetic_energy_mev: NDArray[np.float64] | None = None  # (N,), where the event file has it
+    vertex_px: NDArray[np.float64] | None = None  # (N, 2) row and column, where the event file has it
+
+    @property
+    def is_right(self) -> NDArray[np.bool_]:
+        """(N,) whether the most probable class is the true one."""
+        return np.asarray(self.probability.argmax(axis=1) == self.class_index)
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """The most confident mistakes of each particle, M in all, as the network saw them."""
+
+    index: NDArray[np.int64]  # (M,) number of the event in its file
+    class_index: NDArray[np.int64]  # (M,) truth, 0..3
+    probability: NDArray[np.float64]  # (M, 4)
+    images: NDArray[np.float32]  # (M, S, S) MeV
+
+
+def read_predictions(path: Path) -> Predictions | None:
+    """Read the events with a known particle and finite probabilities; None where there is no file.
+
+    Raises:
+        InputError: where a column is absent or has another shape or type.
+    """
+    if not path.is_file():
+        return None
+    columns, _ = _read(path)
+    truth = _column(columns, "class_index", "iu", path)
+    num_events = len(truth)
+    probability = _column(columns, "probability", "f", path, (num_events, NUM_CLASSES)).astype(np.float64)
+    if (truth >= NUM_CLASSES).any():
+        raise _damaged(path, f"class_index {truth.max()} is not below {NUM_CLASSES}")
+    use = (truth >= 0) & np.isfinite(probability).all(axis=1)
+
+    def floats(name: str, *shape: int) -> NDArray[np.float64]:
+        return _column(columns, name, "fiu", path, (num_events, *shape))[use].astype(np.float64)
+
+    return Predictions(
+        class_index=truth[use].astype(np.int64),
+        probability=probability[use],
+        lit_pixels=_column(columns, "lit_pixels", "iu", path, (num_events,))[use].astype(np.int64),
+        deposited_energy_mev=floats("deposited_energy_mev"),
+        kinetic_energy_mev=floats("kinetic_energy_mev") if "kinetic_energy_mev" in columns else None,
+        vertex_px=floats("vertex_px", 2) if "vertex_px" in columns else None,
+    )
+
+
+def read_mistakes(path: Path) -> Mistakes | None:
+    """Read the mistakes with dense images; None where there is no file (runs of old versions) or no mistake.
+
+    Raises:
+        InputError: where a column is absent or has another shape or type.
+    """
+    if not path.is_file():
+        return None
+    columns, size = _read(path)
+    index = _column(columns, "index", "iu", path)
+    offset = _column(columns, "offset", "iu", path, (len(index) + 1,))
+    pixel = _column(columns, "pixel", "iu", path, (int(offset[-1]),))
+    energy = _column(columns, "energy_mev", "f", path, pixel.shape)
+    class_index = _column(columns, "class_index", "iu", path, index.shape)
+    if not 0 < size <= LARGEST_IMAGE or (np.diff(offset) < 0).any() or ((pixel < 0) | (pixel >= size * size)).any():
+        raise _damaged(path, f"pixels do not fit images of {size} x {size}")
+    if ((class_index < 0) | (class_index >= NUM_CLASSES)).any():
+        raise _damaged(path, f"a class_index is not in 0..{NUM_CLASSES - 1}")
+    if not len(index):
+        return None
+    images = np.zeros((len(index), size * size), np.float32)
+    images[np.repeat(np.arange(len(index)), np.diff(offset)), pixel] = energy
+    return Mistakes(
+        index=index.astype(np.int64),
+        class_index=class_index.astype(np.int64),
+        probability=_column(columns, "probability", "f", path, (len(index), NUM_CLASSES)).astype(np.float64),
+        images=images.reshape(len(index), size, size),
+    )
+
+
+def _read(path: Path) -> tuple[Columns, int]:
+    """Read all datasets and the attribute image_size, 0 where there is none."""
+    try:
+        with h5py.File(path) as file:
+            return {name: np.asarray(file[name]) for name in file}, int(file.attrs.get("image_size", 0))
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _column(columns: Columns, name: str, kinds: str, path: Path, shape: tuple[int, ...] | None = None) -> NDArray:
+    """The column `name`, which must have one of numpy's dtype `kinds` and the shape (by default one dimension)."""
+    column = columns.get(name)
+    if (
+        column is None
+        or column.dtype.kind not in kinds
+        or (column.ndim != 1 if shape is None else column.shape != shape)
+    ):
+        found = "absent" if column is None else f"{column.dtype} of shape {column.shape}"
+        raise _damaged(path, f"{name} is {found}")
+    return column
+
+
+def _damaged(path: Path, reason: str) -> InputError:
+    return InputError(f"{path} is damaged ({reason}); restore the file or remove it")

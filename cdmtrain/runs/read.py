@@ -1,0 +1,237 @@
+"""Read the files of a run directory. Every value is checked here; a run may come from a stranger."""
+
+import csv
+import glob
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from cdmtrain.errors import InputError
+from cdmtrain.particles import NUM_CLASSES
+from cdmtrain.runs import files
+from cdmtrain.runs.check import check, wrong
+from cdmtrain.runs.predictions import Mistakes, Predictions, read_mistakes, read_predictions
+from cdmtrain.runs.records import Provenance, Results, Settings, Status, Submission
+
+PER_CLASS = ("efficiency", "purity", "roc_auc")
+CONFUSION_MATRIX = "confusion_matrix"
+DEEPEST_YAML = 50  # nested lists and mappings; our own files have 6
+
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The content of a run directory. Attributes of absent files are None or empty."""
+
+    directory: Path
+    config: dict[str, Any] = field(default_factory=dict)  # config.yaml as it is, for display
+    settings: Settings = field(default_factory=Settings)  # the part of config.yaml that is used by name
+    provenance: Provenance = field(default_factory=Provenance)
+    status: Status | None = None
+    results: Results = field(default_factory=dict)
+    history: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # metrics.csv: column -> (epoch,)
+    predictions: Predictions | None = None
+    mistakes: Mistakes | None = None
+    missing: tuple[str, ...] = ()  # names out of files.EXPECTED
+    problem: str | None = None  # why the run cannot be read
+
+    @property
+    def state(self) -> str:
+        """The state in status.json, "lost" without a heartbeat, "unreadable" or "unknown"."""
+        if self.problem:
+            return "unreadable"
+        if self.status is None:
+            return "unknown"
+        return "lost" if self.status.is_lost() else self.status.state
+
+    @property
+    def error(self) -> str | None:
+        """Why the run failed or cannot be read."""
+        return self.problem or (self.status.error if self.status else None)
+
+
+def read_run(run: Path, *, with_predictions: bool = True) -> RunFiles:
+    """Read a run directory; the predictions, which are large, only when wanted.
+
+    Raises:
+        InputError: where it is no directory or one of its files is damaged.
+    """
+    if not run.is_dir():
+        raise InputError(f"{run} is not a directory; give the directory of a run, one that holds a {files.CONFIG}")
+    config = _read_config(run)
+    return RunFiles(
+        directory=run,
+        config=config,
+        settings=check(config, Settings, str(run / files.CONFIG)),
+        provenance=read_provenance(run) or Provenance(),
+        status=read_status(run),
+        results=read_results(run) or {},
+        history=read_history(run),
+        predictions=read_predictions(run / files.PREDICTIONS) if with_predictions else None,
+        mistakes=read_mistakes(run / files.MISTAKES) if with_predictions else None,
+        missing=tuple(name for name in files.EXPECTED if not (run / name).is_file()),
+    )
+
+
+def read_run_or_problem(run: Path) -> RunFiles:
+    """Read a run directory without its predictions; where that fails the result says why in `problem`."""
+    try:
+        return read_run(run, with_predictions=False)
+    except InputError as error:
+        return RunFiles(run, problem=str(error))
+
+
+def find_runs(places: Sequence[str | Path]) -> list[Path]:
+    """Return each run directory in `places` once: runs, directories that hold runs at any depth, or patterns with *."""
+    found: dict[Path, Path] = {}
+    for place in places:
+        for path in [Path(name) for name in sorted(glob.glob(str(place)))] or [Path(place)]:
+            if not path.is_dir():
+                raise InputError(f"runs={place} is not a directory; give run directories, or one that holds them")
+            found |= {run.resolve(): run for run in _runs_below(path)}
+    return list(found.values())
+
+
+def is_run(path: Path) -> bool:
+    """Whether `path` is a run directory."""
+    return (path / files.CONFIG).exists()
+
+
+def read_status(run: Path) -> Status | None:
+    """Read status.json; None where there is none."""
+    return _read_record(run / files.STATUS, Status)
+
+
+def is_finished(run: Path) -> bool:
+    """Whether the run has ended well."""
+    status = read_status(run)
+    return status is not None and status.state == "finished"
+
+
+def read_provenance(run: Path) -> Provenance | None:
+    """Read provenance.json; None where there is none."""
+    return _read_record(run / files.PROVENANCE, Provenance)
+
+
+def read_submission(run: Path) -> Submission | None:
+    """Read submission.json; None where the run was not submitted to a cluster."""
+    return _read_record(run / files.SUBMISSION, Submission)
+
+
+def read_results(run: Path) -> Results | None:
+    """Read results.json; None where there is none."""
+    path = run / files.RESULTS
+    content = read_json(path)
+    if content is None:
+        return None
+    return {name: _check_result(name.removeprefix("val_"), value, f"{path}: {name}") for name, value in content.items()}
+
+
+def read_history(run: Path) -> dict[str, NDArray[np.float64]]:
+    """Read the columns of metrics.csv, (epoch,) each and NaN where a field is blank; empty where there is no file."""
+    path = run / files.METRICS
+    rows = read_metrics(run)
+    columns = list(rows[0]) if rows else []
+    return {name: np.array([_number(row[name], f"{path}: {name}") for row in rows]) for name in columns}
+
+
+def read_metrics(run: Path) -> list[dict[str, str]]:
+    """Read the rows of metrics.csv as they are written, one an epoch; empty where there is no file."""
+    path = run / files.METRICS
+    text = _read_text(path)
+    if text is None:
+        return []
+    rows = list(csv.DictReader(text.splitlines()))
+    for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise InputError(
+                f"{path}: line {number} has not as many fields as the first; restore the file or remove it"
+            )
+        if not row.get("epoch", "").isdecimal():
+            raise wrong(f"{path}: epoch in line {number}", row.get("epoch"), "a whole number")
+    return rows
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read the mapping in a JSON file; None where there is no file."""
+    text = _read_text(path)
+    if text is None:
+        return None
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not valid JSON ({error}); restore the file or remove it") from error
+    return check(content, dict[str, Any], str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any] | None:
+    """Read the mapping in a YAML file; None where there is no file. Aliases (*name) are refused: we never write any."""
+    text = _read_text(path)
+    if text is None:
+        return None
+    depth = 0
+    try:
+        for event in yaml.parse(text, yaml.CSafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST_YAML or isinstance(event, yaml.AliasEvent):
+                raise InputError(f"{path} has aliases or is nested too deeply; restore the file or remove it")
+        content = yaml.load(text, yaml.CSafeLoader)
+    except (ValueError, yaml.YAMLError) as error:
+        raise InputError(
+            f"{path} is not valid YAML ({' '.join(str(error).split())}); restore the file or remove it"
+        ) from error
+    return check(content, dict[str, Any], str(path))
+
+
+def _read_config(run: Path) -> dict[str, Any]:
+    return read_yaml(run / files.CONFIG) or {}
+
+
+def _read_record(path: Path, kind: type[Record]) -> Record | None:
+    content = read_json(path)
+    return None if content is None else check(content, kind, str(path))
+
+
+def _read_text(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error}); restore the file or remove it") from error
+
+
+def _check_result(name: str, value: Any, where: str) -> Any:
+    if value is None:
+        return None
+    if name in PER_CLASS:
+        return check(value, dict[str, float | None], where)
+    if name != CONFUSION_MATRIX:
+        return check(value, int if isinstance(value, int) else float, where)
+    counts = check(value, list[list[int]], where)
+    if len(counts) != NUM_CLASSES or any(len(row) != NUM_CLASSES or min(row) < 0 for row in counts):
+        raise wrong(where, value, f"{NUM_CLASSES} x {NUM_CLASSES} counts")
+    return counts
+
+
+def _number(field: str, where: str) -> float:
+    try:
+        return float(field or "nan")
+    except ValueError:
+        raise wrong(where, field, "a number") from None
+
+
+def _runs_below(path: Path) -> Iterator[Path]:
+    for folder, inner, names in os.walk(path):
+        inner.sort()
+        if files.CONFIG in names:
+            inner.clear()
+            yield Path(folder)

@@ -1,0 +1,127 @@
+"""What the JSON files of a run directory hold: one dataclass a file, one attribute a key."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+HEARTBEAT_SECONDS = 30  # between two writes of status.json while a run is trained
+LOST_AFTER_SECONDS = 4 * HEARTBEAT_SECONDS  # without one of them
+
+State = Literal["submitted", "running", "finished", "failed", "pruned", "preempted", "interrupted"]
+Results = dict[str, Any]  # checked: {name: number | None}, {name: {class: number | None}}, confusion matrices of counts
+
+
+@dataclass(frozen=True)
+class Metric:
+    """The monitored metric of the last epoch."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a run is doing (status.json). Times are in UTC."""
+
+    state: State
+    host: str | None = None
+    process: int | None = None
+    started: datetime | None = None
+    updated: datetime | None = None
+    ended: datetime | None = None
+    epoch: int | None = None  # the last finished one, counted from 1
+    metric: Metric | None = None
+    expected_end: datetime | None = None
+    error: str | None = None
+
+    def is_lost(self, now: datetime | None = None) -> bool:
+        """Whether the run claims to be running although its last heartbeat is more than LOST_AFTER_SECONDS old."""
+        if self.state != "running":
+            return False
+        now = now or datetime.now(UTC)
+        return self.updated is None or (now - self.updated).total_seconds() > LOST_AFTER_SECONDS
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The SLURM job that a run was submitted as (submission.json)."""
+
+    job: str
+    log: str
+
+
+@dataclass(frozen=True)
+class GitState:
+    """The checkout that the program ran from; None where it was installed."""
+
+    commit: str | None = None
+    dirty: bool | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file, or one simulated sample, that the events came from."""
+
+    num_hits: int
+    num_events: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """The events of a run, and how many of them are in each part."""
+
+    events: int
+    train: int
+    val: int
+    test: int
+    sources: list[Source] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a run (provenance.json)."""
+
+    cdmtrain: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    git: GitState = field(default_factory=GitState)
+    host: str | None = None
+    command: str | None = None
+    overrides: list[str] = field(default_factory=list)
+    choices: dict[str, str | None] = field(default_factory=dict)  # config group -> option
+    changed: dict[str, list[Any]] | None = None  # group or dotted key -> [default, value]
+    started: datetime | None = None
+    accelerator: str | None = None
+    data: DataRecord | None = None
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    folds: int | None = None
+    fold: int | None = None
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    image_size: int | None = None
+    split: SplitSettings = field(default_factory=SplitSettings)
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    max_epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    _target_: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The part of config.yaml that the report quotes by name."""
+
+    seed: int | None = None
+    model: ModelSettings = field(default_factory=ModelSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    trainer: TrainerSettings = field(default_factory=TrainerSettings)
