@@ -76,7 +76,8 @@ class Resources(Callback):
 def reset_peak_memory(device: torch.device) -> None:
     """Let the peak be what is held now; of a process only Linux can, elsewhere its peak is that of all its runs."""
     if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+        if torch.cuda.is_initialized():  # before, nothing is allocated, and torch refuses to reset
+            torch.cuda.reset_peak_memory_stats(device)
         return
     gc.collect()  # a run before this one, of a sweep
     with suppress(OSError, AttributeError):

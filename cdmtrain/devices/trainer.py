@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
@@ -16,11 +17,20 @@ class Trainer(lightning.Trainer):
 
     Args:
         compile: compile the network (torch.compile) before its first step; names in checkpoints stay as they are.
+        matmul_precision: of products of float32 matrices on a GPU: highest, or high for TF32 (torch's words).
         callbacks: as Lightning's.
         settings: Lightning's.
     """
 
-    def __init__(self, *, compile: bool = False, callbacks: list[Callback] | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        compile: bool = False,
+        matmul_precision: str = "highest",
+        callbacks: list[Callback] | None = None,
+        **settings: Any,
+    ) -> None:
+        torch.set_float32_matmul_precision(matmul_precision)
         super().__init__(callbacks=[*(callbacks or []), *([Compile()] if compile else [])], **settings)
         if settings.get("profiler") is None:
             self.profiler = NoProfiler()

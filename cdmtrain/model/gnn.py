@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.nn import (
@@ -85,6 +86,7 @@ class GNN(nn.Module):
         x = graph.feature
         for number, convolution in enumerate(self.convolutions):
             x = convolution(x if number == 0 else x.relu(), graph.edge_index)
+        x = x.to(torch.promote_types(x.dtype, torch.float32))  # a sum over hundreds of nodes is wrong in bfloat16
         return self.pool(x, graph.event, size=graph.num_events)
 
     def _gcn_and_mean(self, graph: Graph) -> Float[Tensor, "event width"]:

@@ -1,5 +1,6 @@
 """Message passing with a learned message (Gilmer 2017, arXiv:1704.01212, eq. 1), as the lecture writes it."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.utils import add_self_loops, scatter
@@ -45,5 +46,6 @@ class MessagePassing(nn.Module):
         edges, _ = add_self_loops(graph.edge_index, num_nodes=len(h))
         for pair, rest, norm in zip(self.pairs, self.messages, self.norms, strict=True):
             message = rest(pair(h, edges))
+            message = message.to(torch.promote_types(message.dtype, torch.float32))  # a long sum is wrong in bfloat16
             h = norm(scatter(message, edges[1], dim_size=len(h), reduce=self.aggregation)).relu()
         return self.linear(scatter(h, graph.event, dim_size=graph.num_events, reduce="mean"))

@@ -306,4 +306,5 @@ def _summed(rows: Tensor, groups: tuple[Tensor, Tensor]) -> Tensor:
 
 def _pooled(x: Float[Tensor, "site channel"], num_sites: Int[Tensor, " event"], how: str) -> Tensor:
     """Sum, mean or maximum over the sites of each event; 0 where there are none (features are not negative)."""
+    x = x.to(torch.promote_types(x.dtype, torch.float32))  # it adds in the type of x: ones in bfloat16 add up to 256
     return torch.segment_reduce(x, how, lengths=num_sites, initial=0)

@@ -122,7 +122,7 @@ def rounds(cfg: DictConfig, data: EventData, device: torch.device) -> tuple[dict
             "inference": Inference(representation, model, batches, precision=precision),
         }
         trainer.fit(classifier, datamodule=data)
-    cost = network_cost(model, ready[0][0])
+    cost = network_cost(model.to(device), ready[0][0])  # the Trainer leaves the network on the CPU
     cost["device_seconds"] = busy_seconds(turns, device) / steps if device.type == "cuda" else None
     return turns.blocks, cost
 

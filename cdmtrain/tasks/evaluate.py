@@ -75,6 +75,8 @@ def used_config(runs: Sequence[Run], cfg: DictConfig, *, free: Sequence[str] = (
     for key, value in (("devices", 1), ("num_nodes", 1), ("strategy", "auto")):
         if f"trainer.{key}" not in typed:
             used.trainer[key] = value
+    if used.trainer.accelerator != "cpu" and not {"trainer", "trainer.accelerator"} & set(typed):
+        used.trainer.accelerator = "auto"  # this machine need not have the GPU that trained
     if "data" in typed:
         for key in ("image_size", "batch_size"):
             if f"data.{key}" not in typed:

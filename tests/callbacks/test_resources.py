@@ -22,3 +22,10 @@ def test_peak_memory_is_of_what_was_held_since_the_reset() -> None:
     array = np.ones(12_500_000)
     assert 80e6 < peak_memory_bytes(CPU) - begun < 120e6
     del array
+
+
+@pytest.mark.skipif(torch.cuda.is_initialized(), reason="CUDA is in use already")
+def test_the_peak_of_a_gpu_that_nothing_has_used_yet_is_zero() -> None:
+    gpu = torch.device("cuda", 0)
+    reset_peak_memory(gpu)  # torch itself refuses, and every training begins so
+    assert peak_memory_bytes(gpu) == 0

@@ -1,5 +1,7 @@
 """The graph network is PyG's layers; a convolution is its formula; how nodes are numbered is no matter."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -113,3 +115,13 @@ def test_unknown_choices_are_refused():
         GNN(width=8, depth=1, convolution="cheb")
     with pytest.raises(ValueError, match="pooling=min: one of mean, max, sum is expected"):
         GNN(width=8, depth=1, pooling="min")
+
+
+@pytest.mark.parametrize("convolution", CONVOLUTIONS)
+def test_nodes_are_pooled_in_float32_whatever_the_precision(convolution):
+    net, graph = GNN(width=6, depth=2, convolution=convolution, pooling="sum"), random_graph(1, directed=False)
+    pool, precisions = net.pool, []
+    net.pool = lambda x, *event, **size: (precisions.append(x.dtype), pool(x, *event, **size))[1]
+    with torch.autocast("cpu", torch.bfloat16):
+        net(replace(graph, feature=graph.feature.float(), edge_feature=graph.edge_feature.float()))
+    assert precisions == [torch.float32]  # a GPU adds in the type of the nodes: ones in bfloat16 add up to 256

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from torch_geometric.utils import scatter
 
+from cdmtrain.model import message_passing
 from cdmtrain.model.message_passing import MessagePassing
 
 FLOAT32_SUMS = {"rtol": 1e-4, "atol": 1e-5}  # the same numbers added in another order
@@ -30,6 +32,16 @@ def test_logits_do_not_depend_on_how_nodes_are_numbered(graph, renumbered, aggre
     torch.manual_seed(1)
     net = MessagePassing(width=8, depth=3, aggregation=aggregation, num_features=3)
     torch.testing.assert_close(net(renumbered), net(graph), **FLOAT32_SUMS)
+
+
+def test_messages_are_added_in_float32_whatever_the_precision(graph, monkeypatch):
+    net, precisions = MessagePassing(width=8, depth=2, aggregation="sum", num_features=3), []
+    monkeypatch.setattr(
+        message_passing, "scatter", lambda x, *more, **how: (precisions.append(x.dtype), scatter(x, *more, **how))[1]
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        net(graph)
+    assert set(precisions) == {torch.float32}  # a GPU adds in the type of the messages: ones in bfloat16 add up to 256
 
 
 def test_an_unknown_aggregation_is_refused():

@@ -189,6 +189,18 @@ def test_a_batch_without_variance_leaves_the_running_figures(num_hits):
     torch.testing.assert_close(net.eval()(hits_of(lit))[0], net.head(features.unsqueeze(0))[0])  # event 0 is empty
 
 
+def test_bfloat16_pools_thousands_of_sites_as_float32_does():
+    net, hits = tiny().eval().float(), hits_of(torch.ones(1, 64, 64, dtype=torch.bool))
+    hits = replace(hits, energy=hits.energy.float())
+    pooled = []
+    net.head.register_forward_pre_hook(lambda _, arguments: pooled.append(arguments[0].float()))
+    net(hits)
+    with torch.autocast("cpu", torch.bfloat16):
+        net(hits)
+    exact, rough = pooled
+    torch.testing.assert_close(rough, exact, rtol=0.03, atol=0.01)  # 8 bits, a few roundings
+
+
 def test_a_single_event_leaves_the_running_figures_of_events():
     net = tiny().train()
     before = {name: value.clone() for name, value in net.head.named_buffers()}

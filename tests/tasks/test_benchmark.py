@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightning
 import pytest
 
 from cdmtrain import cli
+from cdmtrain.model.gnn import GNN
 from cdmtrain.report.benchmark import STAGES
+from cdmtrain.tasks import benchmark
 
 Benchmark = Callable[..., int]
 SMALL = ["data.image_size=16", "data.batch_size=10", "trainer=cpu", "blocks=2", "block_batches=3", "passes=2"]
@@ -64,6 +67,25 @@ def test_a_benchmark_leaves_every_stage_with_its_blocks(run: Benchmark, capsys: 
     text = capsys.readouterr().out
     assert "over the plain loop's" in text
     assert max(map(len, text.splitlines()[:-1])) <= 120  # an epoch's line is longer than 80
+
+
+def test_operations_are_counted_on_the_device_that_trained(run: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []  # the Trainer leaves the network on the CPU when it has trained on a GPU
+
+    def record(owner: Any, name: str) -> None:
+        original = getattr(owner, name)
+
+        def recorded(*args: Any, **kwargs: Any) -> Any:
+            calls.append(name)
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, recorded)
+
+    record(lightning.Trainer, "fit")
+    record(GNN, "to")
+    record(benchmark, "flops")
+    assert run("model=gnn", "model.width=8", "blocks=1", "passes=1") == 0
+    assert calls[-3:] == ["fit", "to", "flops"]
 
 
 def test_a_comparison_ends_with_a_table_of_all_jobs(run: Benchmark, capsys: pytest.CaptureFixture[str]) -> None:

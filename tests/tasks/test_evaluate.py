@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 
 from cdmtrain import cli
 
@@ -68,6 +69,19 @@ def test_figures_and_predictions_are_those_of_the_training_to_the_bit(
     made = json.loads((folder / "provenance.json").read_text())
     assert made["tested"] == [{"run": str(trained.path), "checkpoint": str(trained.path / "checkpoints/best.ckpt")}]
     assert made["choices"]["model"] == "cnn"
+
+
+@pytest.mark.parametrize("trained_on", ["gpu", "mps"])
+def test_a_run_trained_on_a_gpu_is_evaluated_on_a_machine_that_has_none(
+    trained: SimpleNamespace, tmp_path: Path, evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch, trained_on: str
+) -> None:
+    for accelerator in (CUDAAccelerator, MPSAccelerator):
+        monkeypatch.setattr(accelerator, "is_available", lambda: False)
+    copy = shutil.copytree(trained.path, tmp_path / "copy")
+    settings = (copy / "config.yaml").read_text()
+    assert "  accelerator: cpu\n" in settings
+    (copy / "config.yaml").write_text(settings.replace("accelerator: cpu\n", f"accelerator: {trained_on}\n"))
+    assert results(evaluate(f"run={copy}"))["accuracy"] == results(trained.path)["accuracy"]
 
 
 def test_the_most_confident_mistakes_are_kept_as_the_network_saw_them(trained: SimpleNamespace) -> None:
