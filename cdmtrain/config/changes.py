@@ -7,6 +7,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+# groups whose options choose and set what belongs to other groups
+BUNDLES = ("recipe", "experiment", "search")
+
 NO_SETTING = ("hydra", "task", "run", "run_dir", "sweep", "launch", "print_config", "search")  # of what is trained
 
 
@@ -17,9 +20,7 @@ def changed() -> dict[str, list[Any]]:
     usual = hydra.compose(name, return_hydra_config=True).hydra.runtime.choices
     chosen = {group: option for group, option in job.runtime.choices.items() if _is_setting(group)}
     options = {group: [usual.get(group), option] for group, option in chosen.items() if usual.get(group) != option}
-    overrides = [
-        f"{group}={option}" for group, option in chosen.items() if option and group not in ("experiment", "search")
-    ]
+    overrides = [f"{group}={option}" for group, option in chosen.items() if option and group not in BUNDLES]
     defaults = _leaves(hydra.compose(name, overrides=overrides))
     asked = _leaves(hydra.compose(name, overrides=list(job.overrides.task)))
     values = {key: [defaults.get(key), value] for key, value in asked.items() if defaults.get(key) != value}

@@ -14,6 +14,7 @@ import yaml
 from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
+from cdmtrain.config.changes import BUNDLES
 from cdmtrain.config.help import CONF, groups
 from cdmtrain.errors import InputError
 
@@ -107,7 +108,7 @@ def _owners() -> dict[str, list[str]]:
     for key in _keys("", CONF / "config.yaml"):
         owners.setdefault(key, [])
     for group, options in groups().items():
-        for option in options if group not in ("experiment", "search") else []:
+        for option in options if group not in BUNDLES else []:
             for key in _keys(group, CONF / group / f"{option.name}.yaml"):
                 owners.setdefault(key, []).append(f"{group}={option.name}")
     return owners

@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from cdmtrain.config.changes import changed
+from cdmtrain.config.changes import BUNDLES, changed
 from cdmtrain.config.explain import explain_composition
 from cdmtrain.errors import InputError
 
@@ -67,6 +67,6 @@ def _needed(chosen: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
     for group in sorted(chosen, key=lambda group: (group.count("/"), group != "data", group != "model")):
         option = chosen[group]
         found = hydra.compose(name, overrides=words, return_hydra_config=True).hydra.runtime.choices
-        if option is not None and group != "experiment" and found.get(group) != option:
+        if option is not None and group not in BUNDLES and found.get(group) != option:
             words.append(f"{group}={option}")
             yield group, option
