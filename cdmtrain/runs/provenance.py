@@ -41,6 +41,11 @@ class Provenance:
         """The option of every group that the run was begun with."""
         return self._content["choices"]
 
+    @property
+    def fingerprints(self) -> list[str]:
+        """Fingerprints of the stores that the run was begun with; none before its data are known."""
+        return fingerprints(self._content)
+
     def used(self, data: dict[str, Any], device: torch.device) -> None:
         """Record the data and the device; refuse data that are not what the run was begun with."""
         if "data" not in self._content:
@@ -56,6 +61,17 @@ class Provenance:
     def _write(self) -> None:
         if is_first_process():
             write_json(self._path, self._content)
+
+
+def fingerprints(content: dict[str, Any]) -> list[str]:
+    """Fingerprints of the stores that a provenance.json names, one for each source of events."""
+    return [source["fingerprint"] for source in content.get("data", {}).get("sources", [])]
+
+
+def read_fingerprints(run_dir: Path) -> list[str]:
+    """Fingerprints of the stores that a run was begun with; none if its provenance.json is gone."""
+    path = run_dir / "provenance.json"
+    return fingerprints(json.loads(path.read_text())) if path.is_file() else []
 
 
 def events_in_words(data: dict[str, Any]) -> str:

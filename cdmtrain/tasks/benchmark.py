@@ -26,7 +26,7 @@ from cdmtrain.benchmark.cost import device_seconds, flops, num_parameters
 from cdmtrain.benchmark.rounds import Epochs, Rounds
 from cdmtrain.benchmark.stages import Inference, Loading, PlainLoop, Representing
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes, reset_peak_memory
-from cdmtrain.data.datamodule import EventData
+from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
 from cdmtrain.report.benchmark import JOB, read_benchmarks
 from cdmtrain.report.benchmark_page import write_benchmarks

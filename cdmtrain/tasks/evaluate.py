@@ -21,13 +21,13 @@ from cdmtrain.callbacks.progress import EpochProgress
 from cdmtrain.classifier import Classifier
 from cdmtrain.cluster.preemption import cluster_plugins
 from cdmtrain.config.overrides import typed_keys, with_typed
-from cdmtrain.data.datamodule import EventData
+from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
 from cdmtrain.report.page import write_report
 from cdmtrain.report.terminal import results_table
 from cdmtrain.runs.directory import new_name
 from cdmtrain.runs.open import Run, check_image_size, load_run, network_of
-from cdmtrain.runs.provenance import accelerator_name, events_in_words, of_this_process
+from cdmtrain.runs.provenance import accelerator_name, events_in_words, of_this_process, read_fingerprints
 
 COST = ("events_per_second", "train_seconds", "peak_memory_bytes", "epochs", "best_epoch")  # of a training
 EVERYTHING = {"_target_": "cdmtrain.data.split.FractionSplit", "train": [0, 0], "val": [0, 0], "test": [0, 1]}
@@ -39,9 +39,7 @@ def evaluate(cfg: DictConfig) -> None:
     runs = opened_runs(cfg)
     used = used_config(runs, cfg)
     lightning.seed_everything(used.seed, workers=True, verbose=False)
-    data: EventData = instantiate(used.data)
-    data.prepare_data()
-    data.setup("test")
+    data = open_test_data(used, runs[0])
     if "data" not in typed_keys():
         check_same_events(runs, data)
     for run in runs:
@@ -84,6 +82,16 @@ def used_config(runs: Sequence[Run], cfg: DictConfig, *, free: Sequence[str] = (
         if not any(key.startswith("data.split") for key in typed):
             used.data.split = EVERYTHING
     return used
+
+
+def open_test_data(cfg: DictConfig, run: Run) -> EventData:
+    """The test events of a configuration; the run's own events no longer need their source file."""
+    data: EventData = instantiate(cfg.data)
+    if {"data", "data.files", "data.dir"}.isdisjoint(typed_keys()):
+        data.reuse_stores(read_fingerprints(run.path))
+    data.prepare_data()
+    data.setup("test")
+    return data
 
 
 def check_same_events(runs: Sequence[Run], data: EventData) -> None:

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from jaxtyping import Float, Int
 from omegaconf import DictConfig
 from rich.console import Console
@@ -20,11 +19,11 @@ from torch import Tensor, nn
 
 from cdmtrain.atomic import whole_file
 from cdmtrain.batch import EventBatch
-from cdmtrain.data.datamodule import EventData
+from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES
 from cdmtrain.runs.open import Run, network_of
-from cdmtrain.tasks.evaluate import opened_runs, quiet, used_config
+from cdmtrain.tasks.evaluate import open_test_data, opened_runs, quiet, used_config
 
 NUM_CHECKED = 1000  # events
 TOLERANCE = 1e-4  # of a probability; sums of float32 in another order move it by less
@@ -117,9 +116,7 @@ def export(cfg: DictConfig) -> None:
     runs = opened_runs(cfg)
     used = used_config(runs, cfg, free=("output", "format", "takes"))
     network = network_of(runs, symmetries=cfg.symmetries).eval()
-    data: EventData = instantiate(used.data)
-    data.prepare_data()
-    data.setup("test")
+    data = open_test_data(used, runs[0])
     dataset_index = data.parts.test[:NUM_CHECKED]
     wrapper = kinds[cfg.takes](network, runs[0].image_size)
     with silent():

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cdmtrain.atomic import write_json
 from cdmtrain.data.cache import load_or_convert
-from cdmtrain.data.datamodule import EventData
+from cdmtrain.data.event_data import EventData
 from cdmtrain.data.events import EventStore
 from cdmtrain.errors import InputError
 from cdmtrain.report.gallery import side_of
@@ -55,7 +55,7 @@ def sources(cfg: DictConfig) -> list[list[Path]]:
     if reference is not None and not reference.is_file():
         raise InputError(f"reference={reference} is not a file; give an HDF5 file in the challenge's format")
     data: EventData = instantiate(cfg.data)
-    directories = [data.directories()]
+    directories = [data.make_stores()]
     if reference is not None:
         directories.append([load_or_convert(reference, data.cache_dir)])
         size, other = (EventStore(each).image_size for each in directories)

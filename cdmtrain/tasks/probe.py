@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 
 from cdmtrain.atomic import whole_directory, write_json, write_text
 from cdmtrain.batch import EventBatch
 from cdmtrain.config.overrides import with_typed
-from cdmtrain.data.datamodule import EventData
+from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
 from cdmtrain.probe.measure import Movement, movements
 from cdmtrain.probe.perturbations import perturbations
@@ -21,6 +20,7 @@ from cdmtrain.report.drawing import csv_text, png_bytes
 from cdmtrain.report.probe import draw_probe, probe_table
 from cdmtrain.runs.directory import new_name
 from cdmtrain.runs.open import Run, check_image_size, load_run
+from cdmtrain.tasks.evaluate import open_test_data
 
 
 def probe(cfg: DictConfig) -> None:
@@ -29,9 +29,7 @@ def probe(cfg: DictConfig) -> None:
         raise InputError(f"events={cfg.events}: at least 1 event is expected")
     run = load_run(cfg.run, checkpoint=str(cfg.ckpt), device=cfg.device)
     used = with_typed(run.cfg, cfg, parts=("data",), free=("ckpt", "events", "device", "seed", "simulation"))
-    data: EventData = instantiate(used.data)
-    data.prepare_data()
-    data.setup("test")
+    data = open_test_data(used, run)
     check_image_size(run, data.store.image_size)
     found = movements(run.representation, run.model, events(data, cfg.events, run), perturbations(cfg.seed))
     folder = Path("outputs/probe") / new_name()

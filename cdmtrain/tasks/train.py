@@ -20,7 +20,7 @@ from cdmtrain.callbacks.resources import Resources, peak_memory_bytes, reset_pea
 from cdmtrain.cluster.preemption import Preemption
 from cdmtrain.config.explain import explain_job
 from cdmtrain.config.show import show_config
-from cdmtrain.data.datamodule import EventData
+from cdmtrain.data.event_data import EventData
 from cdmtrain.devices.interruption import Interruption
 from cdmtrain.devices.processes import ready, several_processes
 from cdmtrain.errors import InputError
@@ -73,6 +73,7 @@ def trained_results(run: RunDirectory, status: RunStatus, *callbacks: Callback, 
     reset_peak_memory(trainer.strategy.root_device)
     classifier = make_classifier(run.cfg)
     data: EventData = instantiate(run.cfg.data)
+    data.reuse_stores(record.fingerprints)
     data.prepare_data()
     data.setup()
     record.used(data.describe(), trainer.strategy.root_device)

@@ -13,7 +13,7 @@ from timing import Row, in_turn, quartiles
 from torch import nn
 
 from cdmtrain.batch import EventBatch
-from cdmtrain.data.datamodule import EventData
+from cdmtrain.data.event_data import EventData
 from cdmtrain.representation.graph import GraphRepresentation
 from cdmtrain.representation.hits import HitsRepresentation
 from cdmtrain.representation.image import ImageRepresentation

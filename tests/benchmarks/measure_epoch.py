@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from sample import EVENTS, config, opened
 from timing import Row, quartiles
 
-from cdmtrain.data.datamodule import EventData
+from cdmtrain.data.event_data import EventData
 from cdmtrain.representation.image import ImageRepresentation
 from cdmtrain.runs.open import make_classifier
 from cdmtrain.tasks.benchmark import scratch_trainer

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 import cdmtrain.cli  # noqa: F401  registers the resolvers that the configuration uses
 from cdmtrain.data.cache import load_or_simulate
-from cdmtrain.data.datamodule import EventData
+from cdmtrain.data.event_data import EventData
 from cdmtrain.particles import PDG_CODES
 from cdmtrain.representation.image import ImageRepresentation
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from cdmtrain.data.datamodule import ChallengeData, EventData, Hdf5Data, SimulatedData
+from cdmtrain.data.datamodule import ChallengeData, Hdf5Data, SimulatedData
+from cdmtrain.data.event_data import EventData
 from cdmtrain.data.split import FractionSplit, StratifiedSplit
 from cdmtrain.errors import InputError
 
@@ -101,9 +102,54 @@ def test_train_events_is_the_most_events_trained_on(train_events, expected, hdf5
 
 def test_setting_up_again_reads_nothing(hdf5_data, monkeypatch):
     data = hdf5_data()
-    monkeypatch.setattr(Hdf5Data, "directories", lambda self: pytest.fail("read again"))
+    monkeypatch.setattr(Hdf5Data, "make_stores", lambda self: pytest.fail("read again"))
     data.setup("fit")
     data.setup("test")
+
+
+def fingerprints_of(data):
+    return [source["fingerprint"] for source in data.describe()["sources"]]
+
+
+@pytest.mark.parametrize("make", [lambda file: file.unlink(), lambda file: file.rename(file.with_name("b.h5"))])
+def test_recorded_events_need_no_file(make, hdf5_data, settings, tmp_path):
+    before = hdf5_data()
+    make(tmp_path / "events.h5")
+    again = Hdf5Data(files=[str(tmp_path / "events.h5")], **settings())
+    again.reuse_stores(fingerprints_of(before))
+    again.setup()
+    assert again.describe() == before.describe()
+
+
+def test_a_file_that_is_there_counts_more_than_recorded_events(hdf5_data, challenge_file, settings):
+    recorded = fingerprints_of(hdf5_data())
+    again = Hdf5Data(files=[str(challenge_file(seed=2))], **settings())
+    again.reuse_stores(recorded)
+    again.setup()
+    assert fingerprints_of(again) != recorded
+
+
+def test_of_several_files_each_has_its_own_recorded_events(challenge_file, settings):
+    files = [challenge_file(f"{seed}.h5", num_events=20, seed=seed) for seed in (3, 1, 2)]
+    before = Hdf5Data(files=[str(file) for file in files], **settings())
+    before.setup()
+    files[1].unlink()
+    again = Hdf5Data(files=[str(file) for file in files], **settings())
+    again.reuse_stores(fingerprints_of(before))
+    again.setup()
+    assert torch.equal(again.store.class_index, before.store.class_index)
+    assert again.describe() == before.describe()
+
+
+def test_a_recorded_sample_is_not_simulated_by_a_newer_simulation(settings):
+    before = SimulatedData(events=40, sample_seed=3, simulation=Twos(), **settings())
+    before.setup()
+    newer = Twos()
+    newer.settings = lambda: {"version": 2}
+    again = SimulatedData(events=40, sample_seed=3, simulation=newer, **settings())
+    again.reuse_stores(fingerprints_of(before))
+    again.setup()
+    assert again.describe() == before.describe()
 
 
 def test_files_act_as_one_in_the_order_given(challenge_file, settings):
@@ -225,7 +271,7 @@ def test_a_missing_challenge_file_is_one_sentence(tmp_path, settings):
     file = tmp_path / "if-image-train.h5"
     sentence = f"{file} is not there; point data.dir at the directory that holds if-image-train.h5, or get it: "
     with refused(f"{sentence}cdmtrain task=download dir={tmp_path}"):
-        ChallengeData(dir=str(tmp_path), **settings())
+        ChallengeData(dir=str(tmp_path), **settings()).prepare_data()
 
 
 def test_the_challenge_file_is_found(challenge_file, tmp_path, settings):
@@ -249,7 +295,7 @@ def test_a_test_file_is_the_test_part_and_the_split_divides_the_other(challenge_
 def test_a_test_file_beside_a_test_part_of_the_other_or_absent_is_one_sentence(challenge_file, tmp_path, settings):
     challenge_file("if-image-train.h5")
     with pytest.raises(InputError, match=r"if-image-test\.h5 is not there; point data\.dir"):
-        ChallengeData(dir=str(tmp_path), test_file="if-image-test.h5", **settings())
+        ChallengeData(dir=str(tmp_path), test_file="if-image-test.h5", **settings()).prepare_data()
     challenge_file("if-image-test.h5", seed=2)
     data = ChallengeData(dir=str(tmp_path), test_file="if-image-test.h5", **settings())
     with pytest.raises(InputError, match=r"^data\.split\.test keeps 15 events of the file that trains"):

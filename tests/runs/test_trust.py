@@ -250,7 +250,7 @@ def test_a_crafted_checkpoint_runs_nothing_however_it_is_opened(
     (tmp_path / "marker").unlink()
     for name in ("best", "last"):
         (stranger / f"checkpoints/{name}.ckpt").write_bytes((stranger / "evil.ckpt").read_bytes())
-    monkeypatch.setattr("cdmtrain.data.datamodule.SimulatedData.directories", small_sample)
+    monkeypatch.setattr("cdmtrain.data.datamodule.SimulatedData.make_stores", small_sample)
     for answer in all_that_opens(stranger, monkeypatch, capsys):
         assert "holds other things than tensors and numbers, and is not read" in answer
     with pytest.raises(InputError, match=r"evil\.ckpt holds other things"):

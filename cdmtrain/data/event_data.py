@@ -1,0 +1,166 @@
+"""The data module: sparse stores in, batches of training, validation and test events out."""
+
+import logging
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import lightning
+from jaxtyping import Int
+from torch import Tensor
+
+from cdmtrain.data.events import EventStore, is_whole
+from cdmtrain.data.loader import EpochOrder, EventLoader
+from cdmtrain.data.split import PARTS, Parts, Split
+from cdmtrain.errors import InputError
+from cdmtrain.particles import NAMES, UNKNOWN_CLASS
+
+log = logging.getLogger(__name__)
+
+
+class EventData(lightning.LightningDataModule):
+    """Split the events of a source into three parts and give batches of each.
+
+    A subclass says where the events come from, in `make_stores`. The source is asked once: afterwards everything is
+    read from the sparse stores, so the source may be moved or removed while a run trains.
+
+    Args:
+        split: which events train, validate and test.
+        cache_dir: where sparse stores are kept.
+        image_size: rows and columns that the images must have.
+        batch_size: events in a batch, over all devices together.
+        train_events: use at most this many training events; None for all.
+        seed: seed of the shuffle.
+    """
+
+    def __init__(
+        self, *, split: Split, cache_dir: str, image_size: int, batch_size: int, train_events: int | None, seed: int
+    ) -> None:
+        super().__init__()
+        if not is_positive_integer(batch_size):
+            raise InputError(f"data.batch_size={batch_size}: at least 1 event a batch is expected")
+        if train_events is not None and not is_positive_integer(train_events):
+            raise InputError(f"data.train_events={train_events}: at least 1 event, or null for all, is expected")
+        self._split = split
+        self._image_size = image_size
+        self._batch_size = batch_size
+        self._train_events = train_events
+        self._seed = seed
+        self._recorded: list[str] = []
+        self.cache_dir = Path(cache_dir)
+        self._resume_state: dict[str, int] | None = None
+        self._train_loader: EventLoader
+        self.store: EventStore
+        self.parts: Parts
+
+    def make_stores(self) -> list[Path]:
+        """The directories of the sparse stores, made if the cache does not hold them."""
+        raise NotImplementedError
+
+    @cached_property
+    def store_paths(self) -> list[Path]:
+        """What `make_stores` returned the first time."""
+        return self.make_stores()
+
+    def reuse_stores(self, fingerprints: Sequence[str]) -> None:
+        """Fall back on the stores with these fingerprints, one for each source, where a source is gone."""
+        self._recorded = list(fingerprints)
+
+    def split(self, class_index: Int[Tensor, " event"]) -> Parts:
+        """The dataset indices of each part."""
+        return self._split(class_index)
+
+    def prepare_data(self) -> None:
+        """Make the stores; Lightning calls this again before it validates and tests."""
+        _ = self.store_paths
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the stores and choose the parts; for the stage "test" the other two parts may be empty."""
+        if hasattr(self, "store"):
+            return
+        self.store = EventStore(self.store_paths)
+        if self.store.image_size != self._image_size:
+            size = self.store.image_size
+            raise InputError(
+                f"the images are {size} x {size}, data.image_size is {self._image_size}: set data.image_size={size}"
+            )
+        if absent := _absent(self.store.class_index):
+            log.warning("the data have no %s", ", ".join(absent))
+        parts = self.split(self.store.class_index)
+        self.parts = parts._replace(train=parts.train[: self._train_events])
+        for name in ("test",) if stage == "test" else PARTS:
+            self._check_part(name, self.store.class_index[getattr(self.parts, name)])
+
+    def train_dataloader(self) -> EventLoader:
+        self._train_loader = self._loader(self.parts.train, shuffle=True)
+        if self._resume_state is not None:
+            self._train_loader.load_state_dict(self._resume_state)
+        return self._train_loader
+
+    def val_dataloader(self) -> EventLoader:
+        return self._loader(self.parts.val, shuffle=False)
+
+    def test_dataloader(self) -> EventLoader:
+        return self._loader(self.parts.test, shuffle=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far training has come in its epoch.
+
+        Lightning keeps a record of its own, but does not restore it if a learning rate schedule has asked for the
+        number of steps before.
+        """
+        return {"train_loader": self._train_loader.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._resume_state = state_dict["train_loader"]
+
+    def describe(self) -> dict[str, Any]:
+        """The sources of the events and the number of events in each part, for provenance.json."""
+        return {
+            "sources": [
+                {key: value for key, value in about.items() if key not in ("store_version", "files")}
+                for about in self.store.about
+            ],
+            "events": len(self.store),
+            **{name: len(part) for name, part in zip(PARTS, self.parts, strict=True)},
+        }
+
+    def _recorded_store(self, number: int) -> Path | None:
+        """The store that a run recorded for source `number`; None if there is no such record or no whole store."""
+        if number >= len(self._recorded):
+            return None
+        store = self.cache_dir / self._recorded[number]
+        return store if is_whole(store) else None
+
+    def _loader(self, dataset_index: Int[Tensor, " chosen"], *, shuffle: bool) -> EventLoader:
+        order = EpochOrder(dataset_index, shuffle=shuffle, seed=self._seed)
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        if min(self._batch_size, len(dataset_index)) < world_size:
+            raise InputError(
+                f"data.batch_size={self._batch_size} and a part of {len(dataset_index)} events cannot be shared out "
+                f"over {world_size} devices; every device needs an event"
+            )
+        return EventLoader(self.store, order, batch_size=self._batch_size, rank=rank, world_size=world_size)
+
+    def _check_part(self, name: str, class_index: Int[Tensor, " chosen"]) -> None:
+        if len(class_index) == 0:
+            raise InputError(
+                f"the {name} part of {len(self.store)} events is empty; widen data.split.{name} or give more events"
+            )
+        if (class_index == UNKNOWN_CLASS).any():
+            raise InputError(
+                f"the {name} part has events without 'pdg'; a classifier is trained and tested on labelled ones"
+            )
+        absent = [particle for particle in _absent(class_index) if particle not in _absent(self.store.class_index)]
+        if absent:
+            log.warning("the %s part has no %s; data/split=stratified shares every class out", name, ", ".join(absent))
+
+
+def _absent(class_index: Int[Tensor, " chosen"]) -> list[str]:
+    """The particles that do not occur."""
+    return [NAMES[k] for k in range(len(NAMES)) if not (class_index == k).any()]
+
+
+def is_positive_integer(value: object) -> bool:
+    return isinstance(value, int) and value >= 1
