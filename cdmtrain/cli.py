@@ -122,7 +122,7 @@ def show_leaderboard(*, all_ended_well: bool) -> None:
     folder = swept()
     if folder is None:
         return
-    from cdmtrain.report.leaderboard import find_runs
+    from cdmtrain.report.leaderboard.ranking import find_runs
 
     if not folder.is_dir() or not find_runs([folder]):
         return

@@ -147,7 +147,7 @@ def test_pdg_codes_are_written_in_particles_only(module, source):
         ("model.gnn", "from .cnn import CNN"),
         ("model.gnn", "from lightning.pytorch import LightningModule"),
         ("classifier", "if True:\n    import cdmtrain.data.events"),
-        ("report.page", "class Page:\n    def draw(self):\n        from torch import Tensor"),
+        ("report.run.page", "class Page:\n    def draw(self):\n        from torch import Tensor"),
         ("tasks.train", "from cdmtrain.model import cnn"),
         ("cli", "import torch.nn"),
         ("cli", "from cdmtrain.tasks.train import train"),

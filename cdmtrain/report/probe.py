@@ -6,9 +6,9 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from cdmtrain.report import style
-from cdmtrain.report.drawing import Drawing, Rows
-from cdmtrain.report.numbers import count, is_number, percent
+from cdmtrain.report.kit import style
+from cdmtrain.report.kit.drawing import Drawing, Rows
+from cdmtrain.report.kit.numbers import count, is_number, percent
 
 Movements = Sequence[Mapping[str, Any]]  # those of probe.json
 

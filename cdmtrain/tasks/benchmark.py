@@ -28,9 +28,9 @@ from cdmtrain.benchmark.stages import Inference, Loading, PlainLoop, Representin
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes, reset_peak_memory
 from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
-from cdmtrain.report.benchmark import JOB, read_benchmarks
-from cdmtrain.report.benchmark_page import write_benchmarks
-from cdmtrain.report.benchmark_tables import comparison_table, stage_table
+from cdmtrain.report.benchmark.page import write_benchmarks
+from cdmtrain.report.benchmark.tables import comparison_table, stage_table
+from cdmtrain.report.benchmark.timings import JOB, read_benchmarks
 from cdmtrain.runs.directory import RunDirectory, job_hash, new_name
 from cdmtrain.runs.provenance import Provenance, accelerator_name
 from cdmtrain.runs.status import RunStatus

@@ -23,8 +23,8 @@ from cdmtrain.cluster.preemption import cluster_plugins
 from cdmtrain.config.overrides import typed_keys, with_typed
 from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
-from cdmtrain.report.page import write_report
-from cdmtrain.report.terminal import results_table
+from cdmtrain.report.run.page import write_report
+from cdmtrain.report.run.terminal import results_table
 from cdmtrain.runs.directory import new_name
 from cdmtrain.runs.open import Run, check_image_size, load_run, network_of
 from cdmtrain.runs.provenance import accelerator_name, events_in_words, of_this_process, read_fingerprints

@@ -16,11 +16,11 @@ from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.event_data import EventData
 from cdmtrain.data.events import EventStore
 from cdmtrain.errors import InputError
-from cdmtrain.report.gallery import side_of
-from cdmtrain.report.inspection import Block, Sample, measure, pixel_mean_and_std
-from cdmtrain.report.inspection_page import write_inspection
-from cdmtrain.report.inspection_tables import Table, make_tables
-from cdmtrain.report.numbers import count, is_number
+from cdmtrain.report.dataset.measure import Block, Sample, measure, pixel_mean_and_std
+from cdmtrain.report.dataset.page import write_inspection
+from cdmtrain.report.dataset.tables import Table, make_tables
+from cdmtrain.report.kit.event_display import side_of
+from cdmtrain.report.kit.numbers import count, is_number
 from cdmtrain.runs.directory import new_name
 
 Images = Float32[np.ndarray, "event row column"]

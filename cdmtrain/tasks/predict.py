@@ -22,7 +22,7 @@ from cdmtrain.data.hdf5 import ChallengeFile
 from cdmtrain.data.stream import stream_batches
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES, NUM_CLASSES, UNKNOWN_CLASS
-from cdmtrain.report.numbers import count, percent
+from cdmtrain.report.kit.numbers import count, percent
 from cdmtrain.runs.open import Run, check_image_size, network_of
 from cdmtrain.tasks.evaluate import opened_runs, quiet
 

@@ -16,7 +16,7 @@ from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
 from cdmtrain.probe.measure import Movement, movements
 from cdmtrain.probe.perturbations import perturbations
-from cdmtrain.report.drawing import csv_text, png_bytes
+from cdmtrain.report.kit.drawing import csv_text, png_bytes
 from cdmtrain.report.probe import draw_probe, probe_table
 from cdmtrain.runs.directory import new_name
 from cdmtrain.runs.open import Run, check_image_size, load_run

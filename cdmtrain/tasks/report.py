@@ -6,9 +6,9 @@ from omegaconf import DictConfig, ListConfig
 from rich.console import Console
 
 from cdmtrain.errors import InputError
-from cdmtrain.report.leaderboard import make_leaderboard
-from cdmtrain.report.leaderboard_page import write_leaderboard
-from cdmtrain.report.leaderboard_tables import PLUS_MINUS, leaderboard_tables
+from cdmtrain.report.leaderboard.page import write_leaderboard
+from cdmtrain.report.leaderboard.ranking import make_leaderboard
+from cdmtrain.report.leaderboard.tables import PLUS_MINUS, leaderboard_tables
 from cdmtrain.runs.names import new_name
 
 

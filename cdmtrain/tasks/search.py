@@ -14,7 +14,7 @@ from cdmtrain.callbacks.pruning import Pruning
 from cdmtrain.config.explain import explain_job
 from cdmtrain.config.help import groups
 from cdmtrain.errors import InputError, Pruned
-from cdmtrain.report.search_page import SearchFacts, TrialFacts, trials_table, write_search
+from cdmtrain.report.search import SearchFacts, TrialFacts, trials_table, write_search
 from cdmtrain.runs.names import new_name
 from cdmtrain.search.trial_config import base_words, composed, experiment_yaml
 from cdmtrain.tasks.train import train

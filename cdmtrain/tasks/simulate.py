@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import cdmtrain
 from cdmtrain.data.hdf5 import write_challenge_file
 from cdmtrain.errors import InputError
-from cdmtrain.report.numbers import memory
+from cdmtrain.report.kit.numbers import memory
 
 
 def simulate(cfg: DictConfig) -> None:

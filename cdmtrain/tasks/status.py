@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cdmtrain.errors import InputError
-from cdmtrain.report import numbers
-from cdmtrain.report.leaderboard import find_runs, state_of
+from cdmtrain.report.kit import numbers
+from cdmtrain.report.leaderboard.ranking import find_runs, state_of
 from cdmtrain.report.run_files import RunFiles, read_run
 
 ORDER = ("running", "submitted", "preempted", "interrupted", "lost", "failed", "unreadable", "finished")

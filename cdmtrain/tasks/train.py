@@ -24,7 +24,7 @@ from cdmtrain.data.event_data import EventData
 from cdmtrain.devices.interruption import Interruption
 from cdmtrain.devices.processes import ready, several_processes
 from cdmtrain.errors import InputError
-from cdmtrain.report.page import write_report
+from cdmtrain.report.run.page import write_report
 from cdmtrain.runs.directory import RunDirectory, is_first_process, opened
 from cdmtrain.runs.open import load_weights, make_classifier, read_checkpoint
 from cdmtrain.runs.provenance import Provenance

@@ -27,7 +27,7 @@ COST = ("events_per_second", "train_seconds", "peak_memory_bytes")
 PROGRAM = """
 import sys
 from pathlib import Path
-import cdmtrain.report.leaderboard_page as page
+from cdmtrain.report.leaderboard import page
 import cdmtrain.tasks.train as task
 from cdmtrain.cli import main
 task.write_report = lambda run: Path(run)  # figures take longer than the training here

@@ -14,7 +14,7 @@ from cdmtrain import cli
 from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.events import EventStore
 from cdmtrain.particles import NAMES, PDG_CODES
-from cdmtrain.report.inspection_tables import make_tables
+from cdmtrain.report.dataset.tables import make_tables
 from cdmtrain.tasks import inspect
 
 Inspect = Callable[..., int]

@@ -1,0 +1,1 @@
+"""Runs ranked beside each other."""

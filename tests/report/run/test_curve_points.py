@@ -1,0 +1,72 @@
+"""The points of the curves against definitions written out."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from cdmtrain.report.run.curve_points import binomial_interval, equal_population_bins, reliability, roc_points
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(3)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_area_under_the_roc_points_is_the_chance_that_signal_scores_above_background(ties: bool) -> None:
+    is_signal = rng().random(300) < 0.4
+    score = rng().normal(size=300) + is_signal
+    score = score.round() if ties else score
+    background, signal = roc_points(score, is_signal)
+    above = score[is_signal][:, None] - score[~is_signal][None, :]
+    chance = (above > 0).mean() + 0.5 * (above == 0).mean()
+    assert np.trapezoid(signal, background) == pytest.approx(chance, abs=1e-12)  # rounding of sums only
+    assert (background[0], signal[0], background[-1], signal[-1]) == (0, 0, 1, 1)
+
+
+def test_roc_of_one_class_alone_is_empty() -> None:
+    assert [len(points) for points in roc_points(np.ones(3), np.ones(3, dtype=bool))] == [0, 0]
+
+
+def test_binomial_interval_holds_the_fraction_and_covers_it_two_times_in_three() -> None:
+    total = np.full(20000, 40.0)
+    passed = rng().binomial(40, 0.8, 20000).astype(float)
+    low, high = binomial_interval(passed, total)
+    assert np.all((low >= 0) & (low <= passed / total) & (passed / total <= high) & (high <= 1))
+    assert np.mean((low <= 0.8) & (high >= 0.8)) == pytest.approx(0.683, abs=0.05)  # counts are discrete: 6 % each
+
+
+def test_interval_of_all_or_none_is_not_empty() -> None:
+    low, high = binomial_interval(np.array([0.0, 25.0]), np.array([25.0, 25.0]))
+    assert np.all(high - low > 0.02)
+
+
+@pytest.mark.parametrize("num_events", [1, 24, 25, 60, 5000])
+def test_bins_of_equal_population_hold_every_event_once_and_rise(num_events: int) -> None:
+    value = rng().gamma(3, 20, num_events).round()
+    bins = equal_population_bins(value, most_bins=8, fewest_events=25)
+    assert sorted(np.concatenate(bins).tolist()) == list(range(num_events))
+    assert all(value[a].max() < value[b].min() for a, b in pairwise(bins))
+    assert 1 <= len(bins) <= 8
+
+
+def test_events_of_one_value_are_one_bin() -> None:
+    assert len(equal_population_bins(np.full(100, 7.0), most_bins=8, fewest_events=25)) == 1
+    assert equal_population_bins(np.empty(0), most_bins=8, fewest_events=25) == []
+
+
+def test_reliability_bins_give_the_expected_calibration_error() -> None:
+    confidence = rng().uniform(0.25, 1.0, 500)
+    is_right = rng().random(500) < confidence**2
+    mean, right, total = reliability(confidence, is_right, num_bins=15)
+    error = 0.0
+    for low in np.arange(15) / 15:
+        inside = (confidence >= low) & (confidence < low + 1 / 15)
+        if inside.any():
+            error += abs(is_right[inside].mean() - confidence[inside].mean()) * inside.mean()
+    assert np.sum(np.abs(right / total - mean) * total) / total.sum() == pytest.approx(error)
+
+
+def test_a_certain_event_falls_into_the_last_bin() -> None:
+    mean, right, total = reliability(np.array([1.0]), np.array([True]))
+    assert (mean.tolist(), right.tolist(), total.tolist()) == ([1.0], [1.0], [1.0])
