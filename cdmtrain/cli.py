@@ -90,11 +90,11 @@ def hydra_main() -> None:
     """Hand the command line to Hydra."""
     import hydra
 
-    from cdmtrain.cluster.launcher import known_to_hydra
+    from cdmtrain.cluster.launcher import register
 
     sys.argv[1:] = in_order(sys.argv[1:])
-    with known_to_hydra():
-        hydra.main(config_path="pkg://cdmtrain.conf", config_name="config", version_base="1.3")(job)()
+    register()
+    hydra.main(config_path="pkg://cdmtrain.conf", config_name="config", version_base="1.3")(job)()
 
 
 def run(words: Sequence[str]) -> int:

@@ -3,9 +3,9 @@
 from typing import Any
 
 import lightning
-import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from cdmtrain.errors import InputError
 
@@ -52,7 +52,8 @@ class WeightAveraging(Callback):
         weights = module.model.state_dict()
         real = [name for name, value in weights.items() if value.is_floating_point()]
         decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
-        torch._foreach_lerp_([self._mean[name] for name in real], [weights[name] for name in real], 1 - decay)
+        update = get_ema_multi_avg_fn(decay)
+        update([self._mean[name] for name in real], [weights[name] for name in real], self._steps)
 
     def on_validation_start(self, trainer: lightning.Trainer, module: Any) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:

@@ -1,10 +1,9 @@
-"""hydra/launcher=slurm: every run of a sweep is a job of a SLURM cluster.
+"""hydra/launcher=slurm: each run of a sweep becomes a job of a SLURM cluster.
 
-Nothing heavy is imported here: Hydra is told of the launcher before it is known whether it is wanted.
+Nothing heavy is imported here: the launcher is registered before it is known whether it will be used.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -15,12 +14,14 @@ from omegaconf import DictConfig
 
 
 class SlurmLauncher(Launcher):
-    """Submits the runs of a sweep as an array, and waits for its end where `launch.wait` is true.
+    """Submits the runs of a sweep as job arrays and, if `launch.wait` is true, waits until they have ended.
 
     Args:
-        settings: the keys of conf/hydra/launcher/slurm.yaml. They may depend on what is swept over, so each job's are
-            read from its own configuration, not from here.
+        settings: the keys of conf/hydra/launcher/slurm.yaml. They may depend on what is swept over, so they are read
+            from the configuration of each job instead.
     """
+
+    __module__ = "hydra_plugins.cdmtrain"  # Hydra takes plugins of that namespace only; see hydra_plugin/
 
     def __init__(self, **settings: Any) -> None:
         self._settings = settings
@@ -36,14 +37,6 @@ class SlurmLauncher(Launcher):
         return wait(jobs) if self._config.launch.wait else [job.ended(None) for job in jobs]
 
 
-@contextmanager
-def known_to_hydra() -> Iterator[None]:
-    """Let Hydra use this launcher; it takes plugins from the namespace hydra_plugins alone."""
-    plugins, target = Plugins.instance(), f"{SlurmLauncher.__module__}.{SlurmLauncher.__name__}"
-    plugins.register(SlurmLauncher)
-    stored = vars(Plugins)["is_in_toplevel_plugins_module"]
-    Plugins.is_in_toplevel_plugins_module = staticmethod(lambda name: name == target or stored(name))  # type: ignore
-    try:
-        yield
-    finally:
-        Plugins.is_in_toplevel_plugins_module = stored  # type: ignore[method-assign]
+def register() -> None:
+    """Make the launcher known to Hydra, which does not find plugins of an editable install by itself."""
+    Plugins.instance().register(SlurmLauncher)

@@ -49,10 +49,13 @@ class Work:
         Singleton.set_state(self.singletons)
         setup_globals()
         ended = run_job(self.task, self.cfg, "hydra.sweep.dir", "hydra.sweep.subdir", self.context)
-        if ended.status is JobStatus.FAILED:
-            error = ended._return_value
+        try:
+            ended.return_value  # noqa: B018  (raises the exception of a task that failed)
+        except Exception as error:
             sentence = explain_job(error)
-            raise SystemExit(f"error: {sentence}") if sentence else error
+            if sentence is None:
+                raise
+            raise SystemExit(f"error: {sentence}") from error
 
     def checkpoint(self) -> Any:
         """What submitit queues again when the job is preempted or out of time: the same; the run knows where it was."""
@@ -79,7 +82,7 @@ class Job:
         """What Hydra is told of the job."""
         ended = JobReturn(overrides=list(self.work.cfg.hydra.overrides.task), cfg=self.work.cfg)
         ended.status = JobStatus.FAILED if failure else JobStatus.COMPLETED
-        ended._return_value = failure
+        ended.return_value = failure
         return ended
 
 
@@ -190,7 +193,12 @@ def submit_array(jobs: list[Job], folder: Path) -> None:
 
 def code_copy(place: Path) -> Path:
     """A copy of the program, named by its content, that the jobs import instead of what may be edited meanwhile."""
-    sources = {"cdmtrain": Path(cdmtrain.__file__).parent, "cdmtrain/conf": CONF}
+    package = Path(cdmtrain.__file__).parent
+    sources = {
+        "cdmtrain": package,
+        "cdmtrain/conf": CONF,
+        "hydra_plugins/cdmtrain": package / "cluster/hydra_plugin",
+    }
     files = {
         f"{name}/{file.relative_to(source)}": file
         for name, source in sources.items()

@@ -1,25 +1,32 @@
-"""Lightning's Trainer, for runs of this program."""
+"""Lightning's Trainer with the settings of this program."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
+from weakref import WeakSet
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.profilers import PassThroughProfiler
-from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+from torch import nn
 
-from cdmtrain.devices.processes import Launcher
+from cdmtrain.errors import InputError
+
+PICKLING_STRATEGIES = ("spawn", "fork", "notebook")  # hand a pickled training to their processes
+
+
+COMPILED: WeakSet[nn.Module] = WeakSet()  # networks that a Trainer has compiled; an evaluation has its own Trainer
 
 
 class Trainer(lightning.Trainer):
-    """Takes `compile` beside Lightning's own settings, and starts the processes of several devices by `Launcher`.
+    """Lightning's Trainer with one more setting, `compile`, and without the cost of Lightning's idle profiler.
 
     Args:
         compile: compile the network (torch.compile) before its first step; names in checkpoints stay as they are.
         matmul_precision: of products of float32 matrices on a GPU: highest, or high for TF32 (torch's words).
-        callbacks: as Lightning's.
-        settings: Lightning's.
+        callbacks: as in Lightning.
+        strategy: as in Lightning, except for strategies that need to pickle the training.
+        settings: all other arguments of Lightning's Trainer.
     """
 
     def __init__(
@@ -28,20 +35,20 @@ class Trainer(lightning.Trainer):
         compile: bool = False,
         matmul_precision: str = "highest",
         callbacks: list[Callback] | None = None,
+        strategy: str = "auto",
         **settings: Any,
     ) -> None:
+        if any(word in strategy for word in PICKLING_STRATEGIES):
+            raise InputError(f"trainer.strategy={strategy}: a run cannot be pickled; use trainer.strategy=ddp")
         torch.set_float32_matmul_precision(matmul_precision)
-        super().__init__(callbacks=[*(callbacks or []), *([Compile()] if compile else [])], **settings)
+        callbacks = [*(callbacks or []), *([Compile()] if compile else [])]
+        super().__init__(callbacks=callbacks, strategy=strategy, **settings)
         if settings.get("profiler") is None:
             self.profiler = NoProfiler()
-        launcher = self.strategy.launcher
-        if type(launcher) is _SubprocessScriptLauncher:
-            own = Launcher(launcher.cluster_environment, launcher.num_processes, launcher.num_nodes)
-            self.strategy._launcher = own
 
 
 class NoProfiler(PassThroughProfiler):
-    """Does nothing, with one context for all: Lightning's own makes a generator each time, 60 in every step."""
+    """Does nothing, in one context for all actions: Lightning's own creates a generator 60 times in every step."""
 
     _context = nullcontext()
 
@@ -50,8 +57,9 @@ class NoProfiler(PassThroughProfiler):
 
 
 class Compile(Callback):
-    """Compiles the network in place: a compiled LightningModule cannot log, a wrapped network has other names."""
+    """Compiles the network in place: a compiled LightningModule cannot log, a wrapped network renames its weights."""
 
     def setup(self, trainer: lightning.Trainer, module: Any, stage: str) -> None:
-        if module.model._compiled_call_impl is None:
+        if module.model not in COMPILED:
             module.model.compile()
+            COMPILED.add(module.model)

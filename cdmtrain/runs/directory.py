@@ -14,7 +14,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from cdmtrain.atomic import write_text
@@ -87,8 +86,14 @@ def slurm_job() -> str:
 
 
 def is_first_process() -> bool:
-    """Whether this is the process of a run on several devices that writes its files and speaks."""
-    return int(getattr(rank_zero_only, "rank", 0)) == 0
+    """Whether this is the process of a run on several devices that writes its files and prints.
+
+    Whatever started the processes has numbered them: torchrun (RANK), this program (LOCAL_RANK, on NODE_RANK), SLURM.
+    """
+    for names in (("RANK",), ("LOCAL_RANK", "NODE_RANK"), ("SLURM_PROCID",)):
+        if names[0] in os.environ:
+            return all(int(os.environ.get(name, 0)) == 0 for name in names)
+    return True
 
 
 def job_hash(cfg: DictConfig) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
 from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -42,12 +42,13 @@ def distribution(key: str, text: str) -> BaseDistribution:
     `tag(log, ...)` draws evenly in the logarithm; as in Hydra, a range leaves out its end.
     """
     try:
-        sweep = OverridesParser.create().parse_override(f"{key}={text}").value()
+        override = OverridesParser.create().parse_override(f"{key}={text}")
     except HydraException as error:
         raise InputError(f"search.space: {key}: {text} cannot be read ({str(error).splitlines()[0]})") from None
+    sweep = override.value()
     try:
         if isinstance(sweep, ChoiceSweep):
-            return CategoricalDistribution([Override._get_value_element_as_str(one) for one in sweep.list])
+            return CategoricalDistribution(list(override.sweep_string_iterator()))
         if isinstance(sweep, IntervalSweep | RangeSweep):
             return _numbers(sweep)
     except ValueError as error:

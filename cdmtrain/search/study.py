@@ -24,6 +24,8 @@ from cdmtrain.errors import InputError
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
+NAME = "study"  # in its storage; a directory holds one study
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -72,9 +74,9 @@ class Study:
         self._lock = FileLock(directory / ".lock")
         with self._lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what optuna calls experimental
-            storage = JournalStorage(JournalFileBackend(str(directory / "journal.log")))
+            self._storage = JournalStorage(JournalFileBackend(str(directory / "journal.log")))
             self._study = optuna.create_study(
-                storage=storage, study_name="study", direction=direction, pruner=pruner, load_if_exists=True
+                storage=self._storage, study_name=NAME, direction=direction, pruner=pruner, load_if_exists=True
             )
         if self._study.direction.name.lower() != direction:
             raise InputError(f"study={directory} is one to {self._study.direction.name.lower()}, not to {direction}")
@@ -97,7 +99,7 @@ class Study:
         with self._lock:
             for trial in self.trials:
                 if trial.state == TrialState.RUNNING and (lock := self._claimed(trial.number)):
-                    again = optuna.trial.Trial(self._study, trial._trial_id)
+                    again = self._running_trial(trial.number)
                     return Trial(trial.number, trial.params, self.place(trial.number), True, again, lock)
             number = len(self.trials)
             if number >= at_most:
@@ -110,6 +112,12 @@ class Study:
             lock = self._claimed(asked.number)
             assert lock is not None
             return Trial(asked.number, asked.params, self.place(asked.number), False, asked, lock)
+
+    def _running_trial(self, number: int) -> optuna.trial.Trial:
+        """A handle on a trial that another process began."""
+        study_id = self._storage.get_study_id_from_name(NAME)
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        return optuna.trial.Trial(self._study, trial_id)
 
     def _claimed(self, number: int) -> FileLock | None:
         """The lock of a trial, taken; None where another process has it."""

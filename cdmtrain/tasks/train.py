@@ -22,7 +22,7 @@ from cdmtrain.config.explain import explain_job
 from cdmtrain.config.show import show_config
 from cdmtrain.data.event_data import EventData
 from cdmtrain.devices.interruption import Interruption
-from cdmtrain.devices.processes import ready, several_processes
+from cdmtrain.devices.processes import Processes, several_processes
 from cdmtrain.errors import InputError
 from cdmtrain.report.run.page import write_report
 from cdmtrain.runs.directory import RunDirectory, is_first_process, opened
@@ -45,8 +45,9 @@ def train(cfg: DictConfig, *callbacks: Callback, silent: bool = False) -> float:
         if results is None:
             status, interruption = RunStatus(run.path / "status.json", explain), Interruption(run)
             try:
-                with status, interruption, several_processes(), Preemption() as preemption:
-                    results = trained_results(run, status, interruption, preemption, *callbacks, show=cfg.print_config)
+                with status, interruption, several_processes(run.path) as processes, Preemption() as preemption:
+                    own = (interruption, preemption, *callbacks)
+                    results = trained_results(run, status, processes, *own, show=cfg.print_config)
             except KeyboardInterrupt:
                 if is_first_process() and not interruption.at_once:
                     Console().print(f"page: {write_report(run.path)}", soft_wrap=True)
@@ -58,7 +59,9 @@ def train(cfg: DictConfig, *callbacks: Callback, silent: bool = False) -> float:
     return float(results["val_cross_entropy"])
 
 
-def trained_results(run: RunDirectory, status: RunStatus, *callbacks: Callback, show: bool) -> dict[str, Any]:
+def trained_results(
+    run: RunDirectory, status: RunStatus, processes: Processes, *callbacks: Callback, show: bool
+) -> dict[str, Any]:
     """Train (or go on training), evaluate the best epoch, write results.json and predictions.h5."""
     record = Provenance(run.path / "provenance.json")
     if show and run.cfg.print_config and is_first_process():
@@ -79,7 +82,7 @@ def trained_results(run: RunDirectory, status: RunStatus, *callbacks: Callback, 
     record.used(data.describe(), trainer.strategy.root_device)
     if run.last_checkpoint is not None:
         read_checkpoint(run.last_checkpoint)  # answers in a sentence what Lightning would answer in a traceback
-    ready()
+    processes.join(trainer)
     trainer.fit(classifier, datamodule=data, ckpt_path=run.last_checkpoint, weights_only=True)
     load_weights(classifier, run.best_checkpoint)
     results = tested(classifier, data, run.cfg, run.path) | {
