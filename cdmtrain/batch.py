@@ -4,7 +4,8 @@ Every type moves between devices with `.to(device)`. Energies are deposited ener
 numbers (row * image_size + column), and "hit" is the axis of lit pixels of all events of a batch, in event order.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import torch
@@ -12,6 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 OnDevice = TypeVar("OnDevice", bound="_OnDevice")
+Batch = TypeVar("Batch", bound="EventBatch")
+Pairs = tuple[Int[Tensor, " _pair"], Int[Tensor, " _pair"]]
 
 
 class _OnDevice:
@@ -24,8 +27,8 @@ class _OnDevice:
         return type(self)(**{field.name: move(getattr(self, field.name)) for field in fields(self)})  # type: ignore[arg-type]
 
 
-class _LitPixels(_OnDevice):
-    """What follows from the pixel numbers of the hits of some events."""
+class LitPixels(_OnDevice):
+    """The lit pixels of some events: what follows from their numbers alone, such as rows, events and neighbours."""
 
     pixel: Int[Tensor, " hit"]
     offset: Int[Tensor, " event_plus_1"]
@@ -48,9 +51,62 @@ class _LitPixels(_OnDevice):
     def column(self) -> Int[Tensor, " hit"]:
         return self.pixel % self.image_size
 
+    @property
+    def key(self) -> Int[Tensor, " hit"]:
+        """The number of each pixel when all images of the batch are stacked into one.
+
+        The stacked image has stride S + 1: a dark line above each image and a dark column to its left. So the pixel
+        beside a border pixel belongs to no other image and to no other line, and two keys differ by
+        rows * (S + 1) + columns exactly if their pixels are that far apart in one event (as long as that is at most
+        one row and one column). Keys ascend if the pixels of each event do.
+        """
+        stride = self.image_size + 1
+        return (self.pixel + self.row + (stride + 1)).add(self.event, alpha=stride**2)
+
+    def pairs(self, shifts: Iterable[tuple[int, int]]) -> list[Pairs]:
+        """Find the lit pixels of an event that lie some rows and columns apart.
+
+        Args:
+            shifts: (rows, columns), each at most one row and one column, the first below or to the right.
+
+        Returns:
+            For each shift the hits (first, second), ascending, with second = first + (rows, columns).
+
+        The pixels of an event must ascend. A bit for every pixel of the stacked image answers whether it is lit, which
+        is faster than searching the sorted keys.
+        """
+        key, stride = self.key, self.image_size + 1
+        num_pixels = ((len(self.offset) - 1) * stride + 2) * stride
+        lit = key.new_zeros(num_pixels // 64 + 1).index_add_(0, key >> 6, _bit(key))
+
+        def partnered(step: int) -> Int[Tensor, " _pair"]:
+            other = key + step
+            return (lit.index_select(0, other >> 6) & _bit(other)).nonzero().squeeze(1)
+
+        def pairs(step: int) -> Pairs:
+            if step == 1:  # the next hit, which is faster to see
+                first = (key.diff() == 1).nonzero().squeeze(1)
+                return first, first + 1
+            return partnered(step), partnered(-step)  # keys ascend: the n-th first belongs to the n-th second
+
+        return [pairs(rows * stride + columns) for rows, columns in shifts]
+
+    def reduce(self, x: Float[Tensor, "hit column"], how: str) -> Float[Tensor, "event column"]:
+        """Sum, mean or max of each column over the hits of an event; 0 without a hit. Max expects no negative value.
+
+        Half precision is reduced in float32: torch adds in the type of x, and ones in bfloat16 would add up to 256.
+        """
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        return torch.segment_reduce(x, how, lengths=self.num_hits, initial=0)
+
+
+def _bit(key: Int[Tensor, " hit"]) -> Int[Tensor, " hit"]:
+    """The bit of a pixel in its word of 64."""
+    return key.new_ones(1) << (key & 63)
+
 
 @dataclass(frozen=True)
-class EventBatch(_LitPixels):
+class EventBatch(LitPixels):
     """Some events, sparse: what the data room gives and a representation takes.
 
     An event without a lit pixel is an event with `offset[i] == offset[i + 1]`.
@@ -68,15 +124,23 @@ class EventBatch(_LitPixels):
     def num_events(self) -> int:
         return self.class_index.shape[0]  # len would fix the number where a network is exported
 
+    def mask_hits(self: "Batch", mask: Bool[Tensor, " hit"]) -> "Batch":
+        """The same events with only the hits that the mask selects; an event may lose all of them."""
+        hit = mask.nonzero().squeeze(1)
+        pixel, energy = self.pixel.index_select(0, hit), self.energy.index_select(0, hit)
+        return replace(self, pixel=pixel, energy=energy, offset=torch.searchsorted(hit, self.offset))
+
 
 @dataclass(frozen=True)
-class Hits(_LitPixels):
-    """The lit pixels themselves, for layers that eat sparse input."""
+class Hits(LitPixels):
+    """The lit pixels themselves, for layers that take sparse input."""
 
     pixel: Int[Tensor, " hit"]  # row * image_size + column, ascending and unique within an event
-    energy: Float[Tensor, " hit"]  # MeV, or what the representation's scale made of it
+    energy: Float[Tensor, " hit"]  # MeV, or on the representation's scale
     offset: Int[Tensor, " event_plus_1"]  # hits of event i are offset[i] : offset[i + 1]
     image_size: int  # rows = columns of the image
+    feature: Float[Tensor, "hit feature"]  # of each hit, then those of its event; may have no column
+    event_feature: Float[Tensor, "event event_feature"]  # of the event as a whole; may have no column
 
     @property
     def num_events(self) -> int:
@@ -98,7 +162,7 @@ class Image(_OnDevice):
 class Graph(_OnDevice):
     """All graphs of a batch as one graph without edges between events."""
 
-    feature: Float[Tensor, "node feature"]  # energy in MeV first, then what the representation adds
+    feature: Float[Tensor, "node feature"]  # of each node, then those of its event
     edge_index: Int[Tensor, "2 edge"]  # source and target node of each directed edge
     edge_feature: Float[Tensor, "edge edge_feature"]  # what the representation says of each edge; may have no column
     event: Int[Tensor, " node"]  # which event each node belongs to, ascending
@@ -109,7 +173,7 @@ class Graph(_OnDevice):
 class Sequence(_OnDevice):
     """Hits of each event in an order, padded to the longest event of the batch (at least one place)."""
 
-    feature: Float[Tensor, "event place feature"]  # energy in MeV first; zero where padded
+    feature: Float[Tensor, "event place feature"]  # of each hit, then those of its event; zero where padded
     mask: Bool[Tensor, "event place"]  # True where there is a hit
 
     @property

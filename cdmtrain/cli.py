@@ -18,11 +18,16 @@ from cdmtrain.errors import InputError
 
 
 def columns(name: str, *, _root_: DictConfig) -> int:
-    """How many columns the features of the representation have together: `${columns:features}`, 0 where it has none."""
+    """How many columns the representation's features have together: `${columns:features}` and the like, 0 without any.
+
+    Those of events are appended to those of hits, so `${columns:features}` counts both.
+    """
     from hydra.utils import get_class
 
-    features = OmegaConf.select(_root_, f"representation.{name}") or {}
-    return sum(get_class(feature._target_).num_columns for feature in features.values())  # type: ignore[attr-defined]
+    names = [name, "event_features"] if name == "features" else [name]
+    chosen = [OmegaConf.select(_root_, f"representation.{one}") or {} for one in names]
+    features = [feature for one in chosen for feature in one.values()]
+    return sum(get_class(feature._target_).num_columns for feature in features)  # type: ignore[attr-defined]
 
 
 # at import, so that a process that unpickles the job on another machine has them too

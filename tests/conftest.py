@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import install_import_hook
+from torch import nn
 
 ROOMS = ("augmentation", "batch", "classifier", "layers", "metrics", "model", "representation")
 install_import_hook([f"cdmtrain.{room}" for room in ROOMS], "beartype.beartype")  # shapes are checked
@@ -99,3 +100,58 @@ def batch_of(images: np.ndarray, pdg: np.ndarray) -> EventBatch:
         dataset_index=torch.arange(len(flat)),
         image_size=images.shape[1],
     )
+
+
+class MaskedImages:
+    """Images (B, S, S) of which some pixels are lit, to hold sparse layers to dense ones masked to the lit pixels.
+
+    Event 1 has no lit pixel and event 2 has all of them, if there are so many events.
+    """
+
+    def __init__(self, lit: torch.Tensor) -> None:
+        self.lit = lit
+
+    @classmethod
+    def drawn(cls, num_events: int, size: int, *, fraction: float = 0.3) -> "MaskedImages":
+        lit = torch.rand(num_events, size, size, generator=torch.Generator().manual_seed(1)) < fraction
+        lit[1:2], lit[2:3] = False, True
+        return cls(lit)
+
+    @property
+    def batch(self) -> EventBatch:
+        """The events, with energies in double precision that differ."""
+        event, pixel = self.lit.flatten(1).nonzero(as_tuple=True)
+        generator = torch.Generator().manual_seed(2)
+        return EventBatch(
+            pixel=pixel,
+            energy=0.1 + torch.rand(len(pixel), generator=generator, dtype=torch.float64),
+            offset=nn.functional.pad(torch.bincount(event, minlength=len(self.lit)).cumsum(0), (1, 0)),
+            class_index=torch.arange(len(self.lit)) % 4,
+            dataset_index=torch.arange(len(self.lit)),
+            image_size=self.lit.shape[1],
+        )
+
+    def dense(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, S, S) with x (N, C) at the lit pixels and zeros elsewhere."""
+        image = x.new_zeros(*self.lit.shape, x.shape[1])
+        return image.index_put(self.lit.nonzero(as_tuple=True), x).movedim(3, 1)
+
+    def at_lit(self, image: torch.Tensor) -> torch.Tensor:
+        """(N, C): an image (B, C, S, S) read at the lit pixels."""
+        return image.movedim(1, 3)[self.lit]
+
+    def halved(self) -> "MaskedImages":
+        """The images at half the resolution, lit where any of four pixels is; odd sizes are padded."""
+        odd = self.lit.shape[1] % 2
+        return MaskedImages(nn.functional.max_pool2d(nn.functional.pad(self.lit.double(), (0, odd, 0, odd)), 2) > 0)
+
+    @staticmethod
+    def dense_kernel(weight: torch.Tensor) -> torch.Tensor:
+        """A sparse convolution's weight (K, inputs, outputs) as conv2d's (outputs, inputs, rows, columns)."""
+        side = int(len(weight) ** 0.5)
+        return weight.permute(2, 1, 0).unflatten(2, (side, side))
+
+
+@pytest.fixture
+def masked_images() -> type[MaskedImages]:
+    return MaskedImages

@@ -95,7 +95,8 @@ def test_every_group_is_in_the_table_of_contents() -> None:
     assert groups - {"override hydra/job_logging"} == {path.name for path in CONF.iterdir() if any(path.glob("*.yaml"))}
 
 
-PARTS = [f"representation/{part}" for part in ("scale", "features", "edge_features", "neighbours", "order")]
+KINDS = ("scale", "features", "edge_features", "event_features", "neighbours", "order")
+PARTS = [f"representation/{kind}" for kind in KINDS]
 BUILT = of_groups("representation", "augmentation", "model", "loss", "callbacks", "simulation", *PARTS)
 
 

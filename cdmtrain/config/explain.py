@@ -15,7 +15,7 @@ from hydra.errors import HydraException, InstantiationException, MissingConfigEx
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from cdmtrain.config.changes import BUNDLES
-from cdmtrain.config.help import CONF, groups
+from cdmtrain.config.help import CONF, default_choices, groups
 from cdmtrain.errors import InputError
 
 DETAILS = "(HYDRA_FULL_ERROR=1 shows where)"
@@ -74,6 +74,8 @@ def _no_option(group: str, option: str, available: Sequence[str] = ()) -> str:
 def no_key(key: str) -> str:
     """The sentence for a key that the composed configuration lacks: where it belongs, or what is near."""
     keys = _owners()
+    if key in groups():
+        return _no_part(*key.rsplit("/", 1))
     if owners := keys.get(key):
         add = f"add {owners[0]}" if len(owners) == 1 else "add one of them"
         return f"{key} belongs to {' and '.join(owners)}; {add}"
@@ -83,6 +85,13 @@ def no_key(key: str) -> str:
     if parent and siblings and not near:
         return f"{key} does not exist; {parent} has {', '.join(sorted(siblings))}"
     return f"{key} does not exist{_did_you_mean(near) or '; cdmtrain --cfg job shows every key'}"
+
+
+def _no_part(group: str, part: str) -> str:
+    """The sentence for a nested group that the option chosen for its parent does not have."""
+    files = [CONF / group / f"{option.name}.yaml" for option in groups()[group]]
+    owners = [file.stem for file in files if part in default_choices(file)]
+    return f"{group}/{part} belongs to {group}={' or '.join(owners)}; the {group} chosen here has none"
 
 
 def _nearest(key: str, names: Iterable[str], siblings: dict[str, str]) -> list[str]:

@@ -71,7 +71,7 @@ def read_option(file: Path) -> Option:
     return Option(file.stem, command, phrase)
 
 
-def _defaults(file: Path) -> dict[str, str]:
+def default_choices(file: Path) -> dict[str, str]:
     """The groups that a file's defaults list chooses for, in its order."""
     content = yaml.load(file.read_bytes(), yaml.CSafeLoader) or {}
     choices = [entry for entry in content.get("defaults", []) if isinstance(entry, dict)]
@@ -84,7 +84,7 @@ def groups(root: Path = CONF) -> dict[str, list[Option]]:
     for file in sorted(root.rglob("*.yaml")):
         if file.parent != root:
             found.setdefault(file.parent.relative_to(root).as_posix(), []).append(file)
-    flow = list(_defaults(root / "config.yaml"))
+    flow = list(default_choices(root / "config.yaml"))
 
     def place(group: str) -> tuple[int, str]:
         top = group.split("/")[0]
@@ -95,11 +95,11 @@ def groups(root: Path = CONF) -> dict[str, list[Option]]:
 
 def default_options(root: Path = CONF) -> dict[str, str]:
     """The option each group has when nothing is typed."""
-    chosen = _defaults(root / "config.yaml")
+    chosen = default_choices(root / "config.yaml")
     for group, option in list(chosen.items()):
         file = root / group / f"{option}.yaml"
         if file.exists():
-            nested = {f"{group}/{name}": choice for name, choice in _defaults(file).items()}
+            nested = {f"{group}/{name}": choice for name, choice in default_choices(file).items()}
             chosen |= {name: choice for name, choice in nested.items() if (root / name).is_dir()}
     return chosen
 

@@ -6,31 +6,36 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cdmtrain.batch import Hits, Image
+from cdmtrain.errors import InputError
 
 
 class PixelLinear(nn.Module):
-    """x W + b with x the flattened image, from dense images or, at a fraction of the cost, from the lit pixels alone.
+    """x W + b, with x the flattened image followed by the features of the event if there are any.
 
-    Of hits (p, e) it is the sum of e W_p over the hits of an event, with W_p the row of pixel p, plus b: the same
-    numbers, as the other terms are zero. It begins with the values that nn.Linear draws; `weight` is that layer's
-    transposed, as rows of pixels lie together in memory so.
+    From hits (p, e) it is computed as the sum of e W_p over the hits of an event, with W_p the row of pixel p, plus b:
+    the other terms are zero. Initialised like nn.Linear; the weight is stored transposed, so that the row of a pixel is
+    contiguous in memory.
 
     Args:
         image_size: rows and columns S of an image.
         out_features: units F.
+        num_event_features: features G of an event as the representation gives them; 0 for images.
 
-    Shapes: Image (B, 1, S, S) or Hits of B events -> (B, F); weight (S^2, F), bias (F,).
+    Shapes: Image (B, 1, S, S) or Hits of B events -> (B, F); weight (S^2 + G, F), bias (F,).
     """
 
-    def __init__(self, *, image_size: int, out_features: int) -> None:
+    def __init__(self, *, image_size: int, out_features: int, num_event_features: int = 0) -> None:
         super().__init__()
-        drawn = nn.Linear(image_size**2, out_features)
+        drawn = nn.Linear(image_size**2 + num_event_features, out_features)
         self.weight = nn.Parameter(drawn.weight.detach().t().contiguous())
         self.bias = drawn.bias
 
     def forward(self, pixels: Image | Hits) -> Float[Tensor, "event feature"]:
         if isinstance(pixels, Image):
             return torch.addmm(self.bias, pixels.energy.flatten(1), self.weight)
+        num_event_features = pixels.event_feature.shape[1]
+        if pixels.feature.shape[1] > num_event_features:
+            raise InputError("this network reads no feature of a hit but its energy; leave out representation/features")
         rows = functional.embedding_bag(
             pixels.pixel,
             self.weight,
@@ -39,4 +44,6 @@ class PixelLinear(nn.Module):
             per_sample_weights=pixels.energy,
             include_last_offset=True,
         )
+        if num_event_features:
+            rows = rows + pixels.event_feature @ self.weight[-num_event_features:]
         return rows + self.bias

@@ -20,6 +20,7 @@ class DNN(nn.Module):
         depth: number of hidden layers; 0 is a perceptron.
         activation: relu, gelu, silu, tanh or sigmoid.
         dropout: probability that a hidden unit is dropped while training (arXiv:1207.0580).
+        num_event_features: features of an event as the representation gives them, beside the pixels in x.
         num_classes: number of logits C.
 
     Shapes: Image (B, 1, S, S), or its Hits -> (B, C).
@@ -33,13 +34,15 @@ class DNN(nn.Module):
         depth: int,
         activation: str = "relu",
         dropout: float = 0.0,
+        num_event_features: int = 0,
         num_classes: int = 4,
     ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation={activation}: one of {', '.join(ACTIVATIONS)} is expected")
         widths = [width] * depth + [num_classes]
-        layers: list[nn.Module] = [PixelLinear(image_size=image_size, out_features=widths[0])]
+        first = PixelLinear(image_size=image_size, out_features=widths[0], num_event_features=num_event_features)
+        layers: list[nn.Module] = [first]
         for inputs, outputs in pairwise(widths):
             hidden = nn.Sequential(ACTIVATIONS[activation](), nn.Dropout(dropout))
             layers += [hidden, nn.Linear(inputs, outputs)]

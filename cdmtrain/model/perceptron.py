@@ -12,14 +12,17 @@ class Perceptron(nn.Module):
 
     Args:
         image_size: rows and columns S of an image.
+        num_event_features: features of an event as the representation gives them, beside the pixels in x.
         num_classes: number of logits C.
 
     Shapes: Image (B, 1, S, S), or its Hits -> (B, C).
     """
 
-    def __init__(self, *, image_size: int, num_classes: int = 4) -> None:
+    def __init__(self, *, image_size: int, num_event_features: int = 0, num_classes: int = 4) -> None:
         super().__init__()
-        self.linear = PixelLinear(image_size=image_size, out_features=num_classes)
+        self.linear = PixelLinear(
+            image_size=image_size, out_features=num_classes, num_event_features=num_event_features
+        )
 
     def forward(self, pixels: Image | Hits) -> Float[Tensor, "event class"]:
         return self.linear(pixels)

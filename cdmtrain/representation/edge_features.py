@@ -1,4 +1,4 @@
-"""What a network is told of each edge: columns that stand side by side, in the order chosen. Target less source."""
+"""Features of each edge: columns side by side, in the order chosen. Differences are target minus source."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Protocol, runtime_checkable
@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cdmtrain.batch import Hits
+from cdmtrain.batch import EventBatch
 
 
 @runtime_checkable
@@ -16,41 +16,43 @@ class EdgeFeature(Protocol):
 
     num_columns: ClassVar[int]
 
-    def __call__(self, hits: Hits, edge_index: Int[Tensor, "2 edge"]) -> Float[Tensor, "edge column"]: ...
+    def __call__(self, hits: EventBatch, edge_index: Int[Tensor, "2 edge"]) -> Float[Tensor, "edge column"]:
+        """Compute the columns. The energies are on the representation's scale."""
+        ...
 
 
 class Offset:
-    """Rows and columns from source to target, in pixels."""
+    """Row and column of the target minus those of the source, in pixels."""
 
     num_columns: ClassVar[int] = 2
 
-    def __call__(self, hits: Hits, edge_index: Int[Tensor, "2 edge"]) -> Float[Tensor, "edge 2"]:
+    def __call__(self, hits: EventBatch, edge_index: Int[Tensor, "2 edge"]) -> Float[Tensor, "edge 2"]:
         source, target = torch.stack([hits.row, hits.column], dim=1)[edge_index]
         return (target - source).to(hits.energy.dtype)
 
 
 class Distance:
-    """Distance of source and target, in pixels."""
+    """Distance between source and target, in pixels."""
 
     num_columns: ClassVar[int] = 1
 
-    def __call__(self, hits: Hits, edge_index: Int[Tensor, "2 edge"]) -> Float[Tensor, "edge 1"]:
+    def __call__(self, hits: EventBatch, edge_index: Int[Tensor, "2 edge"]) -> Float[Tensor, "edge 1"]:
         return Offset()(hits, edge_index).square().sum(1, keepdim=True).sqrt()
 
 
 class EnergyDifference:
-    """Energy of the target less that of the source, on the representation's scale."""
+    """Energy of the target minus that of the source, on the representation's scale."""
 
     num_columns: ClassVar[int] = 1
 
-    def __call__(self, hits: Hits, edge_index: Int[Tensor, "2 edge"]) -> Float[Tensor, "edge 1"]:
+    def __call__(self, hits: EventBatch, edge_index: Int[Tensor, "2 edge"]) -> Float[Tensor, "edge 1"]:
         source, target = hits.energy[edge_index]
         return (target - source).unsqueeze(1)
 
 
 def edge_features(
-    features: Mapping[str, EdgeFeature], hits: Hits, edge_index: Int[Tensor, "2 edge"]
+    features: Mapping[str, EdgeFeature], hits: EventBatch, edge_index: Int[Tensor, "2 edge"]
 ) -> Float[Tensor, "edge feature"]:
-    """All columns of the features, side by side; none where no feature is chosen."""
+    """All columns of the features side by side; no column if no feature is chosen."""
     columns = [feature(hits, edge_index) for feature in features.values()]
     return torch.cat([hits.energy.new_zeros(edge_index.shape[1], 0), *columns], dim=1)

@@ -1,4 +1,4 @@
-"""What a network is told of each lit pixel: columns that stand side by side, in the order chosen."""
+"""Features of each hit: columns side by side, in the order chosen, then the features of the hit's event."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Protocol, runtime_checkable
@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cdmtrain.batch import Hits
+from cdmtrain.batch import EventBatch
 
 
 @runtime_checkable
@@ -16,7 +16,9 @@ class HitFeature(Protocol):
 
     num_columns: ClassVar[int]
 
-    def __call__(self, hits: Hits) -> Float[Tensor, "hit column"]: ...
+    def __call__(self, hits: EventBatch) -> Float[Tensor, "hit column"]:
+        """Compute the columns. The energies are on the representation's scale."""
+        ...
 
 
 class Energy:
@@ -24,7 +26,7 @@ class Energy:
 
     num_columns: ClassVar[int] = 1
 
-    def __call__(self, hits: Hits) -> Float[Tensor, "hit 1"]:
+    def __call__(self, hits: EventBatch) -> Float[Tensor, "hit 1"]:
         return hits.energy.unsqueeze(1)
 
 
@@ -33,15 +35,33 @@ class Position:
 
     num_columns: ClassVar[int] = 2
 
-    def __call__(self, hits: Hits) -> Float[Tensor, "hit 2"]:
+    def __call__(self, hits: EventBatch) -> Float[Tensor, "hit 2"]:
         last = max(hits.image_size - 1, 1)
         return (torch.stack([hits.row, hits.column], dim=1) / last).to(hits.energy.dtype)
+
+
+class BorderDistance:
+    """ln(1 + d), d the distance from the hit to the nearer border of the image in pixels: in rows, in columns.
+
+    A border pixel has d = 0. The simulated box begins at the vertex, so it matters where an image ends.
+    """
+
+    num_columns: ClassVar[int] = 2
+
+    def __call__(self, hits: EventBatch) -> Float[Tensor, "hit 2"]:
+        position = torch.stack([hits.row, hits.column], dim=1)
+        return torch.minimum(position, hits.image_size - 1 - position).to(hits.energy.dtype).log1p()
 
 
 ENERGY: Mapping[str, HitFeature] = {"energy": Energy()}
 ENERGY_AND_POSITION: Mapping[str, HitFeature] = {"energy": Energy(), "position": Position()}
 
 
-def hit_features(features: Mapping[str, HitFeature], hits: Hits) -> Float[Tensor, "hit feature"]:
-    """All columns of the features, side by side."""
-    return torch.cat([feature(hits) for feature in features.values()], dim=1)
+def hit_features(
+    features: Mapping[str, HitFeature], hits: EventBatch, event_feature: Float[Tensor, "event event_feature"]
+) -> Float[Tensor, "hit feature"]:
+    """All columns of the features side by side, followed by those of the event that each hit belongs to."""
+    columns = [feature(hits) for feature in features.values()]
+    if event_feature.shape[1] > 0:
+        columns.append(event_feature.index_select(0, hits.event))
+    return torch.cat(columns, dim=1) if columns else hits.energy.new_zeros(hits.energy.shape[0], 0)

@@ -5,9 +5,8 @@ import torch
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 
-import cdmtrain.cli  # registers the resolver that counts columns
 from cdmtrain.representation.edge_features import Distance, EnergyDifference, Offset
-from cdmtrain.representation.features import Energy, Position
+from cdmtrain.representation.features import BorderDistance, Energy, Position
 from cdmtrain.representation.graph import GraphRepresentation
 from cdmtrain.representation.neighbours import NearestNeighbours
 from cdmtrain.representation.scale import SqrtScale
@@ -32,6 +31,13 @@ def test_nodes_have_energy_and_position_from_zero_to_one(random_images, graph_of
     graph, pixels = graph_of(images, features=FEATURES)
     expected = [(images[place], place[1] / 8, place[2] / 8) for place in pixels]
     torch.testing.assert_close(graph.feature, torch.tensor(expected, dtype=torch.float32))
+
+
+def test_nodes_have_the_logarithm_of_their_distances_to_the_nearer_borders(random_images, graph_of):
+    images = random_images(4, 9)
+    graph, pixels = graph_of(images, features={"border_distance": BorderDistance()})
+    expected = [[min(row, 8 - row), min(column, 8 - column)] for _, row, column in pixels]
+    torch.testing.assert_close(graph.feature.expm1(), torch.tensor(expected, dtype=torch.float32))
 
 
 def test_edges_have_offset_distance_and_energy_difference_from_source_to_target(random_images, graph_of):
@@ -72,6 +78,7 @@ def test_a_feature_has_as_many_columns_as_it_says(feature, random_images, graph_
         (("representation/features=[energy,position]",), 3, 0),
         (("representation/features=position", "representation/edge_features=[offset,distance]"), 2, 3),
         (("representation/edge_features=[offset,distance,energy_difference]",), 1, 4),
+        (("representation/event_features=[num_hits,extent]", "representation/features=[border_distance]"), 7, 0),
         (("representation=image",), 0, 0),
     ],
 )
@@ -79,7 +86,6 @@ def test_the_configuration_counts_the_columns(overrides, columns, edge_columns, 
     counts = ["+a=${columns:features}", "+b=${columns:edge_features}"]
     with initialize_config_module("cdmtrain.conf", version_base="1.3"):
         cfg = compose("config", overrides=["representation=graph", *overrides, *counts])
-    assert cdmtrain.cli.main
     assert (cfg.a, cfg.b) == (columns, edge_columns)
     made = instantiate(cfg.representation)(make_batch(2))
     if columns:
