@@ -9,7 +9,7 @@ from cdmtrain.batch import EventBatch
 
 
 class Chain(nn.Module):
-    """Applies each augmentation to what the one before made, all with draws of one generator."""
+    """Apply the augmentations in their order, with the random numbers of one generator."""
 
     def __init__(self, augmentations: Iterable[nn.Module]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""All energies of an event multiplied by one factor, as a calibration may be off."""
+"""One factor on all energies of an event, like a calibration error."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from cdmtrain.errors import InputError
 
 
 class EnergyScale(nn.Module):
-    """Multiplies the energies of each event by exp(spread g), g drawn from the normal distribution.
+    """Multiply the energies of each event by exp(spread g), with g drawn from the standard normal distribution.
 
     Args:
         spread: standard deviation of the logarithm of the factor, 0.05 for about 5 %; InputError below 0.

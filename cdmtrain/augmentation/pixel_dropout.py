@@ -1,18 +1,17 @@
-"""Hits removed at random, as dead channels and thresholds do."""
+"""Hits removed at random, as dead channels and thresholds remove them."""
 
 import torch
 from torch import nn
 
-from cdmtrain.augmentation.kept import kept
 from cdmtrain.batch import EventBatch
 from cdmtrain.errors import InputError
 
 
 class PixelDropout(nn.Module):
-    """Removes each hit with the same probability; an event may lose all.
+    """Remove each hit with the same probability; an event may lose all of its hits.
 
     Args:
-        probability: of a hit to be removed, from 0 to below 1; InputError otherwise.
+        probability: that a hit is removed, from 0 to below 1; InputError otherwise.
     """
 
     def __init__(self, *, probability: float) -> None:
@@ -23,4 +22,4 @@ class PixelDropout(nn.Module):
 
     def forward(self, batch: EventBatch, generator: torch.Generator) -> EventBatch:
         draw = torch.rand(len(batch.pixel), generator=generator, device=batch.pixel.device)
-        return kept(batch, draw >= self.probability)
+        return batch.mask_hits(draw >= self.probability)

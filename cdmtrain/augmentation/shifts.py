@@ -1,22 +1,22 @@
-"""Whole events moved over the image, on pixel coordinates."""
+"""Shifts of whole events, computed on pixel coordinates."""
 
 from dataclasses import replace
 
 import torch
 from torch import nn
 
-from cdmtrain.augmentation.kept import kept
 from cdmtrain.batch import EventBatch
 from cdmtrain.errors import InputError
 
 
 class Shifts(nn.Module):
-    """Moves each event by whole rows and columns, each drawn evenly from -max_pixels to max_pixels.
+    """Move each event by whole rows and columns, each drawn uniformly from -max_pixels to max_pixels.
 
-    Hits that would leave the image are dropped, as an image is cut out of a larger detector; an event may lose all.
+    Hits that leave the image are dropped, because an image is cut out of a larger detector; an event may lose all of
+    its hits.
 
     Args:
-        max_pixels: the farthest move; InputError below 0.
+        max_pixels: largest shift in pixels; InputError below 0.
     """
 
     def __init__(self, *, max_pixels: int) -> None:
@@ -26,14 +26,14 @@ class Shifts(nn.Module):
         self.max_pixels = max_pixels
 
     def forward(self, batch: EventBatch, generator: torch.Generator) -> EventBatch:
-        shape, farthest = (2, batch.num_events), self.max_pixels
-        moves = torch.randint(-farthest, farthest + 1, shape, generator=generator, device=batch.pixel.device)
-        return shifted(batch, moves[0], moves[1])
+        shape, largest = (2, batch.num_events), self.max_pixels
+        drawn = torch.randint(-largest, largest + 1, shape, generator=generator, device=batch.pixel.device)
+        return shifted(batch, rows=drawn[0], columns=drawn[1])
 
 
 def shifted(batch: EventBatch, rows: torch.Tensor, columns: torch.Tensor) -> EventBatch:
-    """Move each event by its own number of rows and columns (B,); raster order stays."""
+    """Move each event by its own number of rows and columns (B,). The order of its hits does not change."""
     size = batch.image_size
     row, column = batch.row + rows[batch.event], batch.column + columns[batch.event]
     inside = (row >= 0) & (row < size) & (column >= 0) & (column < size)
-    return kept(replace(batch, pixel=row * size + column), inside)
+    return replace(batch, pixel=row * size + column).mask_hits(inside)

@@ -1,4 +1,4 @@
-"""What is done to events to see whether a network's answer moves: one change at a time, the same at every call."""
+"""Changes of events that a network may be sensitive to: one at a time, the same at every call."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,25 +19,25 @@ SYMMETRIES = {
     "mirror rows": 2,
     "turn by 90 degrees": 5,
     "turn by 180 degrees": 3,
-}  # bits, as there
+}  # bits of `transformed`
 SCALES = (0.9, 1.1)
 FAINT_MEV = (0.1, 0.3)  # a lit pixel holds at least 0.05 MeV
 
-Changed = tuple[Any, Bool[Tensor, " event"]]  # what came out, and the events for which the change is the whole change
+Changed = tuple[Any, Bool[Tensor, " event"]]  # the changed events, and which of them count
 
 
 @dataclass(frozen=True)
 class Perturbation:
-    """One change, of events or of what a representation makes of them."""
+    """One change of events, or of a representation's output."""
 
     group: str
     name: str
-    takes: tuple[type, ...]  # EventBatch, or what a network takes; it applies to no other
+    takes: tuple[type, ...]  # what it changes: an EventBatch, or the input of some networks
     change: Callable[[Any], Changed]
 
 
 def perturbations(seed: int) -> list[Perturbation]:
-    """All changes in the order of the table; the seed draws permutations."""
+    """All perturbations in the order of the table. The seed fixes the permutations."""
     shifts = [
         Perturbation("shift", f"shift by {n} pixel{'s' * (n > 1)}", (EventBatch,), partial(shifted, by=n))
         for n in SHIFTS_PX
@@ -63,9 +63,9 @@ def perturbations(seed: int) -> list[Perturbation]:
 
 
 def shifted(batch: EventBatch, *, by: int) -> Changed:
-    """Each event as a whole, in the first of the directions right, left, down, up that keeps it inside the image.
+    """Shift each event by so many pixels, in the first of the directions right, left, down, up that loses no pixel.
 
-    An event that loses a pixel in every direction stays and does not count.
+    An event that loses a pixel in every direction is not shifted and does not count.
     """
     size, event = batch.image_size, batch.event
     row, column = batch.pixel // size, batch.pixel % size
@@ -80,46 +80,44 @@ def shifted(batch: EventBatch, *, by: int) -> Changed:
 
 
 def turned(batch: EventBatch, *, symmetry: int) -> Changed:
-    """Each event under one of the eight symmetries of the square."""
+    """Transform each event by one of the eight symmetries of the square."""
     return transformed(batch, torch.full_like(batch.class_index, symmetry)), _all(batch)
 
 
 def pixels_permuted(batch: EventBatch, *, seed: int) -> Changed:
-    """Each image with its pixels in one other order, the same for all: what a dense network could learn as well."""
-    new_place = _permutation(batch.image_size**2, seed).to(batch.pixel.device)
-    pixel = new_place[batch.pixel]
+    """Permute the pixels of all images in the same way. A dense network could learn such images as well."""
+    new_pixel = _permutation(batch.image_size**2, seed).to(batch.pixel.device)
+    pixel = new_pixel[batch.pixel]
     order = (batch.event * batch.image_size**2 + pixel).argsort()
     return replace(batch, pixel=pixel[order], energy=batch.energy[order]), _all(batch)
 
 
 def nodes_renumbered(graph: Graph, *, seed: int) -> Changed:
-    """The same graph with the nodes of each event in another order."""
+    """Renumber the nodes of each event; the graph is the same."""
     order = _shuffled_within(graph.event, seed)
     edges = order.argsort()[graph.edge_index]
     return replace(graph, feature=graph.feature[order], edge_index=edges), _all(graph)
 
 
 def hits_reordered(hits: HitSequence | Hits, *, seed: int) -> Changed:
-    """The same hits of each event, one after another in another order; padding stays at the end."""
+    """Put the hits of each event into another order; padding stays at the end."""
     if isinstance(hits, Hits):
         order = _shuffled_within(hits.event, seed)
-        return replace(hits, pixel=hits.pixel[order], energy=hits.energy[order]), _all(hits)
+        pixel, energy, feature = (part[order] for part in (hits.pixel, hits.energy, hits.feature))
+        return replace(hits, pixel=pixel, energy=energy, feature=feature), _all(hits)
     draw = torch.rand(hits.mask.shape, generator=torch.Generator().manual_seed(seed)).to(hits.mask.device)
     order = draw.masked_fill(~hits.mask, 2).argsort(1)
     return replace(hits, feature=hits.feature.take_along_dim(order.unsqueeze(2), 1)), _all(hits)
 
 
 def scaled(batch: EventBatch, *, factor: float) -> Changed:
-    """All energies times a factor: a calibration that is off."""
+    """Multiply all energies by a factor, like a calibration error."""
     return replace(batch, energy=batch.energy * factor), _all(batch)
 
 
 def faint_dropped(batch: EventBatch, *, mev: float) -> Changed:
-    """Each event without its pixels below a threshold: a detector that sees less."""
-    kept = batch.energy >= mev
-    before = torch.nn.functional.pad(kept.cumsum(0), (1, 0))  # kept pixels before each
-    offset = before[batch.offset]
-    return replace(batch, pixel=batch.pixel[kept], energy=batch.energy[kept], offset=offset), _all(batch)
+    """Drop all pixels below a threshold, like a less sensitive detector."""
+    return batch.mask_hits(batch.energy >= mev), _all(batch)
 
 
 def _all(events: Any) -> Bool[Tensor, " event"]:
@@ -132,12 +130,12 @@ def _permutation(length: int, seed: int) -> Int[Tensor, " length"]:
 
 
 def _shuffled_within(event: Int[Tensor, " hit"], seed: int) -> Int[Tensor, " hit"]:
-    """The hits in a drawn order, those of each event together again and events in order."""
+    """A random order of the hits that keeps events together and in order."""
     drawn = _permutation(len(event), seed).to(event.device)
     return drawn[event[drawn].argsort(stable=True)]
 
 
 def names_of(takes: Sequence[type]) -> str:
-    """What a perturbation is for, in words."""
+    """The types that a perturbation changes, in words."""
     words = {EventBatch: "events", Graph: "graphs", HitSequence: "sequences", Hits: "hits"}
     return " and ".join(words[one] for one in takes)

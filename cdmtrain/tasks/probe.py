@@ -14,7 +14,7 @@ from cdmtrain.batch import EventBatch
 from cdmtrain.config.overrides import with_typed
 from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
-from cdmtrain.probe.measure import Movement, movements
+from cdmtrain.probe.measure import Sensitivity, sensitivities
 from cdmtrain.probe.perturbations import perturbations
 from cdmtrain.report.kit.drawing import csv_text, png_bytes
 from cdmtrain.report.probe import draw_probe, probe_table
@@ -31,7 +31,7 @@ def probe(cfg: DictConfig) -> None:
     used = with_typed(run.cfg, cfg, parts=("data",), free=("ckpt", "events", "device", "seed", "simulation"))
     data = open_test_data(used, run)
     check_image_size(run, data.store.image_size)
-    found = movements(run.representation, run.model, events(data, cfg.events, run), perturbations(cfg.seed))
+    found = sensitivities(run.representation, run.model, events(data, cfg.events, run), perturbations(cfg.seed))
     folder = Path("outputs/probe") / new_name()
     write(folder, run, found)
     console = Console()
@@ -47,7 +47,7 @@ def events(data: EventData, number: int, run: Run) -> Iterator[EventBatch]:
         yield data.store.make_batch(some).to(run.classifier.device)
 
 
-def write(folder: Path, run: Run, found: list[Movement]) -> None:
+def write(folder: Path, run: Run, found: list[Sensitivity]) -> None:
     """probe.json, probe.csv and probe.png."""
     rows: list[dict[str, Any]] = [asdict(one) for one in found]
     model = run.cfg.model._target_.rpartition(".")[2]

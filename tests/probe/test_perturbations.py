@@ -1,4 +1,4 @@
-"""Each perturbation does to every event what its name says, and nothing else."""
+"""Each perturbation changes every event as its name says, and in no other way."""
 
 from collections.abc import Callable
 
@@ -16,6 +16,7 @@ from cdmtrain.probe.perturbations import (
     shifted,
     turned,
 )
+from cdmtrain.representation.features import Energy
 from cdmtrain.representation.graph import GraphRepresentation
 from cdmtrain.representation.hits import HitsRepresentation
 from cdmtrain.representation.image import ImageRepresentation
@@ -32,7 +33,7 @@ def images(batch: EventBatch) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("by", [1, 3])
-def test_a_shift_moves_whole_events_and_leaves_the_others(batch, by):
+def test_a_shift_moves_whole_events_or_leaves_them_unchanged(batch, by):
     changed, whole = shifted(batch, by=by)
     assert whole.any()
     assert not whole.all()
@@ -45,7 +46,7 @@ def test_a_shift_moves_whole_events_and_leaves_the_others(batch, by):
             assert not torch.equal(after, before)
 
 
-def test_a_shift_to_the_left_is_taken_where_the_right_loses_pixels():
+def test_a_shift_goes_left_if_a_shift_to_the_right_loses_pixels():
     batch = EventBatch(
         pixel=torch.tensor([3, 7]),  # the last column of 4 x 4 pixels
         energy=torch.ones(2),
@@ -59,7 +60,7 @@ def test_a_shift_to_the_left_is_taken_where_the_right_loses_pixels():
     assert whole.tolist() == [True]
 
 
-def test_turns_and_mirrors_are_those_of_the_image(batch):
+def test_symmetries_turn_and_mirror_the_image(batch):
     for one in perturbations(seed=1):
         if one.group == "symmetry":
             changed, whole = one.change(batch)
@@ -74,7 +75,7 @@ def test_turns_and_mirrors_are_those_of_the_image(batch):
     assert torch.equal(images(turned(batch, symmetry=0)[0]), images(batch))
 
 
-def test_pixels_of_all_images_are_permuted_alike_and_the_same_way_again(batch):
+def test_pixels_of_all_images_are_permuted_alike_and_reproducibly(batch):
     changed, again, other = (pixels_permuted(batch, seed=seed)[0] for seed in (1, 1, 2))
     assert torch.equal(images(changed), images(again))
     assert not torch.equal(images(changed), images(other))
@@ -85,7 +86,7 @@ def test_pixels_of_all_images_are_permuted_alike_and_the_same_way_again(batch):
     assert (changed.pixel.diff()[inside] > 0).all()  # ascending, as an EventBatch promises
 
 
-def test_nodes_of_each_event_are_renumbered_with_their_edges(batch):
+def test_nodes_of_each_event_are_renumbered_together_with_their_edges(batch):
     graph = GraphRepresentation(threshold_mev=0.0)(batch)
     changed, _ = nodes_renumbered(graph, seed=1)
     assert torch.equal(changed.event, graph.event)
@@ -94,16 +95,17 @@ def test_nodes_of_each_event_are_renumbered_with_their_edges(batch):
     assert ends(changed) == ends(graph)
 
 
-def test_hits_of_each_event_are_reordered_and_padding_stays(batch):
+def test_hits_of_each_event_are_reordered_with_their_features_and_padding_stays(batch):
     sequence = SequenceRepresentation()(batch)
     changed, _ = hits_reordered(sequence, seed=1)
     assert not torch.equal(changed.feature, sequence.feature)
     for before, after in zip(sequence.feature, changed.feature, strict=True):
         assert sorted(before.tolist()) == sorted(after.tolist())
     assert not changed.feature[~sequence.mask].any()
-    hits = HitsRepresentation()(batch)
+    hits = HitsRepresentation(features={"energy": Energy()})(batch)
     changed_hits, _ = hits_reordered(hits, seed=1)
     assert not torch.equal(changed_hits.pixel, hits.pixel)
+    assert torch.equal(changed_hits.feature[:, 0], changed_hits.energy)
     for one in range(hits.num_events):
         of = slice(*hits.offset[one : one + 2].tolist())
         pairs = [sorted(zip(h.pixel[of].tolist(), h.energy[of].tolist(), strict=True)) for h in (hits, changed_hits)]
