@@ -146,7 +146,7 @@ def test_pdg_codes_are_written_in_particles_only(module, source):
         ("model.gnn", "from cdmtrain.model.cnn import CNN"),
         ("model.gnn", "from .cnn import CNN"),
         ("model.gnn", "from lightning.pytorch import LightningModule"),
-        ("classifier", "if True:\n    import cdmtrain.data.events"),
+        ("classifier", "if True:\n    import cdmtrain.data.store"),
         ("report.run.page", "class Page:\n    def draw(self):\n        from torch import Tensor"),
         ("tasks.train", "from cdmtrain.model import cnn"),
         ("cli", "import torch.nn"),
@@ -160,7 +160,7 @@ def test_checker_finds_a_forbidden_import(module, source):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("data.hdf5", "import os.path, h5py\nfrom cdmtrain.data.events import EventStore\nimport cdmtrain.errors"),
+        ("data.hdf5", "import os.path, h5py\nfrom cdmtrain.data.store import EventStore\nimport cdmtrain.errors"),
         ("model.gnn", "from torch_geometric.nn import GCNConv\nfrom cdmtrain.batch import Graph"),
         ("tasks.train", "import lightning\nfrom cdmtrain.report import page"),
         ("cli", "def job(cfg):\n    import torch"),

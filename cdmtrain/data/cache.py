@@ -1,4 +1,4 @@
-"""Stores are made once: under a fingerprint, under a lock, whole or not at all, in the user's cache directory."""
+"""Build each sparse store once, atomically and under a lock, in a cache directory; its name is a fingerprint."""
 
 import hashlib
 import json
@@ -18,19 +18,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cdmtrain.atomic import whole_directory
-from cdmtrain.data.events import STORE_VERSION, StoreWriter, is_whole
 from cdmtrain.data.hdf5 import TRUTH, ChallengeFile
+from cdmtrain.data.store import STORE_VERSION, StoreWriter, is_whole
 from cdmtrain.errors import InputError
 from cdmtrain.particles import class_indices
 
 log = logging.getLogger(__name__)
-Block = TypeVar("Block")
+T = TypeVar("T")
 
-SAMPLE_BYTES = 2**20  # read at the head, the middle and the tail of a file for its fingerprint
+SAMPLE_BYTES = 2**20  # read at the beginning, the middle and the end of a file for its fingerprint
 
 
 class Simulation(Protocol):
-    """What is handed in to make `data=simulated`."""
+    """What `data=simulated` needs of a simulation."""
 
     image_size: int
 
@@ -39,7 +39,7 @@ class Simulation(Protocol):
 
 
 def file_fingerprint(path: Path) -> str:
-    """32 hex digits of a file's size, modification time and three samples of its bytes; not of its place."""
+    """32 hex digits from the size, the modification time and three samples of a file; not from its name or folder."""
     try:
         with path.open("rb") as stream:
             stat = os.fstat(stream.fileno())
@@ -53,28 +53,29 @@ def file_fingerprint(path: Path) -> str:
 
 
 def load_or_convert(path: Path, cache_dir: Path) -> Path:
-    """The store of an HDF5 file, converted in one streaming pass if the cache does not hold it."""
-    with ChallengeFile(path) as file:  # even a cached file must still be there and be of the format
+    """The store of an HDF5 file, converted in one pass if the cache does not hold it."""
+    with ChallengeFile(path) as file:  # a file whose store is cached must be of the format too
         fingerprint = file_fingerprint(path)
 
         def convert(directory: Path) -> None:
             with StoreWriter(directory) as writer, _progress() as progress:
                 task = progress.add_task(f"converting {path.name}", total=file.num_events)
-                for offset, pixel, energy in interruptible(file.blocks()):
-                    writer.append(offset, pixel, energy)
-                    progress.advance(task, len(offset) - 1)
+                for block in interruptible(file.blocks()):
+                    writer.append(*block)
+                    progress.advance(task, len(block.offset) - 1)
                 columns = {"class_index": file.class_index, "index": file.index, **file.truth}
-                writer.finish(columns=columns, about=_about(file.image_size, fingerprint, {"file": path.name}))
+                about = {"image_size": file.image_size, "fingerprint": fingerprint, "file": path.name}
+                writer.finish(columns=columns, about=about)
             if file_fingerprint(path) != fingerprint:
                 raise InputError(f"{path} changed while it was read; start again when nothing writes it any more")
 
-        return _made_once(cache_dir / fingerprint, convert, what=f"the conversion of {path}")
+        return _build_once(cache_dir / fingerprint, convert, what=f"the conversion of {path}")
 
 
 def load_or_simulate(simulation: Simulation, *, events: int, seed: int, cache_dir: Path) -> Path:
     """The store of a simulated sample, simulated if the cache does not hold it."""
-    made_by = {"events": events, "seed": seed, **simulation.settings()}
-    text = json.dumps({"store_version": STORE_VERSION, **made_by}, sort_keys=True)
+    sample = {"events": events, "seed": seed, **simulation.settings()}
+    text = json.dumps({"store_version": STORE_VERSION, **sample}, sort_keys=True)
     fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def simulate(directory: Path) -> None:
@@ -87,19 +88,16 @@ def load_or_simulate(simulation: Simulation, *, events: int, seed: int, cache_di
                 for name in TRUTH:
                     columns[name].append(getattr(block, name))
                 progress.update(task, advance=len(block.pdg), description="simulating")
-            joined = {name: np.concatenate(parts) for name, parts in columns.items()}
-            joined["index"] = np.arange(events)
-            writer.finish(columns=joined, about=_about(simulation.image_size, fingerprint, {"simulation": made_by}))
+            whole = {name: np.concatenate(parts) for name, parts in columns.items()}
+            about = {"image_size": simulation.image_size, "fingerprint": fingerprint, "simulation": sample}
+            writer.finish(columns={**whole, "index": np.arange(events)}, about=about)
 
-    return _made_once(cache_dir / fingerprint, simulate, what="the simulation of the same sample")
-
-
-def _about(image_size: int, fingerprint: str, source: dict[str, Any]) -> dict[str, Any]:
-    return {"image_size": image_size, "fingerprint": fingerprint, **source}
+    return _build_once(cache_dir / fingerprint, simulate, what="the simulation of the same sample")
 
 
-def _made_once(directory: Path, make: Callable[[Path], None], *, what: str) -> Path:
-    if is_whole(directory):  # needs no lock, and so no right to write: a cache may be shared
+def _build_once(directory: Path, build: Callable[[Path], None], *, what: str) -> Path:
+    """The directory, built by one process while the others wait; `what` tells them for what."""
+    if is_whole(directory):  # no lock: a shared cache may not be writable
         return directory
     new_parents = [parent for parent in directory.parents if not parent.exists()]
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -111,13 +109,13 @@ def _made_once(directory: Path, make: Callable[[Path], None], *, what: str) -> P
         lock.acquire()
     try:
         if not is_whole(directory):
-            _clear(directory)
+            _remove_leftovers(directory)
             with whole_directory(directory) as temporary:
-                make(temporary)
-    except InputError:  # of a file that cannot be used nothing stays; whoever waits for it will say the same
+                build(temporary)
+    except InputError:  # an unusable file leaves nothing behind; processes that wait will find the same
         Path(lock.lock_file).unlink(missing_ok=True)
         for parent in new_parents:
-            with suppress(OSError):  # something else is in it
+            with suppress(OSError):  # not empty
                 parent.rmdir()
         raise
     finally:
@@ -125,16 +123,17 @@ def _made_once(directory: Path, make: Callable[[Path], None], *, what: str) -> P
     return directory
 
 
-def interruptible(blocks: Iterable[Block]) -> Iterator[Block]:
-    """The same blocks; Ctrl-C and SIGTERM wait for the end of one, as h5py swallows exceptions while it cleans up."""
+def interruptible(blocks: Iterable[T]) -> Iterator[T]:
+    """The same blocks, but Ctrl-C and SIGTERM wait for the end of one: h5py swallows exceptions while it cleans up."""
     if threading.current_thread() is not threading.main_thread():
         yield from blocks
         return
-    asked: list[int] = []
-    before = {number: signal.signal(number, lambda n, _: asked.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
+    received: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in signals}
     try:
         for block in blocks:
-            if asked:
+            if received:
                 raise KeyboardInterrupt
             yield block
     finally:
@@ -142,10 +141,10 @@ def interruptible(blocks: Iterable[Block]) -> Iterator[Block]:
             signal.signal(number, handler)
 
 
-def _clear(directory: Path) -> None:
-    """Remove what killed processes left of this store; the lock is ours, so nobody is writing it."""
-    for left in (directory, *directory.parent.glob(f".{directory.name}.*.tmp")):
-        shutil.rmtree(left, ignore_errors=True)
+def _remove_leftovers(directory: Path) -> None:
+    """Remove what killed processes left of this store; the lock is ours, so no process is writing it."""
+    for leftover in (directory, *directory.parent.glob(f".{directory.name}.*.tmp")):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _progress() -> Progress:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from cdmtrain.data.cache import Simulation, load_or_convert, load_or_simulate
 from cdmtrain.data.event_data import EventData, is_positive_integer
-from cdmtrain.data.events import EventStore
 from cdmtrain.data.split import Parts
+from cdmtrain.data.store import EventStore
 from cdmtrain.errors import InputError
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ import lightning
 from jaxtyping import Int
 from torch import Tensor
 
-from cdmtrain.data.events import EventStore, is_whole
 from cdmtrain.data.loader import EpochOrder, EventLoader
 from cdmtrain.data.split import PARTS, Parts, Split
+from cdmtrain.data.store import EventStore, is_whole
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES, UNKNOWN_CLASS
 

@@ -1,4 +1,4 @@
-"""Between the hits of many events and some of them, between dense images and their lit pixels: one pass each."""
+"""Loops over hits that numpy would need several passes for: choosing events, finding the pixels of an image."""
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt32
@@ -6,17 +6,24 @@ from jaxtyping import Float32, Int32, Int64, UInt32
 from cdmtrain.compiled import jit
 
 CACHE_LINE = 16  # numbers of 32 bits
-STRIDE = 16  # words of 64 bits that are looked at together
+STRIDE = 16  # words of 64 bits that are tested together
 
 
 @jit
-def place_events(
+def locate_events(
     stored: Int64[np.ndarray, " stored_plus_1"],
     dataset_index: Int64[np.ndarray, " event"],
     first: Int64[np.ndarray, " event"],
     offset: Int64[np.ndarray, " event_plus_1"],
 ) -> int:
-    """Write where the hits of each event begin among all that are stored, and where they will; how many they are."""
+    """Write where the hits of each chosen event begin in the store, and where in the batch; return their number.
+
+    Args:
+        stored: offsets of all events in the store.
+        dataset_index: the chosen events.
+        first: filled with the first hit of each in the store.
+        offset: filled with their offsets in the batch.
+    """
     offset[0] = 0
     for event in range(len(dataset_index)):
         if not 0 <= dataset_index[event] < len(stored) - 1:
@@ -36,10 +43,15 @@ def copy_events(
     to_pixel: Int64[np.ndarray, " hit"],
     to_energy: Float32[np.ndarray, " hit"],
 ) -> int:
-    """Copy the hits that begin at `first` to `offset[i] : offset[i + 1]`; events that are not among those stored stay.
+    """Copy hits from one part of a store into a batch; events that lie in other parts are left alone.
 
-    Events lie far apart in memory. They are all touched before any is copied, so that the processor waits for many at
-    a time: 40 us for 100 events in place of 100. What is returned keeps the compiler from leaving that out.
+    Args:
+        pixel, energy: the hits of this part, which begins at hit `first_stored` of the store.
+        first, offset: as `locate_events` wrote them.
+        to_pixel, to_energy: the batch.
+
+    Events lie far apart in memory. One pass touches them all before any is copied, so that the processor waits for many
+    at a time: 40 us instead of 100 us for 100 events. The return value only keeps the compiler from removing that pass.
     """
     touched = 0
     for event in range(len(first)):
@@ -59,8 +71,8 @@ def copy_events(
 
 
 @jit
-def nonzero_pixels(bits: UInt32[np.ndarray, " pixel"], lit: Int32[np.ndarray, " pixel"]) -> int:
-    """Write the places of pixels with any bit set, ascending, to the beginning of `lit`; how many they are."""
+def nonzero_pixels(bits: UInt32[np.ndarray, " pixel"], position: Int32[np.ndarray, " pixel"]) -> int:
+    """Write the positions of pixels with any bit set to the beginning of `position`, ascending; return their number."""
     words = bits[: len(bits) // 2 * 2].view(np.uint64)
     strides = len(words) // STRIDE * STRIDE
     found = 0
@@ -69,12 +81,12 @@ def nonzero_pixels(bits: UInt32[np.ndarray, " pixel"], lit: Int32[np.ndarray, " 
         for word in range(STRIDE):
             any_bit |= words[first + word]
         if any_bit != 0:
-            for place in range(2 * first, 2 * (first + STRIDE)):
-                if bits[place] != 0:
-                    lit[found] = place
+            for pixel in range(2 * first, 2 * (first + STRIDE)):
+                if bits[pixel] != 0:
+                    position[found] = pixel
                     found += 1
-    for place in range(2 * strides, len(bits)):
-        if bits[place] != 0:
-            lit[found] = place
+    for pixel in range(2 * strides, len(bits)):
+        if bits[pixel] != 0:
+            position[found] = pixel
             found += 1
     return found

@@ -1,4 +1,4 @@
-"""Dense images in memory as a batch of events."""
+"""Turn dense images in memory into a batch of events."""
 
 import numpy as np
 import torch
@@ -11,10 +11,14 @@ from cdmtrain.particles import UNKNOWN_CLASS
 
 
 def batch_of_images(images: Float[Tensor, "event row column"], *, first_index: int = 0) -> EventBatch:
-    """The events of some dense images (N, S, S) of deposited energy in MeV; their particle is unknown.
+    """A batch of dense images (N, S, S) of deposited energy in MeV; the particles are unknown.
+
+    Args:
+        images: the images.
+        first_index: dataset index of the first one.
 
     Raises:
-        InputError: for another shape, and for an energy that is negative, infinite or no number.
+        InputError: for images that are not square, and for energies that are negative, infinite or NaN.
     """
     num_events, rows, columns = images.shape
     if rows != columns:
@@ -41,7 +45,7 @@ def batch_of_images(images: Float[Tensor, "event row column"], *, first_index: i
 
 
 def as_images(images: object) -> Float[Tensor, "event row column"]:
-    """An array of images (N, S, S) as float32; anything else is an InputError."""
+    """Convert an array of images (N, S, S) to float32; anything else is an InputError."""
     array = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
     if array.ndim != 3 or array.dtype.kind not in "fiu":
         raise InputError(

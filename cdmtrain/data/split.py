@@ -1,4 +1,4 @@
-"""Which events train, validate and test; the same for every architecture and every seed of the training."""
+"""Which events train, validate and test: the same for every architecture and every seed of the training."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -22,18 +22,18 @@ class Parts(NamedTuple):
 
 
 class Split(Protocol):
-    """What a data module needs of a split."""
+    """Gives the dataset indices of each part from the class of every event."""
 
     def __call__(self, class_index: Int[Tensor, " event"]) -> Parts: ...
 
 
 class FractionSplit:
-    """Parts by position in the data set: [a, b] takes the events from a N to b N.
+    """Parts by position in the data set: of N events, [a, b] takes those from a N to b N.
 
     Args:
-        train, val, test: the fractions.
-        folds: None, or into how many folds the events of train and val are divided, which then change places.
-        fold: which of them, from 0, validates.
+        train, val, test: [a, b] of each part.
+        folds: None, or the number of folds for cross-validation, see Folds.
+        fold: the fold that validates, from 0.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class FractionSplit:
         folds: int | None = None,
         fold: int = 0,
     ) -> None:
-        self._fractions = _checked(train, val, test)
+        self._fractions = _check_fractions(train, val, test)
         self._folds = Folds(folds, fold)
 
     def __call__(self, class_index: Int[Tensor, " event"]) -> Parts:
@@ -54,11 +54,11 @@ class FractionSplit:
 
 
 class StratifiedSplit:
-    """Parts drawn at random, with the same fractions of every class in each; in each fold too.
+    """Parts drawn at random, with the same fractions of every class in each part and in each fold.
 
     Args:
-        train, val, test, folds, fold: as FractionSplit's.
-        seed: of the draw.
+        train, val, test, folds, fold: as for FractionSplit.
+        seed: seed of the draw.
     """
 
     def __init__(
@@ -71,29 +71,29 @@ class StratifiedSplit:
         folds: int | None = None,
         fold: int = 0,
     ) -> None:
-        self._fractions = _checked(train, val, test)
+        self._fractions = _check_fractions(train, val, test)
         self._folds = Folds(folds, fold)
         self._seed = seed
 
     def __call__(self, class_index: Int[Tensor, " event"]) -> Parts:
         generator = torch.Generator().manual_seed(self._seed)
         order = torch.randperm(len(class_index), generator=generator)
-        drawn = [order[class_index[order] == one] for one in class_index.unique()]
+        by_class = [order[class_index[order] == one] for one in class_index.unique()]
         parts = []
         for part in self._fractions:
-            chosen = torch.cat([mine[slice(*_bounds(part, len(mine)))] for mine in drawn])
-            parts.append(chosen[torch.randperm(len(chosen), generator=generator)])  # a first part of it is fair too
+            chosen = torch.cat([events[slice(*_bounds(part, len(events)))] for events in by_class])
+            parts.append(chosen[torch.randperm(len(chosen), generator=generator)])  # data.train_events is fair too
         return self._folds(Parts(*parts), class_index)
 
 
 class Folds:
-    """K-fold cross-validation: every K-th event of train and val together validates, the others train; test stays.
+    """K-fold cross-validation: every K-th event of train and val together validates, the others train.
 
-    Events are dealt out one by one, so each fold is spread over the whole range, whatever order the files have.
+    The test part stays as it is. Every fold is spread over the whole range of events, whatever the order of the files.
 
     Args:
-        folds: K, or None for the parts as they are.
-        fold: which of the K validates, from 0.
+        folds: K, or None for no cross-validation.
+        fold: the fold that validates, from 0 to K - 1.
     """
 
     def __init__(self, folds: int | None, fold: int) -> None:
@@ -107,7 +107,7 @@ class Folds:
         self._fold = fold
 
     def __call__(self, parts: Parts, stratum: Int[Tensor, " event"]) -> Parts:
-        """The parts of the fold; events of one stratum (of the whole data set) are dealt out among themselves."""
+        """The parts of this fold. Events of each stratum (one number an event) are dealt out separately."""
         if self._folds is None:
             return parts
         pool = torch.cat([parts.train, parts.val])
@@ -126,7 +126,7 @@ def _is_part(part: object) -> bool:
     return len(numbers) == 2 and all(isinstance(n, int | float) for n in numbers) and 0 <= numbers[0] <= numbers[1] <= 1
 
 
-def _checked(*parts: Sequence[float]) -> list[tuple[float, float]]:
+def _check_fractions(*parts: Sequence[float]) -> list[tuple[float, float]]:
     for name, part in zip(PARTS, parts, strict=True):
         if not _is_part(part):
             raise InputError(f"data.split.{name}={part}: two fractions [a, b] with 0 <= a <= b <= 1 are expected")

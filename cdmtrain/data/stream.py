@@ -1,4 +1,4 @@
-"""The events of a file in batches, straight from the file: once, in order, in bounded memory."""
+"""Batches straight from a file, without a store: every event once, in order, in bounded memory."""
 
 from collections.abc import Iterator
 
@@ -11,23 +11,25 @@ from cdmtrain.data.hdf5 import ChallengeFile
 
 
 def stream_batches(file: ChallengeFile, *, batch_size: int) -> Iterator[EventBatch]:
-    """Every event of the file, `batch_size` at a time; the last batch holds what remains."""
+    """Every event of the file, `batch_size` at a time; the last batch holds the rest."""
     num_hits, pixel, energy = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
-    entry = 0
-    for offset, more_pixel, more_energy in interruptible(file.blocks()):
-        num_hits = np.concatenate([num_hits, np.diff(offset)])
-        pixel, energy = np.concatenate([pixel, more_pixel]), np.concatenate([energy, more_energy])
-        last = entry + len(num_hits) == file.num_events
-        while len(num_hits) >= batch_size or (last and len(num_hits)):
+    first = 0  # index in the file of the first event that has not been given
+    for block in interruptible(file.blocks()):
+        num_hits = np.concatenate([num_hits, np.diff(block.offset)])
+        pixel, energy = np.concatenate([pixel, block.pixel]), np.concatenate([energy, block.energy_mev])
+        is_last = first + len(num_hits) == file.num_events
+        while len(num_hits) >= batch_size or (is_last and len(num_hits)):
             offset = np.concatenate([[0], num_hits[:batch_size].cumsum()])
             hits = int(offset[-1])
-            yield _batch(file, offset, pixel[:hits], energy[:hits], entry)
-            entry += len(offset) - 1
+            yield _make_batch(file, offset, pixel[:hits], energy[:hits], first)
+            first += len(offset) - 1
             num_hits, pixel, energy = num_hits[batch_size:], pixel[hits:], energy[hits:]
 
 
-def _batch(file: ChallengeFile, offset: np.ndarray, pixel: np.ndarray, energy: np.ndarray, entry: int) -> EventBatch:
-    dataset_index = np.arange(entry, entry + len(offset) - 1)
+def _make_batch(
+    file: ChallengeFile, offset: np.ndarray, pixel: np.ndarray, energy: np.ndarray, first: int
+) -> EventBatch:
+    dataset_index = np.arange(first, first + len(offset) - 1)
     return EventBatch(
         pixel=torch.from_numpy(pixel).long(),
         energy=torch.from_numpy(energy),

@@ -14,7 +14,7 @@ from rich.console import Console
 from cdmtrain.atomic import write_json
 from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.event_data import EventData
-from cdmtrain.data.events import EventStore
+from cdmtrain.data.store import EventStore
 from cdmtrain.errors import InputError
 from cdmtrain.report.dataset.measure import Block, Sample, measure, pixel_mean_and_std
 from cdmtrain.report.dataset.page import write_inspection

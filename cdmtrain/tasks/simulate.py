@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import cdmtrain
-from cdmtrain.data.hdf5 import write_challenge_file
+from cdmtrain.data.hdf5_writer import write_challenge_file
 from cdmtrain.errors import InputError
 from cdmtrain.report.kit.numbers import memory
 

@@ -27,7 +27,7 @@ import numpy as np
 import pytest
 import torch
 
-from cdmtrain.data.events import is_whole
+from cdmtrain.data.store import is_whole
 
 KILLS = int(os.environ.get("CDMTRAIN_KILLS", "50"))
 SETTINGS = "data=hdf5 data.image_size=64 data.batch_size=10 data.split.train=[0,.01] data.split.val=[.5,.505] "

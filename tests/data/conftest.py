@@ -10,7 +10,7 @@ import pytest
 
 from cdmtrain.batch import EventBatch
 from cdmtrain.data.cache import load_or_convert
-from cdmtrain.data.events import EventStore
+from cdmtrain.data.store import EventStore
 from cdmtrain.particles import PDG_CODES
 
 

@@ -18,11 +18,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from cdmtrain import cli
-from cdmtrain.config import check, provenance
-from cdmtrain.data import cache, hdf5
+from cdmtrain.config import check
+from cdmtrain.data import cache, hdf5_datasets
 from cdmtrain.data.cache import load_or_convert
-from cdmtrain.data.events import EventStore
+from cdmtrain.data.store import EventStore
 from cdmtrain.errors import InputError
+from cdmtrain.runs import provenance
 
 NUM_EVENTS, SIZE = 10, 16
 IMAGES = np.random.default_rng(1).gamma(2, size=(NUM_EVENTS, SIZE, SIZE)).astype(np.float32)
@@ -392,13 +393,13 @@ def test_a_command_on_a_file_that_may_not_be_read_is_one_sentence(
         finally:
             os.seteuid(user)
 
-    monkeypatch.setattr(hdf5.h5py, "File", as_nobody)
+    monkeypatch.setattr(hdf5_datasets.h5py, "File", as_nobody)
     assert "bad.h5 may not be read by this user" in refused(task)
 
 
 @pytest.mark.parametrize(
     ("task", "place", "words"),
-    [(task, (hdf5, "_open"), "bad.h5 does not exist") for task in TASKS]
+    [(task, (hdf5_datasets, "_open"), "bad.h5 does not exist") for task in TASKS]
     + [(task, (cache, "file_fingerprint"), "bad.h5 can no longer be read") for task in TASKS if task != "predict"],
 )
 def test_a_command_on_a_file_that_vanishes_between_start_and_read_is_one_sentence(

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 import torch
 
-from cdmtrain.data import cache, hdf5
+from cdmtrain.data import cache, hdf5_images
 from cdmtrain.data.cache import load_or_convert
-from cdmtrain.data.events import EventStore, is_whole
 from cdmtrain.data.hdf5 import ChallengeFile
+from cdmtrain.data.store import EventStore, is_whole
 from cdmtrain.errors import InputError
 
 CONVERT = """
 import logging, sys
 from pathlib import Path
-from cdmtrain.data import cache, hdf5
+from cdmtrain.data import cache, hdf5, hdf5_images
 
 def blocks(file):
     for number, block in enumerate(everything(file)):
@@ -33,7 +33,7 @@ def blocks(file):
             sys.stdin.readline()
 
 everything, hdf5.ChallengeFile.blocks = hdf5.ChallengeFile.blocks, blocks
-hdf5.BLOCK_BYTES = 2 * 4 * 16**2
+hdf5_images.BLOCK_BYTES = 2 * 4 * 16**2
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 print(cache.load_or_convert(Path(sys.argv[1]), Path(sys.argv[2])), flush=True)
 """
@@ -157,7 +157,7 @@ def test_an_interrupted_conversion_leaves_nothing(error, challenge_file, cache_d
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(hdf5, "BLOCK_BYTES", 4 * 16**2)
+        patch.setattr(hdf5_images, "BLOCK_BYTES", 4 * 16**2)
         patch.setattr(ChallengeFile, "blocks", interrupted)
         with pytest.raises(type(error)):
             load_or_convert(path, cache_dir)
@@ -179,14 +179,14 @@ def test_a_file_that_changes_while_it_is_read_is_refused(challenge_file, cache_d
 
 
 def test_a_file_that_vanishes_after_it_was_opened_is_one_sentence(challenge_file, cache_dir, monkeypatch):
-    path, check = challenge_file(), ChallengeFile._checked_image
+    path, check = challenge_file(), ChallengeFile._image
 
     def vanished(file: ChallengeFile) -> h5py.Dataset:
         image = check(file)
         path.unlink()
         return image
 
-    monkeypatch.setattr(ChallengeFile, "_checked_image", vanished)
+    monkeypatch.setattr(ChallengeFile, "_image", vanished)
     with pytest.raises(InputError, match=r"events\.h5 can no longer be read \(No such file"):
         load_or_convert(path, cache_dir)
 
@@ -266,7 +266,7 @@ def test_after_a_kill_in_mid_conversion_the_next_one_makes_the_whole(challenge_f
 
 
 def test_memory_of_a_conversion_does_not_grow_with_the_file(write_images, cache_dir, monkeypatch):
-    monkeypatch.setattr(hdf5, "BLOCK_BYTES", 2**18)
+    monkeypatch.setattr(hdf5_images, "BLOCK_BYTES", 2**18)
 
     def peak_bytes(num_events: int) -> int:
         images = np.zeros((num_events, 64, 64), np.float32)

@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from cdmtrain.data.cache import load_or_convert
-from cdmtrain.data.events import EventStore
 from cdmtrain.data.hdf5 import ChallengeFile
+from cdmtrain.data.store import EventStore
 from cdmtrain.data.stream import stream_batches
 from cdmtrain.errors import InputError
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cdmtrain.data.hits import copy_events, nonzero_pixels, place_events
+from cdmtrain.data.hits import copy_events, locate_events, nonzero_pixels
 
 
 @pytest.mark.parametrize("length", [1, 2, 31, 32, 33, 63, 64, 65, 1000])
@@ -30,7 +30,7 @@ def test_events_that_are_stored_elsewhere_are_left_as_they_are():
     pixel, energy = np.arange(61, dtype=np.int32), np.arange(61, dtype=np.float32) / 2
     dataset_index = np.array([4, 0, 3, 1, 2, 0])
     first, offset = np.empty(6, np.int64), np.empty(7, np.int64)
-    assert place_events(stored, dataset_index, first, offset) == 64
+    assert locate_events(stored, dataset_index, first, offset) == 64
     to_pixel, to_energy = np.full(64, -1), np.full(64, -1, np.float32)
     copy_events(pixel[:20], energy[:20], 0, first, offset, to_pixel, to_energy)
     assert to_pixel.tolist() == [-1, 0, 1, 2, *[-1] * 40, *range(3, 20), 0, 1, 2]
@@ -42,4 +42,4 @@ def test_events_that_are_stored_elsewhere_are_left_as_they_are():
 @pytest.mark.parametrize("entry", [-1, 2])
 def test_no_event_is_made_of_memory_that_is_not_the_stores(entry):
     with pytest.raises(IndexError, match="no such event"):
-        place_events(np.array([0, 3, 5]), np.array([0, entry]), np.empty(2, np.int64), np.empty(3, np.int64))
+        locate_events(np.array([0, 3, 5]), np.array([0, entry]), np.empty(2, np.int64), np.empty(3, np.int64))

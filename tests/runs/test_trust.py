@@ -94,7 +94,7 @@ CALLS: list[Config] = [
     {"_target_": "cdmtrain.cli.os.system", "command": COMMAND},
     {"_target_": "cdmtrain.model.cnn.torch.os.system", "command": COMMAND},
     {"_target_": "cdmtrain.data.cache.shutil.rmtree", "path": "precious"},
-    {"_target_": "cdmtrain.data.events.StoreWriter", "directory": "precious"},
+    {"_target_": "cdmtrain.data.store.StoreWriter", "directory": "precious"},
     {"_target_": "cdmtrain.runs.provenance.subprocess.run", "args": COMMAND, "shell": True},
     {"_target_": "cdmtrain.tasks.train.instantiate", "config": {"_target_": "os.system", "_args_": [COMMAND]}},
     {"_target_": ["os.system"], "_args_": [COMMAND]},

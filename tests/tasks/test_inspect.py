@@ -12,7 +12,7 @@ import pytest
 
 from cdmtrain import cli
 from cdmtrain.data.cache import load_or_convert
-from cdmtrain.data.events import EventStore
+from cdmtrain.data.store import EventStore
 from cdmtrain.particles import NAMES, PDG_CODES
 from cdmtrain.report.dataset.tables import make_tables
 from cdmtrain.tasks import inspect

@@ -1,7 +1,7 @@
-"""Images read past the HDF5 library, which knows one thread: the file's own bytes, by a thread a core.
+"""Read images without the HDF5 library, which allows one thread at a time: from the bytes of the file, by all cores.
 
-Contiguous datasets are copied from their place in the file; chunks of whole images are inflated and unshuffled. Any
-other layout, and any block that cannot be read so, is left to the library.
+Contiguous datasets are copied from their position in the file; chunks of whole images are inflated and unshuffled. Any
+other layout, and any block that cannot be read in this way, is left to the HDF5 library.
 """
 
 import os
@@ -18,11 +18,11 @@ SHUFFLE, DEFLATE = h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE
 
 
 class UnreadableError(Exception):
-    """The bytes are not what they should be; the library decides, and words the error."""
+    """The bytes are not as expected; the HDF5 library is asked next and words the error."""
 
 
 def raw_reader(dataset: h5py.Dataset) -> Read | None:
-    """What reads blocks of images from several threads at once; None where only the library can."""
+    """A function that reads images from several threads at once; None if only the HDF5 library can read the dataset."""
     if dataset.chunks is None:
         return _Contiguous(dataset) if _is_in_place(dataset) else None
     filters = _filters(dataset)
@@ -30,24 +30,24 @@ def raw_reader(dataset: h5py.Dataset) -> Read | None:
 
 
 class _Contiguous:
-    """Images one after another in the file, which the library has opened."""
+    """Reads images that lie one after another in the file."""
 
     def __init__(self, dataset: h5py.Dataset) -> None:
         self._handle: int = dataset.file.id.get_vfd_handle()
-        self._place: int = dataset.id.get_offset()
+        self._offset: int = dataset.id.get_offset()
 
     def __call__(self, first: int, count: int, target: np.ndarray) -> None:
-        wanted: Any = target[:count].reshape(-1).view(np.uint8)
-        place = self._place + first * target[0].nbytes
-        while len(wanted):
-            read = os.preadv(self._handle, [wanted], place)
-            if read == 0:
+        rest: Any = target[:count].reshape(-1).view(np.uint8)
+        offset = self._offset + first * target[0].nbytes
+        while len(rest):
+            num_read = os.preadv(self._handle, [rest], offset)
+            if num_read == 0:
                 raise UnreadableError
-            wanted, place = wanted[read:], place + read
+            rest, offset = rest[num_read:], offset + num_read
 
 
 class _Chunked:
-    """Chunks of whole images, perhaps compressed. The library finds them, as it is safe with damaged files."""
+    """Reads chunks of whole images, compressed or not. The HDF5 library finds them: it is safe with damaged files."""
 
     def __init__(self, dataset: h5py.Dataset, filters: list[int]) -> None:
         self._dataset, self._filters, self._length = dataset, filters, dataset.chunks[0]
@@ -58,32 +58,32 @@ class _Chunked:
             target[start - first : end - first] = self._images(begin, target)[start - begin : end - begin]
 
     def _images(self, begin: int, like: np.ndarray) -> np.ndarray:
-        """All images of the chunk that begins so, with the shape of an image and the type of `like`."""
+        """All images of the chunk whose first image is `begin`, with the image shape and type of `like`."""
         length = self._length * like[0].nbytes
-        skipped, content = self._dataset.id.read_direct_chunk((begin, 0, 0))  # an error where none was written
+        skipped, content = self._dataset.id.read_direct_chunk((begin, 0, 0))  # raises if it was never written
         for number, which in reversed([*enumerate(self._filters)]):
             if not skipped >> number & 1:
-                content = _inflated(content, length) if which == DEFLATE else _unshuffled(content, like.itemsize)
+                content = _inflate(content, length) if which == DEFLATE else _unshuffle(content, like.itemsize)
         if len(content) != length:
             raise UnreadableError
         return np.frombuffer(content, like.dtype).reshape(self._length, *like.shape[1:])
 
 
 def _is_in_place(dataset: h5py.Dataset) -> bool:
-    """Whether a contiguous dataset was written, and its place is one of the file as the system has it."""
+    """Whether a contiguous dataset was written, and its offset is one in the file that the system sees."""
     file = dataset.file
     known = hasattr(os, "preadv") and file.driver == "sec2" and file.userblock_size == 0
     return known and dataset.id.get_offset() is not None and dataset.id.get_storage_size() == dataset.nbytes
 
 
 def _filters(dataset: h5py.Dataset) -> list[int] | None:
-    """The filters of the chunks in the order they were applied; None where there is another than those known here."""
+    """The filters of the chunks in the order in which they were applied; None if any is not known here."""
     settings = dataset.id.get_create_plist()
     filters = [settings.get_filter(number)[0] for number in range(settings.get_nfilters())]
     return filters if set(filters) <= {SHUFFLE, DEFLATE} else None
 
 
-def _inflated(content: bytes, length: int) -> bytes:
+def _inflate(content: bytes, length: int) -> bytes:
     inflate = zlib.decompressobj()
     try:
         plain = inflate.decompress(content, length)
@@ -96,8 +96,8 @@ def _inflated(content: bytes, length: int) -> bytes:
     return plain
 
 
-def _unshuffled(content: bytes, itemsize: int) -> bytes:
-    """Bytes of numbers from all first bytes, all second bytes and so on."""
+def _unshuffle(content: bytes, itemsize: int) -> bytes:
+    """Undo HDF5's shuffle filter, which stores the first bytes of all numbers, then the second bytes, and so on."""
     planes = np.frombuffer(content, np.uint8)
     if len(planes) % itemsize:
         raise UnreadableError

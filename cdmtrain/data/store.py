@@ -1,7 +1,7 @@
-"""The sparse store: events as (pixel, energy) pairs on disk, memory-mapped, and batches gathered from it.
+"""The sparse store: events on disk as (pixel, energy) pairs, memory-mapped, and batches made from it.
 
 A store is a directory: `pixel.i32` and `energy.f32` hold the hits of all events one after another, `events.npz` the
-columns with one row an event, `store.json` what it was made from. The challenge's 59 GB become 0.4 GB.
+columns with one row an event, `store.json` what the store was made from. The challenge's 59 GB become 0.4 GB.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cdmtrain.batch import EventBatch
-from cdmtrain.data.hits import copy_events, place_events
+from cdmtrain.data.hits import copy_events, locate_events
 
 STORE_VERSION = 1
-WRITTEN_BYTES = 2**18  # at a time; the hits of a block are a tenth of that
+BUFFER_BYTES = 2**18  # written at a time; the hits of a block are a tenth of that
 
 
 class StoreWriter:
@@ -28,8 +28,8 @@ class StoreWriter:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._pixel = (directory / "pixel.i32").open("wb", buffering=WRITTEN_BYTES)
-        self._energy = (directory / "energy.f32").open("wb", buffering=WRITTEN_BYTES)
+        self._pixel = (directory / "pixel.i32").open("wb", buffering=BUFFER_BYTES)
+        self._energy = (directory / "energy.f32").open("wb", buffering=BUFFER_BYTES)
         self._num_hits: list[np.ndarray] = []
 
     def __enter__(self) -> Self:
@@ -45,48 +45,50 @@ class StoreWriter:
         self._num_hits.append(np.diff(offset))
 
     def finish(self, *, columns: dict[str, np.ndarray], about: dict[str, Any]) -> None:
-        """Write the per-event columns and the description; the files are on disk when this returns."""
+        """Write the per-event columns and the description; all files are on disk when this returns."""
         offset = np.zeros(sum(map(len, self._num_hits)) + 1, np.int64)
         np.cumsum(np.concatenate(self._num_hits), out=offset[1:])
         with (self._directory / "events.npz").open("wb") as stream:
             np.savez(stream, offset=offset, **columns)  # type: ignore[arg-type]
-            _to_disk(stream)
-        _to_disk(self._pixel)
-        _to_disk(self._energy)
-        counts = {"num_events": len(offset) - 1, "num_hits": int(offset[-1]), "files": _files(self._directory)}
+            _sync(stream)
+        _sync(self._pixel)
+        _sync(self._energy)
+        counts = {"num_events": len(offset) - 1, "num_hits": int(offset[-1]), "files": _file_facts(self._directory)}
         with (self._directory / "store.json").open("wb") as stream:
             stream.write(json.dumps({"store_version": STORE_VERSION, **about, **counts}, indent=2).encode())
-            _to_disk(stream)
+            _sync(stream)
 
 
 class EventStore:
-    """Events of one or several store directories, one after another, acting as one."""
+    """The events of one or several store directories, one after another, acting as one store."""
 
     def __init__(self, directories: Sequence[Path]) -> None:
         self.about = [json.loads((directory / "store.json").read_text()) for directory in directories]
         self.image_size = int(self.about[0]["image_size"])
-        columns = [_columns(directory) for directory in directories]
+        columns = [_read_columns(directory) for directory in directories]
         num_hits = [int(about["num_hits"]) for about in self.about]
         self._first_hit = np.cumsum([0, *num_hits])
         self._hits = [
-            (_mapped(directory / "pixel.i32", "<i4", n), _mapped(directory / "energy.f32", "<f4", n))
+            (_map(directory / "pixel.i32", "<i4", n), _map(directory / "energy.f32", "<f4", n))
             for directory, n in zip(directories, num_hits, strict=True)
         ]
         lengths = np.concatenate([np.diff(column["offset"]) for column in columns])
         self.offset: Int[Tensor, " event_plus_1"] = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]))
-        self.class_index: Int[Tensor, " event"] = _joined(columns, "class_index").long()
-        self.index: Int[Tensor, " event"] = _joined(columns, "index")
+        self.class_index: Int[Tensor, " event"] = _concatenate(columns, "class_index").long()
+        self.index: Int[Tensor, " event"] = _concatenate(columns, "index")
         shared = set.intersection(*(set(column) for column in columns)) - {"offset", "class_index", "index"}
-        self.truth: dict[str, Float[Tensor, " event *component"]] = {n: _joined(columns, n) for n in sorted(shared)}
+        self.truth: dict[str, Float[Tensor, " event *component"]] = {
+            name: _concatenate(columns, name) for name in sorted(shared)
+        }
 
     def __len__(self) -> int:
         return len(self.class_index)
 
     def make_batch(self, dataset_index: Int[Tensor, " chosen"]) -> EventBatch:
-        """The chosen events, in the order of `dataset_index`."""
+        """The chosen events, in the order of `dataset_index`; an event may be chosen more than once."""
         first, offset = torch.empty_like(dataset_index), torch.empty(len(dataset_index) + 1, dtype=torch.int64)
-        total = place_events(self.offset.numpy(), dataset_index.numpy(), first.numpy(), offset.numpy())
-        pixel, energy = torch.empty(total, dtype=torch.int64), torch.empty(total)
+        num_hits = locate_events(self.offset.numpy(), dataset_index.numpy(), first.numpy(), offset.numpy())
+        pixel, energy = torch.empty(num_hits, dtype=torch.int64), torch.empty(num_hits)
         for hits, first_hit in zip(self._hits, self._first_hit.tolist(), strict=False):
             copy_events(*hits, first_hit, first.numpy(), offset.numpy(), pixel.numpy(), energy.numpy())
         return EventBatch(
@@ -103,31 +105,32 @@ def is_whole(directory: Path) -> bool:
     """Whether `directory` holds a complete store of this program's version."""
     try:
         about = json.loads((directory / "store.json").read_bytes())
-        return bool(about["store_version"] == STORE_VERSION and about["files"] == _files(directory))
+        return bool(about["store_version"] == STORE_VERSION and about["files"] == _file_facts(directory))
     except (OSError, ValueError, LookupError, TypeError):
         return False
 
 
-def _files(directory: Path) -> dict[str, Any]:
-    """What a damaged store would not have: the size of the hits' files, which are large, the digest of the columns."""
+def _file_facts(directory: Path) -> dict[str, Any]:
+    """What tells a damaged store: the sizes of the files of hits, which are large, and a digest of the columns."""
     sizes = {name: (directory / name).stat().st_size for name in ("pixel.i32", "energy.f32")}
     with (directory / "events.npz").open("rb") as stream:
         return {**sizes, "events.npz": hashlib.file_digest(stream, "blake2b").hexdigest()[:32]}
 
 
-def _to_disk(stream: IO[bytes]) -> None:
+def _sync(stream: IO[bytes]) -> None:
+    """Return when everything written is on disk."""
     stream.flush()
     os.fsync(stream.fileno())
 
 
-def _columns(directory: Path) -> dict[str, np.ndarray]:
+def _read_columns(directory: Path) -> dict[str, np.ndarray]:
     with np.load(directory / "events.npz") as columns:
         return dict(columns)
 
 
-def _mapped(path: Path, dtype: str, length: int) -> np.ndarray:
+def _map(path: Path, dtype: str, length: int) -> np.ndarray:
     return np.asarray(np.memmap(path, dtype, mode="r", shape=(length,))) if length else np.empty(0, dtype)
 
 
-def _joined(columns: list[dict[str, np.ndarray]], name: str) -> Tensor:
+def _concatenate(columns: list[dict[str, np.ndarray]], name: str) -> Tensor:
     return torch.from_numpy(np.concatenate([column[name] for column in columns]))

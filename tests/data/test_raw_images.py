@@ -4,9 +4,9 @@ import h5py
 import numpy as np
 import pytest
 
-from cdmtrain.data import hdf5
+from cdmtrain.data import hdf5_images
 from cdmtrain.data.hdf5 import ChallengeFile
-from cdmtrain.data.raw import raw_reader
+from cdmtrain.data.raw_images import raw_reader
 
 SIZE, NUM = 12, 23
 KNOWN = {
@@ -56,11 +56,11 @@ def test_another_layout_is_left_to_the_library(layout, random_images, write_imag
 def test_all_threads_together_give_what_the_library_alone_gives(
     layout, block_images, random_images, write_images, monkeypatch
 ):
-    monkeypatch.setattr(hdf5, "BLOCK_BYTES", block_images * 4 * SIZE**2)
+    monkeypatch.setattr(hdf5_images, "BLOCK_BYTES", block_images * 4 * SIZE**2)
     path = write_images(random_images(NUM, SIZE), **layout)
     several = blocks_of(path)
-    monkeypatch.setattr(hdf5, "raw_reader", lambda image: None)
-    monkeypatch.setattr(hdf5, "_num_cores", lambda: 1)
+    monkeypatch.setattr(hdf5_images, "raw_reader", lambda image: None)
+    monkeypatch.setattr(hdf5_images, "_num_cores", lambda: 1)
     alone = blocks_of(path)
     for mine, other in zip(several, alone, strict=True):
         assert mine.dtype == other.dtype
@@ -95,7 +95,7 @@ def test_chunks_never_written_and_files_with_a_user_block_are_read_all_the_same(
 
 
 def test_a_reader_given_up_in_the_middle_ends_its_threads(random_images, write_images, monkeypatch):
-    monkeypatch.setattr(hdf5, "BLOCK_BYTES", 4 * SIZE**2)
+    monkeypatch.setattr(hdf5_images, "BLOCK_BYTES", 4 * SIZE**2)
     with ChallengeFile(write_images(random_images(NUM, SIZE))) as file:
         blocks = file.blocks()
         next(blocks)

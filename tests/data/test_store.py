@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from cdmtrain.data import hdf5
+from cdmtrain.data import hdf5_images
 from cdmtrain.data.hdf5 import ChallengeFile
 
 LAYOUTS = {
@@ -40,7 +40,7 @@ def test_every_bit_of_an_image_comes_back(layout, image_size, random_images, wri
 def test_block_borders_change_nothing(
     layout, block_images, random_images, write_images, store_of, bits_of, monkeypatch
 ):
-    monkeypatch.setattr(hdf5, "BLOCK_BYTES", int(block_images * 4 * 16**2))
+    monkeypatch.setattr(hdf5_images, "BLOCK_BYTES", int(block_images * 4 * 16**2))
     images = random_images(11, 16)
     store = store_of(write_images(images, **layout_of(layout, 16)))
     np.testing.assert_array_equal(bits_of(store.make_batch(torch.arange(11))), images.view(np.uint32))
@@ -51,7 +51,7 @@ def test_block_borders_change_nothing(
 def test_an_event_without_a_lit_pixel_is_an_event(
     dark, block_images, random_images, write_images, store_of, bits_of, monkeypatch
 ):
-    monkeypatch.setattr(hdf5, "BLOCK_BYTES", block_images * 4 * 16**2)
+    monkeypatch.setattr(hdf5_images, "BLOCK_BYTES", block_images * 4 * 16**2)
     images = random_images(11, 16)
     images[dark] = 0
     store = store_of(write_images(images))
@@ -136,9 +136,9 @@ def test_a_file_is_read_in_blocks_of_whole_chunks_unless_they_are_huge(random_im
         with ChallengeFile(write_images(random_images(20, 16), **layout)) as file:
             return [len(offset) - 1 for offset, _, _ in file.blocks()]
 
-    monkeypatch.setattr(hdf5, "BLOCK_BYTES", 5 * 4 * 16**2)
+    monkeypatch.setattr(hdf5_images, "BLOCK_BYTES", 5 * 4 * 16**2)
     assert block_lengths() == [5, 5, 5, 5]
     assert block_lengths(chunks=(4, 16, 16)) == [8, 8, 4]
     assert block_lengths(chunks=(20, 16, 16)) == [20]
-    monkeypatch.setattr(hdf5, "MAX_BLOCK_BYTES", 10 * 4 * 16**2)
+    monkeypatch.setattr(hdf5_images, "MAX_BLOCK_BYTES", 10 * 4 * 16**2)
     assert block_lengths(chunks=(20, 16, 16)) == [10, 10]

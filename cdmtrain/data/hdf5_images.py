@@ -1,0 +1,114 @@
+"""Dense images of an HDF5 file as blocks of (pixel, energy) pairs, read by all cores in bounded memory."""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+from jaxtyping import Float32, Int32, Int64
+
+from cdmtrain.data.hdf5_datasets import CheckedFile
+from cdmtrain.data.hits import nonzero_pixels
+from cdmtrain.data.raw_images import raw_reader
+from cdmtrain.errors import InputError
+
+BLOCK_BYTES = 4 * 2**20  # dense images read at a time; few enough to stay in the processor's cache
+MAX_BLOCK_BYTES = 2**29  # at most this much where a chunk of the file is larger, so that it is read once
+
+
+class SparseBlock(NamedTuple):
+    """Consecutive events as (pixel, energy) pairs."""
+
+    offset: Int64[np.ndarray, " event_plus_1"]  # hits of event i are offset[i] : offset[i + 1]
+    pixel: Int32[np.ndarray, " hit"]  # row * image_size + column, ascending within an event
+    energy_mev: Float32[np.ndarray, " hit"]
+
+
+class ImageReader:
+    """Reads the images of one file, a block of them in each thread.
+
+    Args:
+        image: the dataset (N, S, S) of float32, in either byte order.
+        file: the file it belongs to.
+    """
+
+    def __init__(self, image: h5py.Dataset, file: CheckedFile) -> None:
+        self._image = image
+        self._file = file
+        self._num_events, self._image_size = image.shape[:2]
+        self._buffers = threading.local()
+        with file.reading("'image'"):
+            self._read_raw = raw_reader(image)
+
+    def blocks(self) -> Iterator[SparseBlock]:
+        """Every image once, in order.
+
+        A pixel is kept if any bit of its float32 is set, so the dense image comes back bit for bit: -0.0 is a pixel
+        with energy -0.0.
+        """
+        rows = self._rows_per_block()
+        firsts = range(0, self._num_events, rows)
+        workers = max(1, min(_num_cores(), len(firsts), MAX_BLOCK_BYTES // (4 * rows * self._image_size**2)))
+        with ThreadPoolExecutor(workers) as pool:
+            pending: deque[Future[SparseBlock]] = deque()
+            try:
+                for first in firsts:
+                    pending.append(pool.submit(self._block, first, min(rows, self._num_events - first)))
+                    if len(pending) > 2 * workers:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _block(self, first: int, count: int) -> SparseBlock:
+        num_pixels = self._image_size**2
+        images = self._dense_images(first, count)
+        bits, position = images.reshape(-1).view(np.uint32), self._buffers.position
+        lit = position[: nonzero_pixels(bits, position)]
+        energy = images.reshape(-1)[lit].astype(np.float32, copy=False)  # in the machine's byte order
+        self._check_energies(first, lit, energy)
+        offset = np.searchsorted(lit, np.arange(count + 1) * num_pixels)
+        return SparseBlock(offset.astype(np.int64), (lit % num_pixels).astype(np.int32), energy)
+
+    def _dense_images(self, first: int, count: int) -> np.ndarray:
+        """Images as the file has them, in a buffer of this thread that its next block overwrites."""
+        if not hasattr(self._buffers, "images") or len(self._buffers.images) < count:
+            self._buffers.images = np.empty((count, *self._image.shape[1:]), self._image.dtype)
+            self._buffers.position = np.empty(self._buffers.images.size, np.int32)
+        images = self._buffers.images[:count]
+        if self._read_raw is not None:
+            with suppress(Exception):  # the HDF5 library, asked next, can read it or says why not
+                self._read_raw(first, count, images)
+                return images
+        with self._file.reading(f"'image' entries {first} to {first + count - 1}"):
+            self._image.read_direct(images, np.s_[first : first + count])
+        return images
+
+    def _rows_per_block(self) -> int:
+        """Images in a block: whole chunks of the file, unless they are huge."""
+        chunk = self._image.chunks[0] if self._image.chunks else 1
+        image_bytes = 4 * self._image_size**2
+        rows = max(1, BLOCK_BYTES // image_bytes)
+        whole_chunks = -(-rows // chunk) * chunk
+        return min(whole_chunks, max(rows, MAX_BLOCK_BYTES // image_bytes), self._num_events)
+
+    def _check_energies(self, first: int, lit: np.ndarray, energy: np.ndarray) -> None:
+        wrong = np.flatnonzero(~(energy >= 0) | np.isinf(energy))
+        if len(wrong):
+            event, pixel = divmod(int(lit[wrong[0]]), self._image_size**2)
+            row, column = divmod(pixel, self._image_size)
+            raise InputError(
+                f"'image' entry {first + event} in {self._file.path} has {energy[wrong[0]]} at row {row}, column "
+                f"{column}; deposited energies are finite and not negative: remove or repair that event"
+            )
+
+
+def _num_cores() -> int:
+    """Cores this process may use; all of the machine's if the system does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
