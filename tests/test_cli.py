@@ -121,7 +121,7 @@ def test_flags_may_stand_between_overrides(typed: Callable[..., int], capsys: Ca
 def test_an_unknown_flag_is_one_line_and_exit_status_1(typed: Callable[..., int], capsys: Capture) -> None:
     assert typed("--multirn", "seed=1,2") == 1
     assert capsys.readouterr().err == (
-        "error: unrecognized arguments: --multirn; cdmtrain --help shows what can be typed\n"
+        "error: --multirn: no such flag, or its value is missing; cdmtrain --help shows what can be typed\n"
     )
 
 

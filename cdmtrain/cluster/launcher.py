@@ -32,7 +32,9 @@ class SlurmLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from cdmtrain.cluster.submission import submit
         from cdmtrain.cluster.waiting import wait
+        from cdmtrain.config.outcomes import record_sweep
 
+        record_sweep(self._config.hydra.sweep.dir)
         jobs = submit(job_overrides, self._config, self._context, self._task)
         return wait(jobs) if self._config.launch.wait else [job.ended(None) for job in jobs]
 

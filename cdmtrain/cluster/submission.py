@@ -21,8 +21,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 import cdmtrain
 from cdmtrain.atomic import whole_directory, write_json
 from cdmtrain.config.check import check
-from cdmtrain.config.explain import explain_job
-from cdmtrain.config.help import CONF
+from cdmtrain.config.explain import explain
+from cdmtrain.config.outcomes import VARIABLES, environment, record_failure
+from cdmtrain.config.sources import CONF
 from cdmtrain.errors import InputError
 from cdmtrain.runs.directory import new_name, reserved
 from cdmtrain.runs.provenance import Provenance
@@ -48,11 +49,12 @@ class Work:
         logging.getLogger("submitit").propagate = False  # it prints its lines itself
         Singleton.set_state(self.singletons)
         setup_globals()
-        ended = run_job(self.task, self.cfg, "hydra.sweep.dir", "hydra.sweep.subdir", self.context)
+        with environment(dict.fromkeys(VARIABLES)):  # those of the command that submitted the job
+            ended = run_job(self.task, self.cfg, "hydra.sweep.dir", "hydra.sweep.subdir", self.context)
         try:
             ended.return_value  # noqa: B018  (raises the exception of a task that failed)
         except Exception as error:
-            sentence = explain_job(error)
+            sentence = explain(error)
             if sentence is None:
                 raise
             raise SystemExit(f"error: {sentence}") from error
@@ -79,11 +81,11 @@ class Job:
         return self.run.name if self.run else " ".join(self.work.cfg.hydra.overrides.task)
 
     def ended(self, failure: Exception | None) -> JobReturn:
-        """What Hydra is told of the job."""
-        ended = JobReturn(overrides=list(self.work.cfg.hydra.overrides.task), cfg=self.work.cfg)
-        ended.status = JobStatus.FAILED if failure else JobStatus.COMPLETED
-        ended.return_value = failure
-        return ended
+        """What Hydra is told of the job; its failure is recorded, since Hydra would stop at the first one."""
+        overrides = list(self.work.cfg.hydra.overrides.task)
+        if failure:
+            record_failure(overrides, str(failure), failure)
+        return JobReturn(overrides=overrides, cfg=self.work.cfg, status=JobStatus.COMPLETED)
 
 
 def submit(
@@ -142,7 +144,7 @@ def frozen(cfg: DictConfig) -> tuple[DictConfig, Path | None]:
 def reserve(cfg: DictConfig) -> Path:
     """The run directory of a training, with its configuration and with what made it."""
     path = reserved(cfg)
-    Provenance(path / "provenance.json")
+    Provenance(path / "provenance.json", cfg)
     return path
 
 

@@ -1,44 +1,30 @@
-"""What of a job's configuration differs from what `cdmtrain` alone would have composed."""
+"""What a job's configuration differs in from the defaults: the record of what was chosen for a run."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-# groups whose options choose and set what belongs to other groups
-BUNDLES = ("recipe", "experiment", "search")
+from cdmtrain.config.sources import BUNDLES, Composition, job_composition, leaves, search_path
 
-NO_SETTING = ("hydra", "task", "run", "run_dir", "sweep", "launch", "print_config", "search")  # of what is trained
-
-
-def changed() -> dict[str, list[Any]]:
-    """{group or dotted key: [default, value]}: options other than the default, and values other than their option's."""
-    job = HydraConfig.get()
-    name = job.job.config_name
-    usual = hydra.compose(name, return_hydra_config=True).hydra.runtime.choices
-    chosen = {group: option for group, option in job.runtime.choices.items() if _is_setting(group)}
-    options = {group: [usual.get(group), option] for group, option in chosen.items() if usual.get(group) != option}
-    overrides = [f"{group}={option}" for group, option in chosen.items() if option and group not in BUNDLES]
-    defaults = _leaves(hydra.compose(name, overrides=overrides))
-    asked = _leaves(hydra.compose(name, overrides=list(job.overrides.task)))
-    values = {key: [defaults.get(key), value] for key, value in asked.items() if defaults.get(key) != value}
-    return options | {key: pair for key, pair in values.items() if _is_setting(key)}
+NOT_TRAINING = ("hydra", "task", "run", "run_dir", "sweep", "launch", "print_config", "search")  # keys and groups
 
 
-def _is_setting(key: str) -> bool:
-    return key.replace("/", ".").partition(".")[0] not in NO_SETTING
+def changes(cfg: DictConfig) -> dict[str, list[Any]]:
+    """Compare the configuration of the running job with what its options and `config.yaml` set.
+
+    Returns:
+        {group or dotted key: [default, value]}: the options that differ from the default ones, then the values that
+        differ from those of their options. Interpolations stand as they are written.
+    """
+    job = job_composition()
+    usual = Composition(search_path()).options
+    options = {group: [usual.get(group), option] for group, option in job.options.items() if option != usual.get(group)}
+    defaults = dict(leaves(job.values(without=BUNDLES)))
+    composed = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(composed, dict)
+    values = {key: [defaults.get(key), value] for key, value in leaves(composed) if defaults.get(key) != value}  # type: ignore[arg-type]
+    return {key: pair for key, pair in (options | values).items() if _is_training(key)}
 
 
-def _leaves(cfg: DictConfig) -> dict[str, Any]:
-    """Every value by its dotted key, interpolations as they are written."""
-
-    def walk(prefix: str, node: Any) -> Iterator[tuple[str, Any]]:
-        if not isinstance(node, dict):
-            yield prefix, node
-            return
-        for name, inner in node.items():
-            yield from walk(f"{prefix}.{name}" if prefix else str(name), inner)
-
-    return dict(walk("", OmegaConf.to_container(cfg, resolve=False)))
+def _is_training(key: str) -> bool:
+    return key.replace("/", ".").partition(".")[0] not in NOT_TRAINING

@@ -9,15 +9,9 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
-
-import yaml
 
 import cdmtrain
-
-CONF = Path(str(files("cdmtrain.conf")))
+from cdmtrain.config.sources import Option, default_options, groups
 
 USAGE = {
     "cdmtrain [group=option ...] [key=value ...]": "one run: choose options, set values",
@@ -51,57 +45,6 @@ EXAMPLES = {
     "cdmtrain run=outputs/train/cnn/DATE_TIME_ID": "go on with a run that was stopped",
     "cdmtrain task=simulate events=40000 output=train.h5 seed=7": "write simulated events to a file",
 }
-
-
-@dataclass(frozen=True)
-class Option:
-    """One yaml file of a group, with what its first comment says."""
-
-    name: str
-    command: str  # what to type after `cdmtrain`
-    phrase: str  # what it is; empty where the file does not say
-
-
-def read_option(file: Path) -> Option:
-    """The option of a yaml file, from its line `# cdmtrain <command>: <phrase>`."""
-    prefix = "# cdmtrain "
-    with file.open(encoding="utf-8") as lines:
-        line = next((line for line in lines if line.startswith(prefix)), prefix)
-    command, _, phrase = line.removeprefix(prefix).strip().partition(": ")
-    return Option(file.stem, command, phrase)
-
-
-def default_choices(file: Path) -> dict[str, str]:
-    """The groups that a file's defaults list chooses for, in its order."""
-    content = yaml.load(file.read_bytes(), yaml.CSafeLoader) or {}
-    choices = [entry for entry in content.get("defaults", []) if isinstance(entry, dict)]
-    return {group: option for choice in choices for group, option in choice.items() if " " not in group}
-
-
-def groups(root: Path = CONF) -> dict[str, list[Option]]:
-    """Every group with its options, in the order of the flow: `config.yaml` first, nested groups after their parent."""
-    found: dict[str, list[Path]] = {}
-    for file in sorted(root.rglob("*.yaml")):
-        if file.parent != root:
-            found.setdefault(file.parent.relative_to(root).as_posix(), []).append(file)
-    flow = list(default_choices(root / "config.yaml"))
-
-    def place(group: str) -> tuple[int, str]:
-        top = group.split("/")[0]
-        return (flow.index(top) if top in flow else len(flow), group)
-
-    return {group: [read_option(file) for file in found[group]] for group in sorted(found, key=place)}
-
-
-def default_options(root: Path = CONF) -> dict[str, str]:
-    """The option each group has when nothing is typed."""
-    chosen = default_choices(root / "config.yaml")
-    for group, option in list(chosen.items()):
-        file = root / group / f"{option}.yaml"
-        if file.exists():
-            nested = {f"{group}/{name}": choice for name, choice in default_choices(file).items()}
-            chosen |= {name: choice for name, choice in nested.items() if (root / name).is_dir()}
-    return chosen
 
 
 def _bold(text: str) -> str:

@@ -11,13 +11,15 @@ from cdmtrain.errors import InputError
 ALWAYS_FREE = ("task", "run", "print_config", "hydra")
 
 
-def typed_keys() -> list[str]:
+def override_keys() -> list[str]:
     """The keys and groups that were typed, dotted: `data/split=stratified` is data.split."""
     words = [re.split(r"[=@]", word.lstrip("+~"))[0] for word in HydraConfig.get().overrides.task]
     return [word.replace("/", ".") for word in words]
 
 
-def with_typed(recorded: DictConfig, cfg: DictConfig, *, parts: Collection[str], free: Collection[str]) -> DictConfig:
+def apply_overrides(
+    recorded: DictConfig, cfg: DictConfig, *, parts: Collection[str], free: Collection[str]
+) -> DictConfig:
     """A run's configuration with what was typed: an option chosen anew replaces the run's, a value changes it.
 
     Args:
@@ -29,7 +31,7 @@ def with_typed(recorded: DictConfig, cfg: DictConfig, *, parts: Collection[str],
     Raises:
         InputError: where anything else was typed, which would be ignored.
     """
-    tops = {key: key.partition(".")[0] for key in typed_keys()}
+    tops = {key: key.partition(".")[0] for key in override_keys()}
     others = [key for key, top in tops.items() if top not in (*parts, *free, *ALWAYS_FREE)]
     if others:
         raise InputError(f"with run= that run's own configuration is used; leave out {' and '.join(others)}")

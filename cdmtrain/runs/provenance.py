@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
 
 import cdmtrain
 from cdmtrain.atomic import write_json
-from cdmtrain.config.changes import changed
+from cdmtrain.config.changes import changes
 from cdmtrain.errors import InputError
 from cdmtrain.runs.directory import is_first_process
 
@@ -28,12 +29,12 @@ PACKAGES = ("torch", "lightning", "torchmetrics", "torch_geometric", "hydra-core
 class Provenance:
     """provenance.json of one run: written when the run begins, completed when its data are known, then only read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cfg: DictConfig) -> None:
         self._path = path
         if path.exists():
             self._content = json.loads(path.read_text())
         else:
-            self._content = of_this_process()
+            self._content = of_this_process(cfg)
             self._write()
 
     @property
@@ -80,7 +81,7 @@ def events_in_words(data: dict[str, Any]) -> str:
     return f"{data['events']} events ({data['train']}, {data['val']}, {data['test']}) of {hits} lit pixels"
 
 
-def of_this_process() -> dict[str, Any]:
+def of_this_process(cfg: DictConfig) -> dict[str, Any]:
     """What is known before any data are: versions, git state, host, command, options chosen, time."""
     hydra = HydraConfig.get()
     return {
@@ -91,7 +92,7 @@ def of_this_process() -> dict[str, Any]:
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "overrides": list(hydra.overrides.task),
         "choices": {group: option for group, option in dict(hydra.runtime.choices).items() if "hydra/" not in group},
-        "changed": changed(),
+        "changed": changes(cfg),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -10,8 +10,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from cdmtrain.config.changes import BUNDLES, changed
-from cdmtrain.config.explain import explain_composition
+from cdmtrain.config.changes import changes
+from cdmtrain.config.sources import BUNDLES, Composition, job_composition, search_path
+from cdmtrain.config.suggestions import explain_composition
 from cdmtrain.errors import InputError
 
 OF_THE_SEARCH = ("task", "study", "trials", "worker", "sampler", "pruner")
@@ -48,25 +49,24 @@ def composed(words: Sequence[str], parameters: Mapping[str, Any], directory: Pat
         HydraConfig.instance().cfg = before
 
 
-def experiment_yaml(head: str) -> str:
-    """The experiment that composes the configuration of `composed`, as long as that lasts."""
-    settings = {key: value for key, (_, value) in changed().items()}
-    chosen = {group: option for group, option in HydraConfig.get().runtime.choices.items() if group in settings}
-    values = {key: value for key, value in settings.items() if key not in chosen}
-    content: dict[str, Any] = {"defaults": [{f"override /{group}": option} for group, option in _needed(chosen)]}
+def experiment_yaml(head: str, cfg: DictConfig) -> str:
+    """The experiment that composes the configuration `cfg` of `composed`, as long as that lasts."""
+    settings = {key: value for key, (_, value) in changes(cfg).items()}
+    options = {group: option for group, option in job_composition().options.items() if group in settings}
+    content: dict[str, Any] = {"defaults": [{f"override /{group}": option} for group, option in _needed(options)]}
     nested = OmegaConf.create({})
-    for key, value in values.items():
-        OmegaConf.update(nested, key, value, force_add=True)
+    for key, value in settings.items():
+        if key not in options:
+            OmegaConf.update(nested, key, value, force_add=True)
     whole = OmegaConf.merge(OmegaConf.create(content), nested)
     return f"# @package _global_\n{head}\n{OmegaConf.to_yaml(whole)}"
 
 
-def _needed(chosen: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+def _needed(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The options that the others do not bring with them: a model brings its representation."""
-    name, words = HydraConfig.get().job.config_name, list[str]()
-    for group in sorted(chosen, key=lambda group: (group.count("/"), group != "data", group != "model")):
-        option = chosen[group]
-        found = hydra.compose(name, overrides=words, return_hydra_config=True).hydra.runtime.choices
-        if option is not None and group not in BUNDLES and found.get(group) != option:
-            words.append(f"{group}={option}")
+    chosen: dict[str, Any] = {}
+    for group in sorted(options, key=lambda group: (group.count("/"), group != "data", group != "model")):
+        option, brought = options[group], Composition(search_path(), chosen).options.get(group)
+        if option not in (None, brought) and group not in BUNDLES:
+            chosen[group] = option
             yield group, option

@@ -34,7 +34,7 @@ from cdmtrain.report.benchmark.timings import JOB, read_benchmarks
 from cdmtrain.runs.directory import RunDirectory, job_hash, new_name
 from cdmtrain.runs.provenance import Provenance, accelerator_name
 from cdmtrain.runs.status import RunStatus
-from cdmtrain.tasks.train import explain, make_classifier, make_trainer, quiet
+from cdmtrain.tasks.train import explain_failure, make_classifier, make_trainer, quiet
 
 
 def benchmark(cfg: DictConfig) -> None:
@@ -43,7 +43,7 @@ def benchmark(cfg: DictConfig) -> None:
     quiet()
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     folder = place(cfg)
-    write_json(folder / JOB, measured(cfg, Provenance(folder / "provenance.json")))
+    write_json(folder / JOB, measured(cfg, Provenance(folder / "provenance.json", cfg)))
     show(folder)
 
 
@@ -156,7 +156,7 @@ def scratch_trainer(
         )
         if not progress:
             changed.callbacks.pop("progress", None)
-        with RunStatus(Path(scratch) / "status.json", explain) as status:
+        with RunStatus(Path(scratch) / "status.json", explain_failure) as status:
             trainer = make_trainer(RunDirectory(Path(scratch), changed), status, Resources())
             trainer.callbacks.append(callback)  # type: ignore[attr-defined]
             yield trainer

@@ -20,7 +20,7 @@ from cdmtrain.callbacks.predictions import Predictions
 from cdmtrain.callbacks.progress import EpochProgress
 from cdmtrain.classifier import Classifier
 from cdmtrain.cluster.preemption import cluster_plugins
-from cdmtrain.config.overrides import typed_keys, with_typed
+from cdmtrain.config.overrides import apply_overrides, override_keys
 from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
 from cdmtrain.report.run.page import write_report
@@ -40,7 +40,7 @@ def evaluate(cfg: DictConfig) -> None:
     used = used_config(runs, cfg)
     lightning.seed_everything(used.seed, workers=True, verbose=False)
     data = open_test_data(used, runs[0])
-    if "data" not in typed_keys():
+    if "data" not in override_keys():
         check_same_events(runs, data)
     for run in runs:
         check_image_size(run, data.store.image_size)
@@ -51,7 +51,7 @@ def evaluate(cfg: DictConfig) -> None:
         results = numbers(figures | {"parameters": num_parameters(classifier)} | cost(runs))
         write_json(temporary / "results.json", results)
         write_text(temporary / "config.yaml", OmegaConf.to_yaml(used))
-        write_json(temporary / "provenance.json", provenance(runs, data, classifier.device))
+        write_json(temporary / "provenance.json", provenance(cfg, runs, data, classifier.device))
         if len(runs) == 1 and (runs[0].path / "metrics.csv").is_file():
             shutil.copyfile(runs[0].path / "metrics.csv", temporary / "metrics.csv")
         write_report(temporary)
@@ -68,8 +68,9 @@ def opened_runs(cfg: DictConfig) -> list[Run]:
 
 def used_config(runs: Sequence[Run], cfg: DictConfig, *, free: Sequence[str] = ()) -> DictConfig:
     """The (first) run's configuration with what was typed beside it, on one device; of other data every event tests."""
-    used = with_typed(runs[0].cfg, cfg, parts=("data", "trainer"), free=("ckpt", "symmetries", "simulation", *free))
-    typed = typed_keys()
+    own = ("ckpt", "symmetries", "simulation", *free)
+    used = apply_overrides(runs[0].cfg, cfg, parts=("data", "trainer"), free=own)
+    typed = override_keys()
     for key, value in (("devices", 1), ("num_nodes", 1), ("strategy", "auto")):
         if f"trainer.{key}" not in typed:
             used.trainer[key] = value
@@ -87,7 +88,7 @@ def used_config(runs: Sequence[Run], cfg: DictConfig, *, free: Sequence[str] = (
 def open_test_data(cfg: DictConfig, run: Run) -> EventData:
     """The test events of a configuration; the run's own events no longer need their source file."""
     data: EventData = instantiate(cfg.data)
-    if {"data", "data.files", "data.dir"}.isdisjoint(typed_keys()):
+    if {"data", "data.files", "data.dir"}.isdisjoint(override_keys()):
         data.reuse_stores(read_fingerprints(run.path))
     data.prepare_data()
     data.setup("test")
@@ -128,13 +129,13 @@ def cost(runs: Sequence[Run]) -> dict[str, Any]:
     return {name: told.get(name) for name in COST}
 
 
-def provenance(runs: Sequence[Run], data: EventData, device: torch.device) -> dict[str, Any]:
+def provenance(cfg: DictConfig, runs: Sequence[Run], data: EventData, device: torch.device) -> dict[str, Any]:
     """Where the figures come from: this command, the runs and their checkpoints, the data."""
     path = runs[0].path / "provenance.json"
     recorded = json.loads(path.read_text()) if path.is_file() else {}
-    made = of_this_process()
+    made = of_this_process(cfg)
     choices = {**recorded.get("choices", {}), "task": "evaluate"}
-    if "data" in typed_keys():
+    if "data" in override_keys():
         choices["data"] = made["choices"]["data"]
     tested_runs = [{"run": str(run.path), "checkpoint": str(run.checkpoint)} for run in runs]
     return {

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cdmtrain.atomic import whole_file
 from cdmtrain.batch import EventBatch
 from cdmtrain.callbacks.predictions import event_columns
-from cdmtrain.config.overrides import with_typed
+from cdmtrain.config.overrides import apply_overrides
 from cdmtrain.data.hdf5 import ChallengeFile
 from cdmtrain.data.stream import stream_batches
 from cdmtrain.errors import InputError
@@ -48,7 +48,7 @@ def predict(cfg: DictConfig) -> None:
     if output.suffix not in writers:
         raise InputError(f"output={output}: a name that ends in {', '.join(writers)} is expected")
     runs = opened_runs(cfg)
-    with_typed(runs[0].cfg, cfg, parts=(), free=("input", "output", "ckpt", "symmetries", "trainer"))
+    apply_overrides(runs[0].cfg, cfg, parts=(), free=("input", "output", "ckpt", "symmetries", "trainer"))
     device = lightning.Fabric(accelerator=cfg.trainer.accelerator, devices=1).device
     network = network_of(runs, symmetries=cfg.symmetries).to(device)
     about = {"input": str(source), "symmetries": bool(cfg.symmetries), "checkpoints": [str(r.checkpoint) for r in runs]}

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cdmtrain.atomic import whole_directory, write_json, write_text
 from cdmtrain.batch import EventBatch
-from cdmtrain.config.overrides import with_typed
+from cdmtrain.config.overrides import apply_overrides
 from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
 from cdmtrain.probe.measure import Sensitivity, sensitivities
@@ -28,7 +28,7 @@ def probe(cfg: DictConfig) -> None:
     if cfg.events < 1:
         raise InputError(f"events={cfg.events}: at least 1 event is expected")
     run = load_run(cfg.run, checkpoint=str(cfg.ckpt), device=cfg.device)
-    used = with_typed(run.cfg, cfg, parts=("data",), free=("ckpt", "events", "device", "seed", "simulation"))
+    used = apply_overrides(run.cfg, cfg, parts=("data",), free=("ckpt", "events", "device", "seed", "simulation"))
     data = open_test_data(used, run)
     check_image_size(run, data.store.image_size)
     found = sensitivities(run.representation, run.model, events(data, cfg.events, run), perturbations(cfg.seed))

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from cdmtrain.atomic import write_text
 from cdmtrain.callbacks.pruning import Pruning
-from cdmtrain.config.explain import explain_job
-from cdmtrain.config.help import groups
+from cdmtrain.config.explain import explain
+from cdmtrain.config.sources import groups
 from cdmtrain.errors import InputError, Pruned
 from cdmtrain.report.search import SearchFacts, TrialFacts, trials_table, write_search
 from cdmtrain.runs.names import new_name
@@ -75,7 +75,7 @@ def run_trial(study: "Study", trial: "Trial", cfg: DictConfig) -> None:
         study.tell(trial, TrialState.PRUNED)
     except Exception as error:
         study.tell(trial, TrialState.FAIL)
-        sentence = explain_job(error)
+        sentence = explain(error)
         if sentence is None or study.best is None:
             raise
         print(f"trial {trial.number} failed: {sentence}", flush=True)
@@ -116,7 +116,7 @@ def write_experiment(study: "Study", best: "FrozenTrial", facts: SearchFacts) ->
     name = re.sub(r"\W+", "_", f"best_of_{study.directory.name}")
     command = f"cdmtrain --config-dir {study.directory} experiment={name}"
     told = f"{facts.monitor} {best.value:.4f}, trial {best.number} of {len(facts.trials)}"
-    with composed(base_words(), best.params, study.place(best.number)):
-        text = experiment_yaml(f"# {command}: {told}")
+    with composed(base_words(), best.params, study.place(best.number)) as best_cfg:
+        text = experiment_yaml(f"# {command}: {told}", best_cfg)
     write_text(study.directory / "experiment" / f"{name}.yaml", text)
     return command

@@ -18,7 +18,7 @@ from cdmtrain.callbacks.checkpoint import RunCheckpoint
 from cdmtrain.callbacks.metrics_csv import MetricsCsv
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes, reset_peak_memory
 from cdmtrain.cluster.preemption import Preemption
-from cdmtrain.config.explain import explain_job
+from cdmtrain.config.explain import explain
 from cdmtrain.config.show import show_config
 from cdmtrain.data.event_data import EventData
 from cdmtrain.devices.interruption import Interruption
@@ -43,11 +43,11 @@ def train(cfg: DictConfig, *callbacks: Callback, silent: bool = False) -> float:
         if results is not None and HydraConfig.get().mode == RunMode.MULTIRUN:
             return float(results["val_cross_entropy"])  # a sweep passes over what it has: the leaderboard shows it
         if results is None:
-            status, interruption = RunStatus(run.path / "status.json", explain), Interruption(run)
+            status, interruption = RunStatus(run.path / "status.json", explain_failure), Interruption(run)
             try:
                 with status, interruption, several_processes(run.path) as processes, Preemption() as preemption:
                     own = (interruption, preemption, *callbacks)
-                    results = trained_results(run, status, processes, *own, show=cfg.print_config)
+                    results = trained_results(cfg, run, status, processes, *own)
             except KeyboardInterrupt:
                 if is_first_process() and not interruption.at_once:
                     Console().print(f"page: {write_report(run.path)}", soft_wrap=True)
@@ -60,11 +60,11 @@ def train(cfg: DictConfig, *callbacks: Callback, silent: bool = False) -> float:
 
 
 def trained_results(
-    run: RunDirectory, status: RunStatus, processes: Processes, *callbacks: Callback, show: bool
+    cfg: DictConfig, run: RunDirectory, status: RunStatus, processes: Processes, *callbacks: Callback
 ) -> dict[str, Any]:
     """Train (or go on training), evaluate the best epoch, write results.json and predictions.h5."""
-    record = Provenance(run.path / "provenance.json")
-    if show and run.cfg.print_config and is_first_process():
+    record = Provenance(run.path / "provenance.json", cfg)
+    if cfg.print_config and run.cfg.print_config and is_first_process():
         show_config(run.cfg, record.choices)
     quiet()
     if run.cfg.seed < 0:
@@ -142,5 +142,6 @@ def checkpoint_callback(trainer: lightning.Trainer) -> RunCheckpoint:
     return next(callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoint))  # type: ignore[attr-defined]
 
 
-def explain(error: BaseException) -> str:
-    return explain_job(error) or f"{type(error).__name__}: {error}"
+def explain_failure(error: BaseException) -> str:
+    """The sentence that status.json keeps."""
+    return explain(error) or f"{type(error).__name__}: {error}"

@@ -6,7 +6,8 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 import cdmtrain.cli  # noqa: F401  registers the resolver that config.yaml uses
-from cdmtrain.config.help import CONF, EXAMPLES, KEYS, default_options, groups, read_option, show
+from cdmtrain.config.help import EXAMPLES, KEYS, show
+from cdmtrain.config.sources import CONF, default_options, groups, read_option
 
 
 def test_help_lists_every_option_of_every_group(capsys: pytest.CaptureFixture[str]) -> None:

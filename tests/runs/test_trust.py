@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 import cdmtrain.cli  # registers the resolver that the configuration uses
 from cdmtrain import load_run
-from cdmtrain.config.help import CONF
+from cdmtrain.config.sources import CONF
 from cdmtrain.errors import InputError
 from cdmtrain.runs.trust import check_targets
 

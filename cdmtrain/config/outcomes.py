@@ -1,0 +1,110 @@
+"""How the jobs of one command ended, also those that a launcher runs in other processes of this machine.
+
+Hydra prints a traceback of its own for a job that raises, and stops looking at a sweep after the first one. So a job
+does not raise: it leaves the sentence of its failure in a directory that the command made for it, and the command
+prints all of them at the end. With HYDRA_FULL_ERROR=1 jobs raise, and every traceback is shown.
+"""
+
+import json
+import os
+import secrets
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cdmtrain.atomic import write_json
+
+DIRECTORY_ENV = "CDMTRAIN_OUTCOMES"  # tells the jobs of a command where to record
+RAISING_ENV = "CDMTRAIN_RAISING"  # the user asked for tracebacks
+TRACEBACK_ENV = "HYDRA_FULL_ERROR"  # 1: Hydra raises what it would print
+VARIABLES = (DIRECTORY_ENV, RAISING_ENV, TRACEBACK_ENV)  # that processes on other machines must not see
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed."""
+
+    overrides: str  # the words of the job
+    sentence: str | None  # None for a fault of the program
+    traceback: str
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What the jobs of a command have recorded in a directory."""
+
+    path: Path
+
+    @property
+    def failures(self) -> list[Failure]:
+        return [Failure(**json.loads(file.read_text())) for file in sorted(self.path.glob("failure_*.json"))]
+
+    @property
+    def sweep_dir(self) -> Path | None:
+        """The directory of the sweep; None where the command was no sweep."""
+        file = self.path / "sweep.json"
+        return Path(json.loads(file.read_text())["directory"]) if file.exists() else None
+
+
+@contextmanager
+def collected(*, raising: bool = False) -> Iterator[Outcomes]:
+    """Let the jobs that run meanwhile record how they end; errors of composition are raised.
+
+    Args:
+        raising: jobs raise their errors, as with HYDRA_FULL_ERROR=1, and only the sweep is recorded.
+    """
+    with TemporaryDirectory() as folder:
+        variables = {DIRECTORY_ENV: folder, TRACEBACK_ENV: "1", RAISING_ENV: "1" if raising else None}
+        with environment(variables):
+            yield Outcomes(Path(folder))
+
+
+@contextmanager
+def environment(values: Mapping[str, str | None]) -> Iterator[None]:
+    """Set variables of the environment for a while; None unsets one."""
+    before = {name: os.environ.get(name) for name in values}
+
+    def set_all(new: Mapping[str, str | None]) -> None:
+        for name, value in new.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    set_all(values)
+    try:
+        yield
+    finally:
+        set_all(before)
+
+
+@contextmanager
+def tracebacks_as_typed() -> Iterator[None]:
+    """Around a task: processes that it starts see the HYDRA_FULL_ERROR of the user, and record nothing."""
+    asked = os.environ.get(RAISING_ENV) == "1" or DIRECTORY_ENV not in os.environ
+    keep = os.environ.get(TRACEBACK_ENV) if asked else None
+    with environment(dict.fromkeys(VARIABLES) | {TRACEBACK_ENV: keep}):
+        yield
+
+
+def are_recorded() -> bool:
+    """Whether a failure is recorded for the command to print, rather than raised."""
+    return DIRECTORY_ENV in os.environ and RAISING_ENV not in os.environ
+
+
+def record_failure(overrides: Sequence[str], sentence: str | None, error: BaseException) -> None:
+    """Record that the job with these words failed."""
+    if folder := os.environ.get(DIRECTORY_ENV):
+        trace = "".join(traceback.format_exception(error))
+        count = len(list(Path(folder).glob("failure_*.json")))
+        path = Path(folder) / f"failure_{count:06d}_{secrets.token_hex(4)}.json"
+        write_json(path, asdict(Failure(" ".join(overrides), sentence, trace)))
+
+
+def record_sweep(directory: str) -> None:
+    """Record where the sweep of this command writes."""
+    if folder := os.environ.get(DIRECTORY_ENV):
+        write_json(Path(folder) / "sweep.json", {"directory": str(directory)})

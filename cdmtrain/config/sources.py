@@ -1,0 +1,189 @@
+"""The yaml files that a configuration is composed from: its groups, their options, and the values these set.
+
+The files are read here as plain yaml, a millisecond each, so that help, checks and the record of what was changed need
+no composition by Hydra beside the one that runs.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+CONF = Path(str(files("cdmtrain.conf")))
+GLOBAL = "@package"
+BUNDLES = ("experiment", "recipe", "search")  # groups that set values of the other groups
+
+
+class Loader(yaml.CSafeLoader):
+    """Reads numbers as OmegaConf does: 1e-3 is a number, which YAML 1.1 takes for a word."""
+
+
+EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
+Loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+0123456789"))
+
+
+@dataclass(frozen=True)
+class Option:
+    """One yaml file of a group, with what its first comment says."""
+
+    name: str
+    command: str  # what to type after `cdmtrain`
+    phrase: str  # what the option is; empty where the file does not say
+
+
+def read_option(file: Path) -> Option:
+    """Read the option's line `# cdmtrain <command>: <phrase>`."""
+    prefix = "# cdmtrain "
+    with file.open(encoding="utf-8") as lines:
+        line = next((line for line in lines if line.startswith(prefix)), prefix)
+    command, _, phrase = line.removeprefix(prefix).strip().partition(": ")
+    return Option(file.stem, command, phrase)
+
+
+def choices_of(file: Path) -> dict[str, Any]:
+    """The options that a file's defaults list chooses for other groups, by group."""
+    return _choices(read_yaml(file))
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """The content of a file, with GLOBAL: True where its keys are not those of its group but of the top level."""
+    text = file.read_text(encoding="utf-8-sig")
+    content = yaml.load(text, Loader) or {}
+    return content | ({GLOBAL: True} if f"# {GLOBAL} _global_" in text else {})
+
+
+def groups(root: Path = CONF) -> dict[str, list[Option]]:
+    """Every group with its options, in the order of `config.yaml`; nested groups follow their parent."""
+    found: dict[str, list[Path]] = {}
+    for file in sorted(root.rglob("*.yaml")):
+        if file.parent != root:
+            found.setdefault(file.parent.relative_to(root).as_posix(), []).append(file)
+    flow = list(_choices(read_yaml(root / "config.yaml")))
+
+    def rank(group: str) -> tuple[int, str]:
+        top = group.split("/")[0]
+        return (flow.index(top) if top in flow else len(flow), group)
+
+    return {group: [read_option(file) for file in found[group]] for group in sorted(found, key=rank)}
+
+
+def default_options(root: Path = CONF) -> dict[str, Any]:
+    """The option each group has when nothing is typed; a list where a group takes several."""
+    return Composition([root]).options
+
+
+def search_path() -> list[Path]:
+    """The directories in which this job's options were looked up; the first one that has an option counts."""
+    sources = HydraConfig.get().runtime.config_sources
+    roots = {"file": Path, "pkg": lambda name: Path(str(files(name)))}
+    return [roots[one.schema](one.path) for one in sources if one.schema in roots and one.provider != "hydra"]
+
+
+class Composition:
+    """The files that Hydra merges for some chosen options, and what they set.
+
+    Args:
+        roots: directories to look options up in; the first one that has an option counts.
+        chosen: options chosen beside the defaults, {group: option or list of options}. They override what the yaml
+            files choose.
+    """
+
+    def __init__(self, roots: list[Path], chosen: Mapping[str, Any] | None = None) -> None:
+        self._roots = roots
+        self._primary = self._read("config")
+        self.options: dict[str, Any] = {}
+        overrides = dict(chosen or {})
+        choices = _choices(self._primary)
+        for group in reversed(choices):  # where two options override a third group, the later one wins
+            for content in reversed(self._contents(group, overrides.get(group, choices[group]))):
+                overrides = _overrides(content) | overrides
+        for group, option in choices.items():
+            self._choose(group, option, overrides)
+
+    def values(self, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
+        """The merged values of all files, interpolations as written, without those of some groups."""
+        merged = {key: value for key, value in self._primary.items() if key not in ("defaults", "hydra")}
+        for group, option in self.options.items():
+            for content in self._contents(group, option) if group not in without else ():
+                values = {key: value for key, value in content.items() if key not in ("defaults", GLOBAL)}
+                for part in () if GLOBAL in content else reversed(group.split("/")):
+                    values = {part: values}
+                _merge(merged, values)
+        return merged
+
+    def _choose(self, group: str, option: Any, overrides: Mapping[str, Any]) -> None:
+        self.options[group] = overrides.get(group, option)
+        for content in self._contents(group, self.options[group]):
+            for nested, inner in _choices(content).items():
+                self._choose(f"{group}/{nested}", inner, overrides)
+
+    def _contents(self, group: str, option: Any) -> list[dict[str, Any]]:
+        """The files of a group's option or options, each after the options of the same group that it includes."""
+        found = []
+        for name in option if isinstance(option, list) else [] if option is None else [option]:
+            content = self._read(f"{group}/{name}")
+            included = [entry for entry in content.get("defaults", []) if isinstance(entry, str) and entry != "_self_"]
+            found += [*self._contents(group, [entry.partition("@")[0] for entry in included]), content]
+        return found
+
+    def _read(self, name: str) -> dict[str, Any]:
+        """The content of an option's file; nothing where no directory has it."""
+        file = next((path for root in self._roots if (path := root / f"{name}.yaml").is_file()), None)
+        return read_yaml(file) if file else {}
+
+
+def job_composition() -> Composition:
+    """The composition of the running job, by the options that Hydra recorded and the lists that were typed."""
+    job = HydraConfig.get()
+    typed = OverridesParser.create().parse_overrides(list(job.overrides.task))
+    lists = {one.key_or_group: one.value() for one in typed if isinstance(one.value(), list)}
+    return Composition(search_path(), {**lists, **job.runtime.choices})
+
+
+def select(content: Mapping[str, Any], key: str) -> Any:
+    """The value of a dotted key, None where there is none; the whole content for the empty key."""
+    node: Any = content
+    for name in key.split(".") if key else ():
+        node = node.get(name) if isinstance(node, Mapping) else None
+    return node
+
+
+def leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value by its dotted key."""
+    for name, value in content.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{key}.")
+        else:
+            yield key, value
+
+
+def _choices(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a defaults list chooses for other groups, by group."""
+    entries = [entry for entry in content.get("defaults", []) if isinstance(entry, dict)]
+    return {group: option for entry in entries for group, option in entry.items() if " " not in group}
+
+
+def _overrides(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of other groups that a defaults list overrides, by group."""
+    entries = [entry for entry in content.get("defaults", []) if isinstance(entry, dict)]
+    return {
+        group.removeprefix("override /").partition("@")[0]: option
+        for entry in entries
+        for group, option in entry.items()
+        if group.startswith("override /")
+    }
+
+
+def _merge(merged: dict[str, Any], content: Mapping[str, Any]) -> None:
+    for key, value in content.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            _merge(merged[key], value)
+        else:
+            merged[key] = value
