@@ -18,7 +18,8 @@ def changes(cfg: DictConfig) -> dict[str, list[Any]]:
     """
     job = job_composition()
     usual = Composition(search_path()).options
-    options = {group: [usual.get(group), option] for group, option in job.options.items() if option != usual.get(group)}
+    pairs = {group: [usual.get(group), option] for group, option in job.options.items()}
+    options = {group: [before, now] for group, (before, now) in pairs.items() if (before or None) != (now or None)}
     defaults = dict(leaves(job.values(without=BUNDLES)))
     composed = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(composed, dict)
