@@ -70,7 +70,7 @@ RULES = {
     "cluster": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.report", "cdmtrain.tasks"}),
     "search": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.report", "cdmtrain.tasks"}),
     "tasks": Rule(may=ANYTHING, never=MODEL),
-    "cli": Rule(may={"hydra", "omegaconf", "rich"}, never={"torch", "lightning"}),
+    "cli": Rule(may={"cdmtrain.config", "hydra", "omegaconf", "rich"}, never={"torch", "lightning"}),
 }
 
 PDG_CODES = {11, 13, 22, 2212}
