@@ -1,4 +1,4 @@
-"""What a representation makes of a pixel's energy: each scale keeps the order of energies and maps 0 to 0 exactly."""
+"""Energy scales of a representation. Each preserves the order of energies and maps 0 to exactly 0."""
 
 from collections.abc import Callable
 
@@ -19,10 +19,10 @@ class LinearScale:
 
 
 class LogScale:
-    """log(1 + E / E_0): linear well below the reference E_0, a logarithm well above it.
+    """ln(1 + E / E_0): linear well below the reference E_0, logarithmic well above it.
 
     Args:
-        reference_mev: E_0 in MeV; InputError unless above 0. Half of the lit pixels hold less than 0.7 MeV.
+        reference_mev: E_0 in MeV, above 0; InputError otherwise. Half of the lit pixels hold less than 0.7 MeV.
     """
 
     def __init__(self, *, reference_mev: float) -> None:
@@ -35,7 +35,7 @@ class LogScale:
 
 
 class SqrtScale:
-    """The square root of the energy in MeV: counting noise has the same width everywhere on it."""
+    """The square root of the energy in MeV, on which counting noise has the same width at every energy."""
 
     def __call__(self, energy: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         return energy.sqrt()

@@ -1,4 +1,4 @@
-"""Every augmentation draws from the generator handed in and keeps what an EventBatch promises."""
+"""Every augmentation draws from the generator it is given and returns a valid EventBatch."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def dense(batch) -> np.ndarray:
 
 
 @every_augmentation
-def test_pixels_stay_sorted_unique_and_inside_and_events_stay_events(augment, make_batch):
+def test_pixels_stay_sorted_unique_and_inside_the_image_and_no_event_is_lost(augment, make_batch):
     batch = make_batch(32, empty=[0, 5])
     changed = augment(batch, generator(1))
     assert ((changed.event * 256 + changed.pixel).diff() > 0).all()
@@ -45,7 +45,7 @@ def test_pixels_stay_sorted_unique_and_inside_and_events_stay_events(augment, ma
 
 
 @every_augmentation
-def test_a_seed_draws_the_same_again_and_touches_nothing_global(augment, make_batch):
+def test_a_seed_reproduces_the_draw_and_global_random_state_is_untouched(augment, make_batch):
     batch, before = make_batch(32), torch.get_rng_state()
     assert dense(augment(batch, generator(1))).tobytes() == dense(augment(batch, generator(1))).tobytes()
     assert dense(augment(batch, generator(1))).tobytes() != dense(augment(batch, generator(2))).tobytes()
@@ -53,12 +53,12 @@ def test_a_seed_draws_the_same_again_and_touches_nothing_global(augment, make_ba
 
 
 @every_augmentation
-def test_events_without_a_hit_stay_so(augment, make_batch):
+def test_events_without_a_hit_stay_without_one(augment, make_batch):
     assert augment(make_batch(3, empty=[0, 1, 2]), generator(1)).num_hits.tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(0, 0), (3, 0), (-2, 5), (7, -9), (16, 0), (0, -16)])
-def test_a_shift_is_that_of_the_dense_image_with_darkness_around(rows, columns, make_batch):
+def test_a_shift_moves_the_dense_image_and_fills_in_dark_pixels(rows, columns, make_batch):
     batch = make_batch(6)
     wide = np.pad(dense(batch), [(0, 0), (16, 16), (16, 16)])
     expected = wide[:, 16 - rows : 32 - rows, 16 - columns : 32 - columns]
@@ -66,7 +66,7 @@ def test_a_shift_is_that_of_the_dense_image_with_darkness_around(rows, columns, 
     np.testing.assert_array_equal(dense(moved), expected)
 
 
-def test_shifts_are_drawn_evenly_to_the_farthest_and_apart_for_each_event(make_batch):
+def test_shifts_are_uniform_up_to_the_largest_and_independent_for_each_event(make_batch):
     batch = make_batch(1, image_size=16)
     many = batch.__class__(
         pixel=torch.full((4000,), 8 * 16 + 8),
@@ -77,10 +77,10 @@ def test_shifts_are_drawn_evenly_to_the_farthest_and_apart_for_each_event(make_b
         image_size=16,
     )
     moved = Shifts(max_pixels=2)(many, generator(1))
-    places = torch.stack([moved.row - 8, moved.column - 8])
-    assert places.min() == -2
-    assert places.max() == 2
-    counts = torch.bincount((places[0] + 2) * 5 + places[1] + 2, minlength=25)
+    shift = torch.stack([moved.row - 8, moved.column - 8])
+    assert shift.min() == -2
+    assert shift.max() == 2
+    counts = torch.bincount((shift[0] + 2) * 5 + shift[1] + 2, minlength=25)
     assert ((counts - 160) ** 2 / 160).sum() < 51.2  # 24 degrees of freedom pass it once in 1000 even draws
 
 
@@ -102,7 +102,7 @@ def test_hits_are_dropped_with_the_probability_and_the_rest_is_untouched(make_ba
     np.testing.assert_array_equal(after[after > 0], before[after > 0])
 
 
-def test_a_chain_applies_one_after_the_other_with_the_draws_of_one_generator(make_batch):
+def test_a_chain_applies_its_augmentations_in_order_with_one_generator(make_batch):
     batch, draws = make_batch(8), generator(4)
     expected = Shifts(max_pixels=5)(Symmetries()(batch, draws), draws)
     found = Chain([Symmetries(), Shifts(max_pixels=5)])(batch, generator(4))
@@ -118,6 +118,6 @@ def test_a_chain_applies_one_after_the_other_with_the_draws_of_one_generator(mak
         (lambda: PixelDropout(probability=1.0), r"pixel_dropout\.probability=1\.0: from 0 to below 1 is expected"),
     ],
 )
-def test_a_setting_that_cannot_be_is_one_sentence(make, sentence):
+def test_an_impossible_setting_is_refused_in_one_sentence(make, sentence):
     with pytest.raises(InputError, match=rf"^augmentation\.{sentence}$"):
         make()

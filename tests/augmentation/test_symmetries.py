@@ -44,18 +44,18 @@ def drawn(seed: int, num_draws: int) -> torch.Tensor:
     number = {int(turn(image).argmax()): symmetry for symmetry, turn in NUMPY.items()}
     assert len(number) == 8
     pixel = Symmetries()(batch, torch.Generator().manual_seed(seed)).pixel
-    return torch.tensor([number[place] for place in pixel.tolist()])
+    return torch.tensor([number[one] for one in pixel.tolist()])
 
 
 @pytest.mark.parametrize("symmetry", NUMPY)
 @pytest.mark.parametrize("size", [5, 6])
-def test_symmetry_is_numpys_of_the_dense_image(make_batch, symmetry, size):
+def test_a_symmetry_is_that_of_numpy_on_the_dense_image(make_batch, symmetry, size):
     batch = make_batch(4, image_size=size)
     turned = transformed(batch, torch.full((4,), symmetry))
     assert np.array_equal(dense(turned), [NUMPY[symmetry](image) for image in dense(batch)])
 
 
-def test_the_eight_are_distinct_on_an_asymmetric_image():
+def test_the_eight_symmetries_are_distinct_on_an_asymmetric_image():
     image = np.arange(16).reshape(4, 4)
     assert len({turn(image).tobytes() for turn in NUMPY.values()}) == 8
 
@@ -90,7 +90,7 @@ def test_events_without_a_hit_stay_empty(make_batch):
     assert len(turned.pixel) == 0
 
 
-def test_a_seed_draws_the_same_again_and_another_seed_something_else():
+def test_a_seed_reproduces_the_draw_and_another_seed_does_not():
     assert torch.equal(drawn(seed=1, num_draws=64), drawn(seed=1, num_draws=64))
     assert not torch.equal(drawn(seed=1, num_draws=64), drawn(seed=2, num_draws=64))
 

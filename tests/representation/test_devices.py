@@ -1,4 +1,4 @@
-"""What crosses a border moves between devices whole; torch's meta device stands for any other."""
+"""Batches move between devices as a whole; torch's meta device stands in for any other."""
 
 from dataclasses import fields
 

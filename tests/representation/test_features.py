@@ -1,4 +1,4 @@
-"""Nodes and edges carry what was chosen, in the order chosen, and a model is built for as many columns."""
+"""Nodes and edges have the features chosen, in the order chosen, and a model is built for as many columns."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def graph_of(batch_of):
 def test_nodes_have_energy_and_position_from_zero_to_one(random_images, graph_of):
     images = random_images(4, 9)
     graph, pixels = graph_of(images, features=FEATURES)
-    expected = [(images[place], place[1] / 8, place[2] / 8) for place in pixels]
+    expected = [(images[pixel], pixel[1] / 8, pixel[2] / 8) for pixel in pixels]
     torch.testing.assert_close(graph.feature, torch.tensor(expected, dtype=torch.float32))
 
 
@@ -52,7 +52,7 @@ def test_edges_have_offset_distance_and_energy_difference_from_source_to_target(
     torch.testing.assert_close(graph.edge_feature, torch.tensor(expected, dtype=torch.float32))
 
 
-def test_columns_stand_in_the_order_of_the_features(random_images, graph_of):
+def test_columns_come_in_the_order_of_the_features(random_images, graph_of):
     images = random_images(2, 5)
     usual, _ = graph_of(images, features=FEATURES, edge_features=EDGE_FEATURES)
     turned, _ = graph_of(

@@ -1,4 +1,4 @@
-"""Graphs agree with a slow builder that walks over the pixels of dense images."""
+"""Graphs agree with a slow construction that loops over the pixels of dense images."""
 
 import numpy as np
 import pytest
@@ -14,13 +14,13 @@ def slow_graph(images: np.ndarray) -> tuple[list[float], list[int], set[tuple[in
     """Return energies and events of the nodes, and the edges as (source, target), of images (N, S, S)."""
     size = images.shape[1]
     bright = [(e, r, c) for e, r, c in np.ndindex(images.shape) if images[e, r, c] > THRESHOLD_MEV]
-    number = {place: node for node, place in enumerate(bright)}
+    number = {pixel: node for node, pixel in enumerate(bright)}
     edges = set()
     for event, row, column in bright:
         for r, c in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
             if 0 <= r < size and 0 <= c < size and (event, r, c) in number:
                 edges.add((number[event, row, column], number[event, r, c]))
-    return [float(images[place]) for place in bright], [event for event, _, _ in bright], edges
+    return [float(images[pixel]) for pixel in bright], [event for event, _, _ in bright], edges
 
 
 def edges_of(graph: Graph) -> list[tuple[int, int]]:
@@ -34,7 +34,7 @@ def graph_of(batch_of):
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
 @pytest.mark.parametrize("lit", [0.15, 0.5, 1.0])
-def test_graph_is_that_of_a_slow_builder(random_images, graph_of, size, lit):
+def test_a_graph_is_that_of_a_slow_construction(random_images, graph_of, size, lit):
     images = random_images(6, size, lit=lit, seed=size)
     graph = graph_of(images)
     energies, events, edges = slow_graph(images)
@@ -45,20 +45,20 @@ def test_graph_is_that_of_a_slow_builder(random_images, graph_of, size, lit):
     assert graph.num_events == 6
 
 
-def test_edges_go_both_ways_and_never_to_themselves(random_images, graph_of):
+def test_edges_go_both_ways_and_never_from_a_node_to_itself(random_images, graph_of):
     edges = edges_of(graph_of(random_images(5, 8)))
     assert edges
     assert {(target, source) for source, target in edges} == set(edges)
     assert all(source != target for source, target in edges)
 
 
-def test_last_column_is_no_neighbour_of_the_next_row(graph_of):
+def test_the_last_column_is_not_joined_to_the_next_row(graph_of):
     images = np.zeros((1, 4, 4), np.float32)
     images[0, [0, 1, 1, 2], [3, 0, 3, 0]] = 1  # pixel numbers 3 4 and 7 8 follow one another; only 3 and 7 touch
     assert set(edges_of(graph_of(images))) == {(0, 2), (2, 0), (1, 3), (3, 1)}
 
 
-def test_last_pixel_of_an_event_is_no_neighbour_of_the_next_event(graph_of):
+def test_the_last_row_of_an_event_is_not_joined_to_the_next_event(graph_of):
     images = np.zeros((2, 4, 4), np.float32)
     images[0, 3] = 1  # the last row, then the first row of the next event: one image below the other
     images[1, 0] = 1
@@ -68,7 +68,7 @@ def test_last_pixel_of_an_event_is_no_neighbour_of_the_next_event(graph_of):
     assert graph.edge_index.shape == (2, 12)
 
 
-def test_pixels_at_the_threshold_are_no_nodes(graph_of):
+def test_pixels_at_the_threshold_are_not_nodes(graph_of):
     images = np.zeros((1, 2, 2), np.float32)
     images[0, 0] = THRESHOLD_MEV, np.nextafter(np.float32(THRESHOLD_MEV), np.float32(1))
     graph = graph_of(images)
@@ -102,9 +102,9 @@ def test_permuted_events_are_permuted_graphs(random_images, graph_of):
     images = random_images(6, 7)
     order = np.random.default_rng(1).permutation(6)
     graph, permuted = graph_of(images), graph_of(images[order])
-    for place, event in enumerate(order):
-        assert torch.equal(permuted.feature[permuted.event == place], graph.feature[graph.event == event])
-        assert edges_within(permuted, place) == edges_within(graph, int(event))
+    for rank, event in enumerate(order):
+        assert torch.equal(permuted.feature[permuted.event == rank], graph.feature[graph.event == event])
+        assert edges_within(permuted, rank) == edges_within(graph, int(event))
 
 
 def edges_within(graph: Graph, event: int) -> set[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Every definition of neighbours agrees with one that looks at all pairs of pixels of an event."""
+"""Every definition of neighbours agrees with a search through all pairs of pixels of an event."""
 
 from collections.abc import Callable
 
@@ -84,7 +84,7 @@ def test_each_pixel_has_edges_from_its_k_nearest_in_order(k, size, lit, random_i
 
 
 @pytest.mark.usefixtures("_parts")
-def test_the_size_of_a_part_changes_no_radius_graph(random_images, hits_of):
+def test_a_radius_graph_does_not_depend_on_the_size_of_a_part(random_images, hits_of):
     images = random_images(4, 9)
     pixels, joins = list(enumerate(pixels_of(images))), BY_DISTANCE["radius 3"][1]
     expected = {
@@ -115,7 +115,7 @@ def test_full_images_have_the_edges_of_pygs_grid(hits_of):
 
 
 @every_definition
-def test_batches_without_an_edge_have_none(find, hits_of):
+def test_batches_of_isolated_pixels_have_no_edge(find, hits_of):
     alone = np.zeros((3, 5, 5), np.float32)
     alone[[0, 2], [4, 0], [4, 0]] = 1
     for images in (alone, np.zeros((2, 5, 5), np.float32)):
@@ -125,7 +125,7 @@ def test_batches_without_an_edge_have_none(find, hits_of):
 
 
 @every_definition
-def test_events_of_a_batch_are_joined_as_alone(find, random_images, hits_of):
+def test_an_event_has_the_edges_that_it_has_alone(find, random_images, hits_of):
     images = random_images(5, 8)
     hits = hits_of(images)
     together = {(s, t) for s, t in edges_of(find(hits))}
@@ -138,12 +138,12 @@ def test_events_of_a_batch_are_joined_as_alone(find, random_images, hits_of):
 
 
 @pytest.mark.parametrize("radius_px", [0.0, 0.9, -1.0, float("nan")])
-def test_a_radius_without_neighbours_is_one_sentence(radius_px):
+def test_a_radius_below_one_pixel_is_refused_in_one_sentence(radius_px):
     with pytest.raises(InputError, match=r"^representation\.neighbours\.radius_px=\S+: at least 1 pixel is expected$"):
         RadiusNeighbours(radius_px=radius_px)
 
 
 @pytest.mark.parametrize("k", [0, -3])
-def test_no_neighbour_is_one_sentence(k):
+def test_fewer_than_one_neighbour_is_refused_in_one_sentence(k):
     with pytest.raises(InputError, match=r"^representation\.neighbours\.k=-?\d: at least 1 neighbour is expected$"):
         NearestNeighbours(k=k)

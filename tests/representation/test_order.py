@@ -1,4 +1,4 @@
-"""The hits of an event come in the order chosen, and events never mix."""
+"""The hits of each event come in the order chosen, and events stay apart."""
 
 import numpy as np
 import pytest
@@ -16,9 +16,9 @@ every_order = pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
 def slow_projections(image: np.ndarray) -> np.ndarray:
     """Return where each hit of an image (S, S) lies along the axis of most spread, from numpy's eigenvectors."""
     row, column = image.nonzero()
-    place = np.stack([column, row]).astype(np.float64)
+    position = np.stack([column, row]).astype(np.float64)
     weight = image[row, column].astype(np.float64)
-    centred = place - np.average(place, axis=1, weights=weight, keepdims=True)
+    centred = position - np.average(position, axis=1, weights=weight, keepdims=True)
     axis = np.linalg.eigh(weight * centred @ centred.T)[1][:, -1]
     sign = axis[0] if abs(axis[0]) > 1e-9 else axis[1]
     return np.sign(sign) * axis @ centred
@@ -34,7 +34,7 @@ def test_an_order_is_a_permutation_within_each_event(order, random_images, batch
     assert torch.equal(batch.event[which], batch.event)
 
 
-def test_energy_falls_and_equal_energies_are_in_raster_order(random_images, batch_of):
+def test_energies_descend_and_equal_ones_are_in_raster_order(random_images, batch_of):
     images = np.round(random_images(6, 9), 1)  # some are equal
     batch = batch_of(images)
     which = EnergyOrder()(batch)
@@ -44,13 +44,13 @@ def test_energy_falls_and_equal_energies_are_in_raster_order(random_images, batc
         assert mine.tolist() == expected
 
 
-def test_hits_come_along_the_principal_axis_of_numpy(random_images, batch_of):
+def test_hits_are_ordered_along_the_principal_axis_that_numpy_finds(random_images, batch_of):
     images = random_images(40, 12, lit=0.2)[:-1]
     batch = batch_of(images)
     which = PrincipalAxisOrder()(batch)
     for event, image in enumerate(images):
         along = slow_projections(image)[(which - batch.offset[event])[batch.event == event].numpy()]
-        assert (np.diff(along) > -1e-4).all()  # float32: hits as near to one another may change places
+        assert (np.diff(along) > -1e-4).all()  # float32: hits as near to one another may be exchanged
 
 
 @pytest.mark.parametrize(
@@ -71,15 +71,15 @@ def test_the_sign_of_the_axis_is_the_documented_one(rows, columns, expected, sca
     sequence = SequenceRepresentation(order=PrincipalAxisOrder(), **({"scale": scale} if scale else {}))(
         batch_of(image)
     )
-    places = (sequence.feature[0, :, 1:] * 7).round().int().tolist()
-    assert places == [[rows[hit], columns[hit]] for hit in expected]
+    positions = (sequence.feature[0, :, 1:] * 7).round().int().tolist()
+    assert positions == [[rows[hit], columns[hit]] for hit in expected]
 
 
-def test_a_turned_track_is_read_in_the_same_order(batch_of):
+def test_a_transposed_track_has_the_same_order(batch_of):
     images = np.zeros((2, 16, 16), np.float32)
-    for place in range(10):
-        images[0, 3 + place // 3, 2 + place] = 1 + place  # a flat track, and the same one mirrored at the diagonal
-        images[1, 2 + place, 3 + place // 3] = 1 + place
+    for step in range(10):
+        images[0, 3 + step // 3, 2 + step] = 1 + step  # a flat track, and the same one mirrored at the diagonal
+        images[1, 2 + step, 3 + step // 3] = 1 + step
     energy = SequenceRepresentation(order=PrincipalAxisOrder())(batch_of(images)).feature[:, :, 0]
     assert energy[0].tolist() == energy[1].tolist() == list(range(1, 11))
 

@@ -1,4 +1,4 @@
-"""An energy scale is a function of the energy alone, the same in every representation, and leaves the dark dark."""
+"""An energy scale is a function of the energy alone, the same in every representation, and keeps dark pixels at 0."""
 
 import math
 
@@ -23,7 +23,7 @@ every_scale = pytest.mark.parametrize("name", SCALES)
 
 
 @every_scale
-def test_scale_is_its_formula_and_keeps_the_order_of_energies(name):
+def test_a_scale_is_its_formula_and_keeps_the_order_of_energies(name):
     energy = torch.tensor([0.0, 1e-6, 0.03, 0.5, 2.1, 300.0])
     scaled = SCALES[name](energy)
     torch.testing.assert_close(scaled, torch.tensor([FORMULAS[name](mev) for mev in energy.tolist()]))
@@ -57,7 +57,7 @@ def test_the_threshold_of_a_graph_is_in_mev(name, random_images, batch_of):
 
 
 @pytest.mark.parametrize("reference_mev", [0.0, -1.0, math.nan])
-def test_a_reference_that_is_no_energy_is_one_sentence(reference_mev):
+def test_a_reference_that_is_not_positive_is_refused_in_one_sentence(reference_mev):
     with pytest.raises(InputError, match=r"^representation\.scale\.reference_mev=\S+: more than 0 MeV is expected$"):
         LogScale(reference_mev=reference_mev)
 
@@ -74,7 +74,7 @@ def scale_of(*overrides):
     return instantiate(compose("config", overrides=list(overrides)).representation).scale
 
 
-def test_a_model_chooses_its_scale_and_the_command_line_wins(tmp_path):
+def test_a_model_chooses_its_scale_and_the_command_line_overrides_it(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mynet.yaml").write_text(MODEL)
     (tmp_path / "config.yaml").write_text(

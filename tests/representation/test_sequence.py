@@ -1,4 +1,4 @@
-"""Sequences hold the hits row by row, and nothing where there is none."""
+"""Sequences list the hits of each event row by row and end in padding."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_event_without_a_hit_is_padding_only(random_images, sequence_of):
     assert sequence_of(images).mask.any(1).tolist() == [True, False, True, False]
 
 
-def test_batch_of_only_empty_events_has_one_place_of_padding(sequence_of):
+def test_batch_of_only_empty_events_is_one_padded_hit_long(sequence_of):
     sequence = sequence_of(np.zeros((3, 6, 6), np.float32))
     assert sequence.num_events == 3
     assert sequence.feature.shape == (3, 1, 3)
