@@ -1,4 +1,4 @@
-"""experiment=challenge on small files so named: every evaluation leaves its weights, the end a test."""
+"""experiment=challenge, on small files with the challenge's names: weights of every validation, a test at the end."""
 
 import csv
 import json
@@ -47,15 +47,15 @@ def weights(run: Path, name: str) -> dict[str, torch.Tensor]:
     return dict(torch.load(run / "checkpoints" / name, weights_only=True)["state_dict"])
 
 
-def test_it_is_seventy_thousand_steps_evaluated_every_2500() -> None:
+def test_the_experiment_has_70000_steps_and_validates_every_2500() -> None:
     with initialize_config_module("cdmtrain.conf", version_base="1.3"):
         cfg = compose("config", overrides=["experiment=challenge", "model=dnn"])
     assert (cfg.trainer.limit_train_batches, cfg.trainer.max_epochs * cfg.trainer.limit_train_batches) == (2500, 70_000)
-    assert 0.9 * 400_000 / cfg.data.batch_size > cfg.trainer.limit_train_batches  # an epoch is long enough
+    assert 0.9 * 400_000 / cfg.data.batch_size > cfg.trainer.limit_train_batches  # enough batches for an epoch
     assert cfg.trainer.check_val_every_n_epoch == 1
 
 
-def test_every_evaluation_keeps_its_weights_and_a_killed_run_has_the_same(
+def test_every_validation_keeps_its_weights_and_a_resumed_run_has_the_same(
     tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, killed = tmp_path / "run", tmp_path / "killed"
@@ -73,13 +73,13 @@ def test_every_evaluation_keeps_its_weights_and_a_killed_run_has_the_same(
     for epoch, name in enumerate(KEPT, start=1):
         trained = cdmtrain.load_run(run, checkpoint=str(run / "checkpoints" / name))
         probability = trained.predict(images).probability[np.arange(10), truth]
-        assert -np.log(probability).mean() == pytest.approx(figures[epoch], rel=1e-4)  # a float32 softmax between
+        assert -np.log(probability).mean() == pytest.approx(figures[epoch], rel=1e-4)  # the probabilities are float32
     best = min(figures, key=lambda epoch: figures[epoch])
     assert all(
         torch.equal(value, weights(run, KEPT[best - 1])[key]) for key, value in weights(run, "best.ckpt").items()
     )
     with h5py.File(run / "predictions.h5") as predictions:
-        np.testing.assert_array_equal(predictions["index"], np.arange(30))  # of the test file
+        np.testing.assert_array_equal(predictions["index"], np.arange(30))  # those of the test file
 
     command = [sys.executable, "-c", KILLER, *words, f"run_dir={killed}"]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
