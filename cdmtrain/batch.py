@@ -179,16 +179,3 @@ class Sequence(_OnDevice):
     @property
     def num_events(self) -> int:
         return len(self.mask)
-
-    def by_length(self, num_groups: int) -> tuple[list["Sequence"], Int[Tensor, " event"]]:
-        """Groups of events of about as many hits, each padded to its own longest: half of the padding is gone.
-
-        What a network says of the groups, one after another, comes back into the order of the events by the index that
-        is returned beside them: `torch.cat([net(group) for group in groups])[index]`.
-        """
-        length = self.mask.sum(1)
-        order = length.argsort()
-        parts = order.chunk(num_groups)
-        longest = length[torch.stack([part[-1] for part in parts])].clamp(min=1).tolist()
-        cut = zip(parts, longest, strict=True)
-        return [Sequence(self.feature[part, :end], self.mask[part, :end]) for part, end in cut], order.argsort()

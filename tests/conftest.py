@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import install_import_hook
-from torch import nn
+from torch import Tensor, nn
 
 ROOMS = ("augmentation", "batch", "classifier", "layers", "metrics", "model", "representation")
 install_import_hook([f"cdmtrain.{room}" for room in ROOMS], "beartype.beartype")  # shapes are checked
@@ -73,6 +73,26 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         patch.setattr(sys, "argv", ["cdmtrain", "model=cnn", "model.channels=[2]", *words, f"run_dir={folder / 'run'}"])
         assert cli.main() == 0
     return SimpleNamespace(path=folder / "run", file=folder / "events.h5", images=images, pdg=pdg)
+
+
+@pytest.fixture
+def assert_equal_with_gradients() -> Callable[..., None]:
+    """Compares two results and their gradients with respect to the tensors given after them.
+
+    In double precision, where `torch.testing` allows 1e-7.
+    """
+
+    def check(found: Tensor, expected: Tensor, *leaves: Tensor) -> None:
+        torch.testing.assert_close(found, expected)
+        direction = torch.linspace(-1, 2, expected.numel(), dtype=expected.dtype).view_as(expected)
+        gradients = [
+            torch.autograd.grad(y, leaves, direction, retain_graph=True, materialize_grads=True)
+            for y in (found, expected)
+        ]
+        for mine, other in zip(*gradients, strict=True):
+            torch.testing.assert_close(mine, other)
+
+    return check
 
 
 @pytest.fixture

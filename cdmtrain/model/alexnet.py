@@ -1,4 +1,15 @@
-"""AlexNet (Krizhevsky, Sutskever and Hinton 2012, doi:10.1145/3065386, section 3.5): convolutions, then width."""
+"""AlexNet (Krizhevsky, Sutskever and Hinton, NIPS 2012, section 3.5; reprinted as doi:10.1145/3065386).
+
+Notable choices:
+- overlapping max pooling, 3 pixels wide and 2 apart, after the first, second and last convolution;
+- most parameters are in the first linear layer, which knows where in the image a feature is.
+
+Differences from the paper:
+- convolutions are not split into two groups (the paper had two GPUs);
+- no local response normalisation, which gains nothing (arXiv:1409.1556, table 3, A against A-LRN);
+- dropout acts on the inputs of the two hidden linear layers, not on their outputs;
+- weights are initialised as PyTorch does.
+"""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -7,17 +18,15 @@ from cdmtrain.batch import Image
 
 
 class AlexNet(nn.Module):
-    """Five convolutions, three of them followed by overlapping max pooling, then three linear layers with dropout.
+    """Five convolutions, three of them followed by max pooling, then three linear layers; ReLU between all of them.
 
-    The paper's layers without its two departures for hardware and habit: convolutions are not grouped over two cards,
-    and there is no local response normalisation, which brings nothing (arXiv:1409.1556, table 3, A against A-LRN).
-    With 3 channels of 227 x 227 pixels and 1000 classes it has 62 378 344 parameters; with one channel of 192 x 192
-    and four classes 37 302 980.
+    With 3 channels of 227 x 227 pixels and 1000 classes it has 62 378 344 parameters, and 37 302 980 with one channel
+    of 192 x 192 pixels and four classes.
 
     Args:
         image_size: rows and columns S of an image, at least 67.
         hidden: units of the two hidden linear layers.
-        dropout: probability that an input of a hidden linear layer is dropped while training.
+        dropout: probability that an input of a hidden linear layer is set to zero in training.
         num_channels: channels K of an image.
         num_classes: number of logits C.
 
@@ -30,9 +39,7 @@ class AlexNet(nn.Module):
         super().__init__()
         side = _pooled(_pooled(_pooled((image_size - 11) // 4 + 1)))
         if side < 1:
-            raise ValueError(
-                f"AlexNet's poolings leave nothing of a {image_size} x {image_size} image; it needs 67 x 67"
-            )
+            raise ValueError(f"image_size={image_size}: AlexNet needs images of at least 67 x 67 pixels")
         self.convolutions = nn.Sequential(
             *(nn.Conv2d(num_channels, 96, 11, stride=4), nn.ReLU(), nn.MaxPool2d(3, 2)),
             *(nn.Conv2d(96, 256, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
@@ -51,5 +58,5 @@ class AlexNet(nn.Module):
 
 
 def _pooled(side: int) -> int:
-    """What windows of 3 pixels, 2 apart, leave of a side."""
+    """The side of an image after max pooling."""
     return (side - 3) // 2 + 1

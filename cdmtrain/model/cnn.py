@@ -1,16 +1,27 @@
-"""Convolutional network (LeCun 1989; doi:10.1162/neco.1989.1.4.541): local, translation-equivariant, then pooled."""
+"""Convolutional network (LeCun 1989, doi:10.1162/neco.1989.1.4.541): local filters, shared by all places, and pooling.
+
+Notable choices:
+- the lecture's network: each convolution is followed by ReLU and pooling, and one linear layer decides;
+- the linear layer sees where a feature is, up to the size of the poolings.
+
+Differences from the paper: ReLU, not tanh; pooling, not strides, reduces the resolution; every output channel sees all
+input channels.
+"""
 
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Image
+from cdmtrain.layers.channels_last import channels_last
+from cdmtrain.layers.relu_pool import relu_then
+
+POOLINGS: dict[str, type[nn.MaxPool2d] | type[nn.AvgPool2d]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
 
 class CNN(nn.Module):
-    """[convolution -> ReLU -> pooling] once for each entry of `channels`, then one linear layer.
+    """[convolution -> ReLU -> pooling] for each number of `channels`, then one linear layer.
 
     With the defaults of `model=cnn` (kernel 2, stride 1, padding 1, pool 2, channels 1-2-4-8) a 192 x 192 image leaves
     8 x 24 x 24 numbers for the linear layer: the lecture's network, 18 618 parameters.
@@ -41,28 +52,21 @@ class CNN(nn.Module):
         super().__init__()
         if min(channels, default=0) < 1:
             raise ValueError(f"channels={list(channels)}: at least one convolution of at least 1 channel is expected")
-        if pooling not in ("max", "average"):
+        if pooling not in POOLINGS:
             raise ValueError(f"pooling={pooling}: max or average is expected")
-        blocks: list[nn.Module] = []
+        layers: list[nn.Module] = []
         size, inputs = image_size, 1
         for outputs in channels:
-            blocks.append(nn.Conv2d(inputs, outputs, kernel_size, stride, padding))
-            blocks += _rectified_and_pooled(pooling, pool_size)
+            layers.append(nn.Conv2d(inputs, outputs, kernel_size, stride, padding))
+            layers += relu_then(POOLINGS[pooling](pool_size))
             size = ((size + 2 * padding - kernel_size) // stride + 1) // pool_size
             inputs = outputs
         if size < 1:
             raise ValueError(
                 f"{len(channels)} convolutions and poolings leave nothing of a {image_size} x {image_size} image"
             )
-        # oneDNN pads channels to 16 in its own layout: with few channels, channels-last is four times as fast
-        self.blocks = nn.Sequential(*blocks).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.blocks = channels_last(nn.Sequential(*layers))
         self.linear = nn.Linear(inputs * size**2, num_classes)
 
     def forward(self, image: Image) -> Float[Tensor, "event class"]:
         return self.linear(self.blocks(image.energy).flatten(1))
-
-
-def _rectified_and_pooled(pooling: str, size: int) -> tuple[nn.Module, nn.Module]:
-    if pooling == "max":
-        return nn.MaxPool2d(size), nn.ReLU()  # they commute, gradients included: ReLU on a quarter of the numbers
-    return nn.ReLU(), nn.AvgPool2d(size)

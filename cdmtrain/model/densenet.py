@@ -1,4 +1,13 @@
-"""DenseNet (Huang, Liu, van der Maaten and Weinberger 2017, arXiv:1608.06993): each layer sees all layers before it."""
+"""DenseNet (Huang, Liu, van der Maaten and Weinberger 2017, arXiv:1608.06993): each layer sees all layers before it.
+
+Notable choices:
+- bottlenecks and compression, the paper's DenseNet-BC;
+- the default stem keeps every pixel up to its pooling (kernel 3, stride 1; the paper: 7 and 2).
+
+Differences from the paper:
+- a transition has ReLU after its normalisation, as the authors' code has it;
+- a transition keeps the last row and column of an image with an odd side.
+"""
 
 from collections.abc import Sequence
 
@@ -7,17 +16,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Image
+from cdmtrain.layers.channels_last import channels_last
 
 Features = Float[Tensor, "event _channel _row _column"]
 
 
 class DenseNet(nn.Module):
-    """Stem, dense blocks with transitions between, mean over all places, one linear layer.
+    """Stem, dense blocks with transitions between them, mean over all pixels, one linear layer.
 
-    In a block x_l = H_l([x_0, x_1, ..., x_{l-1}]) (eq. 2). H is BN -> ReLU -> 1 x 1 convolution to 4 `growth` channels
-    -> BN -> ReLU -> 3 x 3 convolution to `growth` channels (DenseNet-B). A transition halves channels and resolution
-    (DenseNet-BC). With growth 32, blocks 6-12-24-16, width 64, stem kernel 7 and stride 2, 3 channels and 1000 classes
-    this is DenseNet-121 (table 1), 7 978 856 parameters. The default stem keeps every pixel up to its pooling.
+    In a dense block x_l = H_l([x_0, x_1, ..., x_{l-1}]) (eq. 2). H is BN -> ReLU -> 1 x 1 convolution to 4 `growth`
+    channels -> BN -> ReLU -> 3 x 3 convolution to `growth` channels. A transition halves channels and resolution. With
+    growth 32, blocks 6-12-24-16, width 64, stem kernel 7 and stride 2, 3 channels and 1000 classes this is DenseNet-121
+    (table 1), 7 978 856 parameters.
 
     Args:
         growth: channels that each layer adds.
@@ -27,7 +37,7 @@ class DenseNet(nn.Module):
         num_channels: channels K of an image.
         num_classes: number of logits C.
 
-    Shapes: Image (B, K, S, S) -> (B, C). An image has to leave a pixel: S >= stem_stride * 2^blocks is always enough.
+    Shapes: Image (B, K, S, S) -> (B, C). S >= stem_stride * 2^(number of blocks) leaves at least one pixel.
     """
 
     def __init__(
@@ -50,34 +60,34 @@ class DenseNet(nn.Module):
         ]
         channels = width
         for number, depth in enumerate(blocks):
-            if number:
+            if number > 0:
                 layers.append(_transition(channels, channels // 2))
                 channels //= 2
-            layers += [DenseLayer(channels + place * growth, growth) for place in range(depth)]
+            layers += [DenseLayer(channels + index * growth, growth) for index in range(depth)]
             channels += depth * growth
         self.layers = nn.Sequential(*layers, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
         self.linear = nn.Linear(channels, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")  # arXiv:1502.01852
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # several times as fast with few channels
+        channels_last(self)
 
     def forward(self, image: Image) -> Float[Tensor, "event class"]:
         return self.linear(self.layers(image.energy).mean((2, 3)))
 
 
 class DenseLayer(nn.Module):
-    """[x, H(x)]: the input and `growth` channels more."""
+    """[x, H(x)]: appends `growth` channels to its input."""
 
     def __init__(self, inputs: int, growth: int) -> None:
         super().__init__()
         self.h = nn.Sequential(
-            *(nn.BatchNorm2d(inputs), nn.ReLU(inplace=True), nn.Conv2d(inputs, 4 * growth, 1, bias=False)),
-            *(
-                nn.BatchNorm2d(4 * growth),
-                nn.ReLU(inplace=True),
-                nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False),
-            ),
+            nn.BatchNorm2d(inputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(inputs, 4 * growth, 1, bias=False),
+            nn.BatchNorm2d(4 * growth),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False),
         )
 
     def forward(self, x: Features) -> Features:

@@ -1,31 +1,38 @@
-"""EdgeConv (Wang 2019, arXiv:1801.07829): each pixel beside its neighbours, fixed ones or those that look alike."""
+"""EdgeConv, also called DGCNN (Wang 2019, arXiv:1801.07829): features of edges from differences between nodes.
+
+Notable choices:
+- the first step uses the neighbours that the representation found; the others use them again or, with `dynamic`, find
+  the nearest nodes in the space of features (section 3.2);
+- the nodes of an event are pooled by their mean and maximum, over the features of all steps side by side.
+
+Differences from the paper:
+- layer normalisation follows the maximum over neighbours; the paper has batch normalisation inside h;
+- each node counts among its own neighbours;
+- no shared layer to 1024 features before the pooling; the mean stands where the paper has the sum;
+- ReLU, not LeakyReLU; no dropout.
+"""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.utils import add_self_loops, scatter
 
 from cdmtrain.batch import Graph
+from cdmtrain.layers.nearest_nodes import nearest_nodes
 from cdmtrain.layers.pair_linear import PairLinear
-
-GROUPS = 8  # of events of about as many nodes
-MOST_PAIRS = 20_000_000  # pairs of nodes whose distances are in memory at once: 80 MB
 
 
 class EdgeConv(nn.Module):
-    """x'_i = max_j h(x_i, x_j - x_i), `depth` times; mean and maximum over the nodes of an event; two linear layers.
+    """x'_i = ReLU(LN(max_j h(x_i, x_j - x_i))), `depth` times; mean and maximum over nodes; two linear layers.
 
-    h is an MLP of two linear layers (eq. 7 and 8), its first layer written in x_i and x_j, which is the same function.
-    Each maximum is followed by layer normalisation and ReLU; the paper normalises inside h and over the batch. The
-    maximum goes over i itself and its neighbours: in the first step those of the representation; in the others the
-    same again or, `dynamic`, the k nodes of the event whose features are nearest to x_i (section 3.2). All steps side
-    by side are pooled. An event without a node pools to zeros.
+    h is an MLP of two linear layers (eq. 7). Its first layer is a function of x_i and x_j, which is equivalent. The
+    maximum is over the neighbours j of i and i itself. An event without a node pools to zeros.
 
     Args:
         width: features of a node after each step.
         depth: number of steps.
-        dynamic: whether neighbours are found anew in the space of features.
-        k: number of nearest nodes, the node itself among them; where an event has fewer, all.
+        dynamic: whether each step but the first finds its own neighbours in the space of features.
+        k: number of nearest nodes where `dynamic`, counting the node itself; smaller events are fully connected.
         num_features: features of a node as the representation gives them.
         num_classes: number of logits C.
 
@@ -47,39 +54,12 @@ class EdgeConv(nn.Module):
 
     def forward(self, graph: Graph) -> Float[Tensor, "event class"]:
         edges, _ = add_self_loops(graph.edge_index, num_nodes=len(graph.feature))
-        x, said = graph.feature, []
+        x, outputs = graph.feature, []
         for number, (pair, h, norm) in enumerate(zip(self.pairs, self.h, self.norms, strict=True)):
-            if self.dynamic and number:
-                edges = nearest(x.detach(), graph.event, graph.num_events, self.k)
+            if self.dynamic and number > 0:
+                edges = nearest_nodes(x.detach(), graph.event, graph.num_events, self.k)
             x = norm(scatter(h(pair(x, edges)), edges[1], dim_size=len(x), reduce="max")).relu()
-            said.append(x)
-        nodes = torch.cat(said, dim=1)
-        pooled = [scatter(nodes, graph.event, dim_size=graph.num_events, reduce=reduce) for reduce in ("mean", "max")]
+            outputs.append(x)
+        nodes = torch.cat(outputs, dim=1)
+        pooled = [scatter(nodes, graph.event, dim_size=graph.num_events, reduce=how) for how in ("mean", "max")]
         return self.linear(torch.cat(pooled, dim=1))
-
-
-def nearest(
-    x: Float[Tensor, "node feature"], event: Int[Tensor, " node"], num_events: int, k: int
-) -> Int[Tensor, "2 edge"]:
-    """Edges to each node from the k nodes of its event that are nearest in x, itself among them; all where fewer.
-
-    Events of about as many nodes are searched together, and not more than MOST_PAIRS distances are in memory at once.
-    """
-    num_nodes = event.bincount(minlength=num_events)
-    first = num_nodes.cumsum(0) - num_nodes
-    found = [event.new_zeros(2, 0)]
-    for events in num_nodes.argsort().chunk(GROUPS):
-        size = num_nodes[events].unsqueeze(1)
-        place = torch.arange(int(size.max()), device=x.device)
-        node = (first[events].unsqueeze(1) + place).clamp(max=len(x) - 1)  # beyond an event's own: not looked at
-        candidates = x[node]
-        for rows in place.split(max(1, MOST_PAIRS // max(1, node.numel()))):
-            distance = torch.cdist(candidates[:, rows], candidates)
-            distance = distance.masked_fill(place >= size.unsqueeze(2), torch.inf).masked_fill(
-                place == rows[:, None], -1
-            )
-            near = distance.topk(min(k, len(place)), dim=2, largest=False).indices
-            event_row, row, column = ((rows < size).unsqueeze(2) & (near < size.unsqueeze(2))).nonzero(as_tuple=True)
-            begin = first[events][event_row]
-            found.append(torch.stack([begin + near[event_row, row, column], begin + rows[row]]))
-    return torch.cat(found, dim=1)

@@ -1,4 +1,12 @@
-"""Graph network (Battaglia 2018, arXiv:1806.01261, algorithm 1): edges, nodes and events learn from each other."""
+"""Graph network (Battaglia 2018, arXiv:1806.01261, algorithm 1): edges, nodes and events learn from each other.
+
+Notable choices:
+- the full GN block of the paper (figure 4a), with MLPs that end in layer normalisation;
+- from the second block on, each block adds its result to its input, as in arXiv:2002.09405;
+- the event starts without features and ends as the only input of the last layer.
+
+Differences from the paper: none in the block, which leaves the functions open; the paper prescribes no residual sums.
+"""
 
 from functools import partial
 
@@ -18,24 +26,24 @@ Events = Float[Tensor, "event _feature"]
 
 
 class GraphNetwork(nn.Module):
-    """Full graph network blocks, one after another, and one linear layer on what they say of the event as a whole.
+    """GN blocks, one after another, and one linear layer on the features of the event.
 
-    A block (figure 3) updates, with a node i of neighbours j and event n,
+    A block updates, for an edge from node j to node i of event n,
 
     - each edge: e'_ij = phi_e(e_ij, v_i, v_j, u_n);
     - each node: v'_i = phi_v(rho(e'_ij over j), v_i, u_n);
-    - each event: u'_n = phi_u(rho(e' over the event's edges), rho(v' over its nodes), u_n),
+    - each event: u'_n = phi_u(rho(e' over the edges of n), rho(v' over the nodes of n), u_n).
 
-    where phi are MLPs of two linear layers with layer normalisation, rho is a sum, mean or maximum. From the second
-    block on, what a phi gives is added to what it updates. The first e are the representation's edge features, v its
-    node features, and u is empty. Without an edge or a node, rho is zero.
+    Each phi is an MLP of two linear layers with layer normalisation, and rho a sum, mean or maximum, which is zero
+    where there is no edge or node. The blocks after the first give e + e', v + v' and u + u'. The first e and v are the
+    features that the representation gives; the first u is empty.
 
     Args:
         width: features of edges, nodes and events after each block, and of the hidden layers.
         depth: number of blocks.
         aggregation: rho, one of sum, mean, max.
         num_features: features of a node as the representation gives them.
-        num_edge_features: features of an edge as the representation gives them; 0 will do.
+        num_edge_features: features of an edge as the representation gives them; may be 0.
         num_classes: number of logits C.
 
     Shapes: Graph of B events, feature (N, F), edge_index (2, E), edge_feature (E, G) -> (B, C).
@@ -56,27 +64,28 @@ class GraphNetwork(nn.Module):
             raise ValueError(f"aggregation={aggregation}: one of {', '.join(AGGREGATIONS)} is expected")
         if depth < 1:
             raise ValueError(f"depth={depth}: at least one block is expected")
-        first = Block(num_edge_features, num_features, 0, width, aggregation)
+        first = GNBlock(num_edge_features, num_features, 0, width, aggregation)
         self.blocks = nn.ModuleList(
-            [first, *(Block(width, width, width, width, aggregation) for _ in range(depth - 1))]
+            [first, *(GNBlock(width, width, width, width, aggregation) for _ in range(depth - 1))]
         )
         self.linear = nn.Linear(width, num_classes)
 
     def forward(self, graph: Graph) -> Float[Tensor, "event class"]:
         e, v, u = graph.edge_feature, graph.feature, graph.feature.new_zeros(graph.num_events, 0)
         for number, block in enumerate(self.blocks):
-            found = block(e, v, u, graph)
-            e, v, u = found if number == 0 else (old + new for old, new in zip((e, v, u), found, strict=True))
+            updated = block(e, v, u, graph)
+            e, v, u = updated if number == 0 else (old + new for old, new in zip((e, v, u), updated, strict=True))
         return self.linear(u)
 
 
-class Block(nn.Module):
-    """One update of all edges, then of all nodes, then of all events."""
+class GNBlock(nn.Module):
+    """Update all edges, then all nodes, then all events."""
 
     def __init__(self, edge: int, node: int, event: int, width: int, aggregation: str) -> None:
         super().__init__()
+        # the first layer of phi_e is the sum of these two
         self.of_edge = nn.Linear(edge, width, bias=False) if edge else None
-        self.of_ends = PairLinear(node + event, width)  # with that of edges the first layer of phi_e
+        self.of_ends = PairLinear(node + event, width)
         self.phi_e = _second_layer(width)
         self.phi_v = nn.Sequential(nn.Linear(width + node + event, width), *_second_layer(width))
         self.phi_u = nn.Sequential(nn.Linear(2 * width + event, width), *_second_layer(width))
@@ -88,7 +97,7 @@ class Block(nn.Module):
         hidden = self.of_ends(v, graph.edge_index)
         e = self.phi_e(hidden if self.of_edge is None else hidden + self.of_edge(e))
         v = self.phi_v(torch.cat([self.rho(e, target, dim_size=len(v)), v], dim=1))
-        of_edges, of_nodes = (self.rho(x, of, dim_size=len(u)) for x, of in ((e, n[target]), (v, n)))
+        of_edges, of_nodes = self.rho(e, n[target], dim_size=len(u)), self.rho(v, n, dim_size=len(u))
         return e, v, self.phi_u(torch.cat([of_edges, of_nodes, u], dim=1))
 
 

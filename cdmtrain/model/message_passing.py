@@ -1,4 +1,13 @@
-"""Message passing with a learned message (Gilmer 2017, arXiv:1704.01212, eq. 1), as the lecture writes it."""
+"""Message passing with a learned message (Gilmer 2017, arXiv:1704.01212, eq. 1 to 3), as the lecture writes it.
+
+Notable choices:
+- the message is an MLP of the features of both nodes, with its own weights in each step;
+- each node sends a message to itself, so a lone pixel is not forgotten.
+
+Differences from the paper: messages do not depend on features of edges; the update of a node, U_t, is layer
+normalisation (arXiv:1607.06450) and ReLU of the aggregated message alone, not a recurrent unit; the readout is the mean
+over nodes.
+"""
 
 import torch
 from jaxtyping import Float
@@ -12,11 +21,10 @@ AGGREGATIONS = ("sum", "mean", "max")
 
 
 class MessagePassing(nn.Module):
-    """h_i = sum_j phi(v_i, v_j), `depth` times; then the mean of h over the nodes of an event and one linear layer.
+    """h_i = ReLU(LN(sum_j phi(v_i, v_j))), `depth` times; the mean of h over the nodes of each event; one linear layer.
 
-    phi is an MLP of two linear layers on both nodes' features, another one in each step; the sum, mean or maximum goes
-    over the neighbours of i and i itself, without which a lone pixel would be forgotten. Every step ends in layer
-    normalisation (arXiv:1607.06450) and ReLU. An event without a node has a mean of zeros.
+    phi is an MLP of two linear layers. The sum (or mean, or maximum) is over the neighbours j of i and i itself. An
+    event without a node has a mean of zeros.
 
     Args:
         width: features of a node after each step, and of the hidden layer of phi.
@@ -46,6 +54,6 @@ class MessagePassing(nn.Module):
         edges, _ = add_self_loops(graph.edge_index, num_nodes=len(h))
         for pair, rest, norm in zip(self.pairs, self.messages, self.norms, strict=True):
             message = rest(pair(h, edges))
-            message = message.to(torch.promote_types(message.dtype, torch.float32))  # a long sum is wrong in bfloat16
+            message = message.to(torch.promote_types(message.dtype, torch.float32))  # bfloat16 is too coarse to add in
             h = norm(scatter(message, edges[1], dim_size=len(h), reduce=self.aggregation)).relu()
         return self.linear(scatter(h, graph.event, dim_size=graph.num_events, reduce="mean"))

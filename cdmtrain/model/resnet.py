@@ -1,4 +1,13 @@
-"""Residual network (He, Zhang, Ren and Sun 2016, arXiv:1512.03385): each block learns a difference to its input."""
+"""Residual network (He, Zhang, Ren and Sun 2016, arXiv:1512.03385): each block learns a difference to its input.
+
+Notable choices:
+- the default stem keeps every pixel up to its pooling (kernel 3, stride 1; the paper: 7 and 2), because the first
+  pixels of a shower tell an electron from a photon;
+- where a block changes resolution or channels, its input passes a 1 x 1 convolution (option B of the paper).
+
+Differences from the paper: a bottleneck that halves the resolution does so in its 3 x 3 convolution, not in the first
+1 x 1, which would skip three of four pixels.
+"""
 
 from collections.abc import Sequence
 
@@ -7,21 +16,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Image
+from cdmtrain.layers.channels_last import channels_last
 
 Features = Float[Tensor, "event _channel _row _column"]
 
 
 class ResNet(nn.Module):
-    """Stem, four stages of residual blocks, mean over all places, one linear layer.
+    """Stem, four stages of residual blocks, mean over all pixels, one linear layer.
 
-    A block is y = ReLU(F(x) + x) (eq. 1); where F halves the resolution or changes the channels, x passes a 1 x 1
-    convolution (eq. 2). Stage k has `width` 2^k channels and, from the second on, begins with stride 2. With width 64
-    and the stem of the paper (kernel 7, stride 2), 3 channels and 1000 classes this is ResNet-18, 34, 50, parameter for
-    parameter. The default stem keeps every pixel (kernel 3, stride 1) up to its pooling: the first pixels of a shower
-    tell an electron from a photon.
+    A block is y = ReLU(F(x) + x) (eq. 1), or ReLU(F(x) + W x) where F changes resolution or channels (eq. 2). Stage k =
+    0, 1, 2, 3 has `width` 2^k channels, four times as many after bottlenecks, and from the second on begins with stride
+    2. With width 64, the stem of the paper, 3 channels and 1000 classes these are ResNet-18, 34, 50, 101 and 152.
 
     Args:
-        depth: 18 or 34, made of two 3 x 3 convolutions a block; 50, 101 or 152, of bottlenecks (table 1, figure 5).
+        depth: 18 or 34, with blocks of two 3 x 3 convolutions; 50, 101 or 152, with bottlenecks (table 1, figure 5).
         blocks: blocks of each stage in place of the paper's for this depth, such as [1, 1, 1, 1].
         width: channels of the first stage.
         stem_kernel, stem_stride: of the first convolution, in pixels.
@@ -43,18 +51,18 @@ class ResNet(nn.Module):
         num_classes: int = 4,
     ) -> None:
         super().__init__()
-        if depth not in PAPER:
-            raise ValueError(
-                f"depth={depth}: one of {', '.join(map(str, PAPER))} is expected; blocks sets other depths"
-            )
-        Block, numbers = PAPER[depth]
+        if depth not in STAGES:
+            allowed = ", ".join(map(str, STAGES))
+            raise ValueError(f"depth={depth}: one of {allowed} is expected; blocks sets other depths")
+        block_type, blocks_of_paper = STAGES[depth]
         stages: list[nn.Module] = []
-        inputs = width
-        for stage, number in enumerate(blocks or numbers):
-            for place in range(number):
-                block = Block(inputs, width * 2**stage, stride=2 if stage and not place else 1)
+        channels = width
+        for stage, num_blocks in enumerate(blocks or blocks_of_paper):
+            for index in range(num_blocks):
+                stride = 2 if stage > 0 and index == 0 else 1
+                block = block_type(channels, width * 2**stage, stride=stride)
                 stages.append(block)
-                inputs = block.outputs
+                channels = block.outputs
         self.stem = nn.Sequential(
             nn.Conv2d(num_channels, width, stem_kernel, stem_stride, stem_kernel // 2, bias=False),
             nn.BatchNorm2d(width),
@@ -62,11 +70,11 @@ class ResNet(nn.Module):
             nn.MaxPool2d(3, 2, padding=1),
         )
         self.stages = nn.Sequential(*stages)
-        self.linear = nn.Linear(inputs, num_classes)
+        self.linear = nn.Linear(channels, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")  # arXiv:1502.01852
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # several times as fast with few channels
+        channels_last(self)
 
     def forward(self, image: Image) -> Float[Tensor, "event class"]:
         return self.linear(self.stages(self.stem(image.energy)).mean((2, 3)))
@@ -88,10 +96,7 @@ class Basic(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1 x 1 down to `width` channels, 3 x 3 there, 1 x 1 up to four times as many (figure 5, right).
-
-    The stride is that of the 3 x 3 convolution, not of the first, as everyone has it since: nothing is skipped.
-    """
+    """A 1 x 1 convolution to `width` channels, a 3 x 3 one, and a 1 x 1 one to four times as many (figure 5, right)."""
 
     def __init__(self, inputs: int, width: int, *, stride: int) -> None:
         super().__init__()
@@ -107,7 +112,7 @@ class Bottleneck(nn.Module):
         return torch.relu(self.residual(x) + self.shortcut(x))
 
 
-PAPER: dict[int, tuple[type[Basic] | type[Bottleneck], tuple[int, ...]]] = {
+STAGES: dict[int, tuple[type[Basic] | type[Bottleneck], tuple[int, ...]]] = {
     18: (Basic, (2, 2, 2, 2)),
     34: (Basic, (3, 4, 6, 3)),
     50: (Bottleneck, (3, 4, 6, 3)),

@@ -1,23 +1,33 @@
 """Recurrent network over the hits of an event: LSTM (Hochreiter and Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735)
-or GRU (Cho 2014, arXiv:1406.1078)."""
+or GRU (Cho 2014, arXiv:1406.1078).
+
+Notable choices:
+- the order of the hits matters, by construction;
+- with `bidirectional`, a second network reads the hits backwards (Schuster and Paliwal 1997, doi:10.1109/78.650093),
+  and each further layer sees the outputs of both.
+
+Differences from the papers: the LSTM has a forget gate (doi:10.1162/089976600300015015); the GRU applies its reset gate
+to U h, not to h. Both are PyTorch's.
+"""
+
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Sequence
+from cdmtrain.layers.by_length import encode_by_length
+from cdmtrain.layers.reverse import reverse
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
-GROUPS = 4  # of events of similar length, read one after another: three times as fast as one group on a processor
 
 
 class RNN(nn.Module):
-    """A recurrent network reads the hits one by one; one linear layer reads what it says at the end.
+    """A recurrent network reads the hits one by one; one linear layer acts on its last outputs.
 
-    Order matters to it, by construction. In two directions, a second network reads the hits backwards (Schuster and
-    Paliwal 1997, doi:10.1109/78.650093), each layer sees what both say of every hit of the layer before, and the end is
-    the last hit of one and the first of the other. Padding is never read. An event without a hit is read as one hit of
-    zeros.
+    The last output is the one at the last hit or, of the network that reads backwards, at the first. Padding is not
+    read. An event without a hit is read as one hit of zeros.
 
     Args:
         cell: lstm or gru.
@@ -44,36 +54,30 @@ class RNN(nn.Module):
         if cell not in CELLS:
             raise ValueError(f"cell={cell}: one of {', '.join(CELLS)} is expected")
         widths = [num_features] + layers * [hidden * (2 if bidirectional else 1)]
-        self.forth, self.back = (
+        self.forward_rnn, self.backward_rnn = (
             nn.ModuleList(CELLS[cell](inputs, hidden, batch_first=True) for inputs in widths[:number])
             for number in (layers, layers if bidirectional else 0)
         )
         self.linear = nn.Linear(widths[-1], num_classes)
+        self.register_load_state_dict_pre_hook(_rename_old_keys)
 
     def forward(self, sequence: Sequence) -> Float[Tensor, "event class"]:
-        groups, index = sequence.by_length(GROUPS)
-        return self.linear(torch.cat([self._read(group) for group in groups])[index])
+        return self.linear(encode_by_length(self._read, sequence, num_groups=4))
 
     def _read(self, sequence: Sequence) -> Float[Tensor, "event hidden"]:
-        last = sequence.mask.sum(1).clamp(min=1) - 1
-        backwards = _backwards(sequence.mask)
+        x, mask = sequence.feature, sequence.mask
+        for number, forward_rnn in enumerate(self.forward_rnn):
+            outputs = [forward_rnn(x)[0]]
+            if self.backward_rnn:
+                outputs.append(reverse(self.backward_rnn[number](reverse(x, mask))[0], mask))
+            x = torch.cat(outputs, dim=2)
+        last = mask.sum(1).clamp(min=1) - 1
         event = torch.arange(sequence.num_events, device=last.device)
-        said = [sequence.feature]
-        for number, forth in enumerate(self.forth):
-            heard = torch.cat(said, dim=2)
-            said = [forth(heard)[0]]
-            if self.back:
-                said.append(_taken(self.back[number](_taken(heard, backwards))[0], backwards))
-        return torch.cat([said[0][event, last], *(each[:, 0] for each in said[1:])], dim=1)
+        return torch.cat([outputs[0][event, last], *(backward[:, 0] for backward in outputs[1:])], dim=1)
 
 
-def _backwards(mask: Bool[Tensor, "event place"]) -> Int[Tensor, "event place"]:
-    """The places of each event's hits from its last to its first; padding stays where it is."""
-    place = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
-    return torch.where(mask, mask.sum(1, keepdim=True) - 1 - place, place)
-
-
-def _taken(
-    feature: Float[Tensor, "event place feature"], place: Int[Tensor, "event place"]
-) -> Float[Tensor, "event place feature"]:
-    return feature.gather(1, place.unsqueeze(2).expand(-1, -1, feature.shape[2]))
+def _rename_old_keys(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Checkpoints of version 0.1 have the networks under the names `forth` and `back`."""
+    for old, new in (("forth", "forward_rnn"), ("back", "backward_rnn")):
+        for key in [key for key in state_dict if key.startswith(f"{prefix}{old}.")]:
+            state_dict[f"{prefix}{new}.{key.removeprefix(f'{prefix}{old}.')}"] = state_dict.pop(key)

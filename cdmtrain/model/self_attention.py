@@ -1,4 +1,12 @@
-"""One layer of self-attention, written out as the lecture's formula: similarity, softmax, weighted sum."""
+"""One layer of self-attention, written as in the lecture: similarity, softmax, weighted sum (arXiv:1706.03762, eq. 1).
+
+Notable choices:
+- hits are a set: logits do not depend on their order;
+- one head, one layer; the result is added to the embedding, and the hits of an event are averaged.
+
+Differences from the paper: no output projection, no normalisation and no MLP after the attention. `model=transformer`
+has these and more layers and heads.
+"""
 
 import torch
 from jaxtyping import Bool, Float
@@ -8,11 +16,9 @@ from cdmtrain.batch import Sequence
 
 
 class SelfAttention(nn.Module):
-    """Each hit becomes a weighted sum of all hits of its event; their mean says what the particle is.
+    """logits = W mean_i(ReLU(x_i + z_i)) + b, with z = self_attention(W_q x, W_k x, W_v x), x_i = ReLU(W_e f_i + b_e).
 
-    x_i = ReLU(W_e f_i + b_e), query W_q x_i, key W_k x_i, value W_v x_i; then z_i as `self_attention` has it, the mean
-    of ReLU(x_i + z_i) over the hits, one linear layer. `model=transformer` adds heads, layers and normalisation. An
-    event without a hit has a mean of zeros.
+    The mean is over the hits i of an event, whose features are f_i; it is zero for an event without a hit.
 
     Args:
         width: numbers that describe a hit.
@@ -36,15 +42,15 @@ class SelfAttention(nn.Module):
 
 
 def self_attention(
-    query: Float[Tensor, "event place width"],
-    key: Float[Tensor, "event place width"],
-    value: Float[Tensor, "event place width"],
-    mask: Bool[Tensor, "event place"],
-) -> Float[Tensor, "event place width"]:
-    """z_i = sum_j a_ij v_j (arXiv:1706.03762, eq. 1), over the hits j of the event that i belongs to.
+    query: Float[Tensor, "event hit width"],
+    key: Float[Tensor, "event hit width"],
+    value: Float[Tensor, "event hit width"],
+    mask: Bool[Tensor, "event hit"],
+) -> Float[Tensor, "event hit width"]:
+    """z_i = sum_j a_ij v_j, with a_ij = exp(s_ij) / sum_j exp(s_ij) and s_ij = q_i . k_j / sqrt(width).
 
-    Similarity s_ij = q_i . k_j / sqrt(width), weights a_ij = exp(s_ij) / sum_j exp(s_ij). Without a hit the weights are
-    equal, for no number is to be infinite.
+    The sums are over the hits j of the event of i. An event without a hit has equal weights, which keeps gradients
+    finite.
     """
     similarity = query @ key.transpose(1, 2) / query.shape[2] ** 0.5
     weight = similarity.masked_fill(~mask.unsqueeze(1), torch.finfo(similarity.dtype).min).softmax(dim=2)

@@ -1,29 +1,36 @@
-"""Transformer encoder over the hits of an event (Vaswani 2017, arXiv:1706.03762): every hit looks at every other."""
+"""Transformer encoder over the hits of an event (Vaswani 2017, arXiv:1706.03762): every hit attends to every other.
+
+Notable choices:
+- hits are a set: the index of a hit in the sequence is not encoded, its row and column are;
+- row x and column y are encoded by sin(2^k pi x) and cos(2^k pi x), as in NeRF (arXiv:2003.08934, eq. 4), and enter
+  beside the other features of the hit;
+- a learned token stands for the whole event, as in BERT (arXiv:1810.04805), and alone is classified.
+
+Differences from the paper: normalisation comes before attention and MLP (arXiv:2002.04745), and once more at the end;
+GELU, not ReLU; no bias in queries, keys and values; no dropout on the embedding; no decoder.
+"""
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Sequence
+from cdmtrain.layers.by_length import encode_by_length
 
-GROUPS = 8  # of events of similar length, encoded one after another: most of the padding is gone
-
-Tokens = Float[Tensor, "event place width"]
-Mask = Bool[Tensor, "event place"]
+Tokens = Float[Tensor, "event token width"]
+Mask = Bool[Tensor, "event token"]
 
 
 class Transformer(nn.Module):
-    """Embedding of hits, encoder layers, one linear layer on a token that stands for the whole event.
+    """Embedding of the hits, encoder layers, one linear layer on the token of the event.
 
-    A hit is embedded by its features and the sines and cosines of its position, sin(2^k pi x) and cos(2^k pi x), row
-    and column apart (arXiv:2006.10739). Its place in the sequence is not: the hits are a set. The token of the event is
-    learned (arXiv:1810.04805) and looks at all hits; an event without a hit is this token alone.
+    An event without a hit is its token alone.
 
     Args:
         width: numbers that describe a hit, divisible by `heads`.
         depth: encoder layers.
         heads: attention heads of each layer.
-        dropout: probability that a number is dropped before it is added to a hit, while training.
+        dropout: probability that an output of attention or MLP is set to zero before it is added, in training.
         frequencies: sines and cosines of each coordinate; the shortest wavelength is 2^(2 - frequencies) images.
         num_features: features of a hit as the representation gives them: energy, row, column (0 to 1), and others.
         num_classes: number of logits C.
@@ -56,8 +63,7 @@ class Transformer(nn.Module):
         self.linear = nn.Linear(width, num_classes)
 
     def forward(self, sequence: Sequence) -> Float[Tensor, "event class"]:
-        groups, index = sequence.by_length(GROUPS)
-        return self.linear(torch.cat([self._encode(group) for group in groups])[index])
+        return self.linear(encode_by_length(self._encode, sequence, num_groups=8))
 
     def _encode(self, sequence: Sequence) -> Float[Tensor, "event width"]:
         angle = (sequence.feature[..., 1:3].unsqueeze(3) * self.frequency).flatten(2)
@@ -70,7 +76,7 @@ class Transformer(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """x + attention(norm(x)), then x + MLP(norm(x)): normalised first, as deep ones train best (arXiv:2002.04745)."""
+    """x + attention(LN(x)), then x + MLP(LN(x))."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -86,7 +92,7 @@ class EncoderLayer(nn.Module):
         return x + self.dropout(self.mlp(self.norms[1](x)))
 
     def _attention(self, x: Tokens, mask: Mask) -> Tokens:
-        """softmax(Q K^T / sqrt(width of a head)) V in each head (eq. 1), padding left out."""
+        """softmax(Q K^T / sqrt(width of a head)) V in each head (eq. 1), over the tokens that are not padding."""
         query, key, value = self.query_key_value(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        found = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None])
-        return self.joined(found.transpose(1, 2).flatten(2))
+        attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None])
+        return self.joined(attended.transpose(1, 2).flatten(2))

@@ -1,36 +1,28 @@
-"""Every setting of the convolutional network is what it says."""
-
-from collections.abc import Callable
+"""The convolutional network is its formula, with every setting."""
 
 import pytest
 import torch
-from torch import nn
+from torch.nn import functional
 
-from cdmtrain.batch import EventBatch, Image
+from cdmtrain.batch import Image
 from cdmtrain.model.cnn import CNN
-from cdmtrain.representation.image import ImageRepresentation
 
-POOLINGS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+POOLINGS = {"max": functional.max_pool2d, "average": functional.avg_pool2d}
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize(("kernel_size", "stride", "padding", "pool_size"), [(2, 1, 1, 2), (5, 2, 0, 1), (3, 1, 2, 3)])
-def test_logits_are_those_of_convolution_relu_and_pooling_in_turn(
-    make_batch: Callable[..., EventBatch], pooling, kernel_size, stride, padding, pool_size
+def test_logits_and_gradients_are_those_of_the_formula(
+    image, drawn, assert_equal_with_gradients, pooling, kernel_size, stride, padding, pool_size
 ):
-    torch.manual_seed(1)
     shape = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
-    net = CNN(image_size=48, channels=[2, 3], pool_size=pool_size, pooling=pooling, **shape)
-    plain = nn.Sequential(
-        *(nn.Conv2d(1, 2, **shape), nn.ReLU(), POOLINGS[pooling](pool_size)),
-        *(nn.Conv2d(2, 3, **shape), nn.ReLU(), POOLINGS[pooling](pool_size)),
-        *(nn.Flatten(), nn.LazyLinear(4)),
-    )
-    image = ImageRepresentation()(make_batch(5, image_size=48, empty=[2]))
-    plain(image.energy)
-    for ours, theirs in zip(net.parameters(), plain.parameters(), strict=True):
-        theirs.data.copy_(ours)
-    torch.testing.assert_close(net(image), plain(image.energy), rtol=1e-5, atol=1e-6)  # float32 sums in another order
+    net = drawn(CNN(image_size=33, channels=[2, 3], pool_size=pool_size, pooling=pooling, **shape))
+    x = image.energy
+    for convolution in (net.blocks[0], net.blocks[3]):
+        x = functional.conv2d(x, convolution.weight, convolution.bias, stride=stride, padding=padding)
+        x = POOLINGS[pooling](x.clamp(min=0), pool_size)
+    expected = x.flatten(1) @ net.linear.weight.T + net.linear.bias
+    assert_equal_with_gradients(net(image), expected, image.energy, *net.parameters())
 
 
 def test_average_pooling_keeps_the_sum_that_max_pooling_loses():

@@ -1,38 +1,31 @@
-"""Every setting of the dense network is what it says."""
-
-from collections.abc import Callable
+"""The dense network is its formula, with every setting."""
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor
+from torch.nn import functional
 
-from cdmtrain.batch import EventBatch, Image
 from cdmtrain.model.dnn import ACTIVATIONS, DNN
-from cdmtrain.representation.image import ImageRepresentation
 
 
-@pytest.fixture
-def image(make_batch: Callable[..., EventBatch]) -> Image:
-    return ImageRepresentation()(make_batch(5, image_size=12, empty=[2]))
+def formula(net: DNN, x: Tensor, activation: str) -> Tensor:
+    function = getattr(torch, activation) if activation in ("tanh", "sigmoid") else getattr(functional, activation)
+    first, *others = net.layers[0], net.layers[2], net.layers[4]
+    x = x @ first.weight + first.bias
+    for layer in others:
+        x = functional.dropout(function(x), 0.3, training=net.training) @ layer.weight.T + layer.bias
+    return x
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_logits_are_those_of_linear_layers_with_the_activation_between(image, activation):
-    torch.manual_seed(1)
-    net = DNN(image_size=12, width=6, depth=2, activation=activation)
-    function = getattr(nn.functional, activation) if activation != "tanh" else torch.tanh
-    x = image.energy.flatten(1)
-    first, second, last = net.layers[0], net.layers[2], net.layers[4]
-    expected = last(function(second(function(x @ first.weight + first.bias))))
-    torch.testing.assert_close(net(image), expected, rtol=1e-5, atol=1e-6)  # float32 sums in another order
-
-
-def test_dropout_drops_while_training_only(image):
-    torch.manual_seed(1)
-    net = DNN(image_size=12, width=6, depth=2, dropout=0.5)
-    assert not torch.equal(net(image), net(image))
-    net.eval()
-    assert torch.equal(net(image), net(image))
+def test_logits_and_gradients_are_those_of_the_formula(image, drawn, assert_equal_with_gradients, activation, training):
+    net = drawn(DNN(image_size=33, width=6, depth=2, activation=activation, dropout=0.3)).train(training)
+    torch.manual_seed(7)
+    found = net(image)
+    torch.manual_seed(7)  # the same numbers are dropped
+    expected = formula(net, image.energy.flatten(1), activation)
+    assert_equal_with_gradients(found, expected, image.energy, *net.parameters())
 
 
 def test_an_unknown_activation_is_refused():

@@ -1,43 +1,74 @@
-"""The vision transformer leaves dark patches out: it says what one says that sees all and masks the dark ones."""
+"""The vision transformer is its formula, event by event, on the patches that are not dark."""
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional
 
 from cdmtrain.batch import Image
 from cdmtrain.model.vit import ViT
-from cdmtrain.representation.image import ImageRepresentation
+
+WIDTH, HEADS, SIDE = 16, 4, 5
 
 
 @pytest.fixture
-def net() -> ViT:
-    torch.manual_seed(1)
-    return ViT(image_size=30, patch_size=8, width=16, depth=2, heads=4, dropout=0.0)
+def net(drawn) -> ViT:
+    return drawn(ViT(image_size=33, patch_size=8, width=WIDTH, depth=2, heads=HEADS, dropout=0.0))
 
 
-def logits_of_all_patches(net: ViT, energy: Tensor) -> Tensor:
-    """Attention over all 16 patches, cut out one by one, with the dark ones masked."""
-    full = nn.functional.pad(energy, (0, 2, 0, 2))
-    corners = [(row, column) for row in range(0, 32, 8) for column in range(0, 32, 8)]
-    patches = torch.stack([full[:, 0, row : row + 8, column : column + 8].flatten(1) for row, column in corners], dim=1)
-    tokens = net.embedding(patches) + net.position
-    x = torch.cat([net.whole_event.expand(len(energy), 1, -1), tokens], dim=1)
-    dark = nn.functional.pad((patches == 0).all(2), (1, 0), value=False)
-    for layer in net.layers:
-        x = layer(x, src_key_padding_mask=dark)
-    return net.linear(net.norm(x[:, 0]))
+def formula(net: ViT, image: Tensor) -> Tensor:
+    """Logits of one image (33, 33), extended to 5 x 5 patches of 8 x 8 pixels."""
+    w = dict(net.named_parameters())
+
+    def linear(x: Tensor, name: str) -> Tensor:
+        return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        return functional.layer_norm(x, (WIDTH,), w[f"{name}.weight"], w[f"{name}.bias"])
+
+    def attention(x: Tensor, name: str) -> Tensor:
+        query, key, value = (x @ w[f"{name}.in_proj_weight"].T + w[f"{name}.in_proj_bias"]).chunk(3, dim=1)
+        heads = []
+        for q, k, v in zip(query.chunk(HEADS, 1), key.chunk(HEADS, 1), value.chunk(HEADS, 1), strict=True):
+            similarity = (q @ k.T / (WIDTH / HEADS) ** 0.5).exp()
+            heads.append(similarity / similarity.sum(1, keepdim=True) @ v)
+        return linear(torch.cat(heads, dim=1), f"{name}.out_proj")
+
+    extended = functional.pad(image, (0, 7, 0, 7))
+    corners = [(8 * row, 8 * column) for row in range(SIDE) for column in range(SIDE)]
+    patches = [extended[row : row + 8, column : column + 8].flatten() for row, column in corners]
+    tokens = [
+        linear(patch.unsqueeze(0), "embedding") + w["position"][number]
+        for number, patch in enumerate(patches)
+        if patch.any()
+    ]
+    x = torch.cat([w["whole_event"].unsqueeze(0), *tokens])
+    for number in range(2):
+        layer = f"layers.{number}"
+        x = x + attention(norm(x, f"{layer}.norm1"), f"{layer}.self_attn")
+        x = x + linear(functional.gelu(linear(norm(x, f"{layer}.norm2"), f"{layer}.linear1")), f"{layer}.linear2")
+    return linear(norm(x[:1], "norm"), "linear")
 
 
-def test_logits_are_those_of_all_patches_with_the_dark_ones_masked(net, make_batch):
-    image = ImageRepresentation()(make_batch(9, image_size=30, empty=[2]))
-    torch.testing.assert_close(net(image), logits_of_all_patches(net, image.energy), rtol=1e-4, atol=1e-5)  # sums
+@pytest.mark.parametrize("training", [True, False])
+def test_logits_and_gradients_are_those_of_the_formula(net, image, assert_equal_with_gradients, training):
+    expected = torch.cat([formula(net, energy) for energy in image.energy.squeeze(1)])
+    assert_equal_with_gradients(net.train(training)(image), expected, image.energy, *net.parameters())
 
 
-def test_the_same_pixels_in_another_patch_are_another_event(net):
-    energy = torch.zeros(2, 1, 30, 30)
-    energy[0, 0, 2, 3] = energy[1, 0, 10, 3] = 1.0
-    logits = net(Image(energy=energy))
-    assert (logits[0] - logits[1]).abs().max() > 1e-4
+def test_dropout_acts_in_training_only(image):
+    net = ViT(image_size=33, patch_size=8, width=WIDTH, depth=1, heads=HEADS, dropout=0.5).double()
+    assert not torch.equal(net(image), net(image))
+    net.eval()
+    assert torch.equal(net(image), net(image))
+
+
+def test_images_of_several_channels_are_embedded_with_all_of_them():
+    net = ViT(image_size=16, patch_size=8, width=WIDTH, depth=1, heads=HEADS, dropout=0.0, num_channels=2).eval()
+    energy = torch.rand(1, 2, 16, 16, generator=torch.Generator().manual_seed(1))
+    other = energy.clone()
+    other[:, 1] *= 2
+    assert (net(Image(energy=energy)) - net(Image(energy=other))).abs().max() > 1e-4
 
 
 def test_a_width_that_heads_do_not_share_is_refused():

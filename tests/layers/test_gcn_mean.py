@@ -1,0 +1,39 @@
+"""The reordered products are PyG's convolutions followed by a mean over nodes."""
+
+import pytest
+import torch
+from torch_geometric.nn import GCNConv, global_mean_pool
+
+from cdmtrain.batch import Graph
+from cdmtrain.layers.gcn_mean import gcn_mean
+
+NUM_NODES, NUM_EVENTS = 40, 5
+
+
+def random_graph(num_features: int, *, directed: bool) -> Graph:
+    """Return four events of ten nodes and one without, event 2, with random edges inside events."""
+    generator = torch.Generator().manual_seed(1)
+    event = torch.tensor([0, 1, 3, 4]).repeat_interleave(10)
+    adjacency = torch.rand(NUM_NODES, NUM_NODES, generator=generator) < 0.3
+    adjacency = adjacency if directed else adjacency | adjacency.T
+    adjacency &= (event == event.unsqueeze(1)) & ~torch.eye(NUM_NODES, dtype=torch.bool)
+    edges = adjacency.nonzero().T
+    feature = torch.randn(NUM_NODES, num_features, generator=generator, dtype=torch.float64, requires_grad=True)
+    edge_feature = torch.zeros(edges.shape[1], 0, dtype=torch.float64)
+    return Graph(feature=feature, edge_index=edges, edge_feature=edge_feature, event=event, num_events=NUM_EVENTS)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("num_features", [1, 3])
+@pytest.mark.parametrize("directed", [False, True])
+def test_values_and_gradients_are_those_of_pyg(depth, num_features, directed, assert_equal_with_gradients):
+    torch.manual_seed(1)
+    layers = torch.nn.ModuleList(GCNConv(6 if number else num_features, 6) for number in range(depth)).double()
+    for layer in layers:
+        torch.nn.init.normal_(layer.bias)  # initially zero, which would hide where it is added
+    graph = random_graph(num_features, directed=directed)
+    x = graph.feature
+    for number, layer in enumerate(layers):
+        x = layer(x.relu() if number else x, graph.edge_index)
+    expected = global_mean_pool(x, graph.event, size=NUM_EVENTS)
+    assert_equal_with_gradients(gcn_mean(layers, graph), expected, graph.feature, *layers.parameters())
