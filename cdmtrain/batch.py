@@ -107,9 +107,9 @@ def _bit(key: Int[Tensor, " hit"]) -> Int[Tensor, " hit"]:
 
 @dataclass(frozen=True)
 class EventBatch(LitPixels):
-    """Some events, sparse: what the data room gives and a representation takes.
+    """Some events, sparse: from `cdmtrain.data` to a representation.
 
-    An event without a lit pixel is an event with `offset[i] == offset[i + 1]`.
+    Event i has no lit pixel if `offset[i] == offset[i + 1]`.
     """
 
     pixel: Int[Tensor, " hit"]  # row * image_size + column, ascending and unique within an event
@@ -118,11 +118,11 @@ class EventBatch(LitPixels):
     class_index: Int[Tensor, " event"]  # truth, -1 where unknown
     dataset_index: Int[Tensor, " event"]  # position of the event in the data set (all files one after another)
     image_size: int  # rows = columns of the image
-    weight: float = 1.0  # of its mean loss among the processes: 1 but where they share a batch unevenly
+    weight: float = 1.0  # of this process's mean loss under DDP (1 unless the batch is split unevenly)
 
     @property
     def num_events(self) -> int:
-        return self.class_index.shape[0]  # len would fix the number where a network is exported
+        return self.class_index.shape[0]  # len() would become a constant in an exported network
 
     def mask_hits(self: "Batch", mask: Bool[Tensor, " hit"]) -> "Batch":
         """The same events with only the hits that the mask selects; an event may lose all of them."""
@@ -151,7 +151,7 @@ class Hits(LitPixels):
 class Image(_OnDevice):
     """Dense images."""
 
-    energy: Float[Tensor, "event channel row column"]  # MeV, or what the representation's scale made of it
+    energy: Float[Tensor, "event channel row column"]  # MeV, or on the representation's scale
 
     @property
     def num_events(self) -> int:
@@ -164,17 +164,17 @@ class Graph(_OnDevice):
 
     feature: Float[Tensor, "node feature"]  # of each node, then those of its event
     edge_index: Int[Tensor, "2 edge"]  # source and target node of each directed edge
-    edge_feature: Float[Tensor, "edge edge_feature"]  # what the representation says of each edge; may have no column
+    edge_feature: Float[Tensor, "edge edge_feature"]  # of each edge, such as its length; may have no column
     event: Int[Tensor, " node"]  # which event each node belongs to, ascending
     num_events: int  # also counts events without a node
 
 
 @dataclass(frozen=True)
 class Sequence(_OnDevice):
-    """Hits of each event in an order, padded to the longest event of the batch (at least one place)."""
+    """Hits of each event in an order, padded to the longest event of the batch (at least one element)."""
 
-    feature: Float[Tensor, "event place feature"]  # of each hit, then those of its event; zero where padded
-    mask: Bool[Tensor, "event place"]  # True where there is a hit
+    feature: Float[Tensor, "event element feature"]  # of each hit, then those of its event; zero where padded
+    mask: Bool[Tensor, "event element"]  # True where there is a hit
 
     @property
     def num_events(self) -> int:

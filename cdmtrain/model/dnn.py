@@ -1,4 +1,9 @@
-"""Dense network on the flattened image: the lecture's first architecture, without any inductive bias for images."""
+"""Dense network on the flattened image: the lecture's first architecture.
+
+Notable choices:
+- it knows nothing of images: with all pixels permuted it would learn as well;
+- from hits it computes the first layer with the lit pixels alone, which is the same function.
+"""
 
 from itertools import pairwise
 
@@ -19,7 +24,7 @@ class DNN(nn.Module):
         width: units of a hidden layer.
         depth: number of hidden layers; 0 is a perceptron.
         activation: relu, gelu, silu, tanh or sigmoid.
-        dropout: probability that a hidden unit is dropped while training (arXiv:1207.0580).
+        dropout: probability that a hidden unit is set to zero in training (arXiv:1207.0580).
         num_event_features: features of an event as the representation gives them, beside the pixels in x.
         num_classes: number of logits C.
 

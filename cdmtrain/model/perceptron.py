@@ -1,4 +1,9 @@
-"""One linear layer on the flattened image (Rosenblatt, Psychological Review 65 (1958) 386)."""
+"""One linear layer on the flattened image (Rosenblatt, Psychological Review 65 (1958) 386).
+
+Notable choice: each pixel contributes to the logits by itself, so no combination of pixels can be learned.
+
+Differences from the paper: there are four outputs, without a threshold, and they are trained by gradients of a loss.
+"""
 
 from jaxtyping import Float
 from torch import Tensor, nn
