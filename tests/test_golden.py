@@ -1,4 +1,4 @@
-"""Losses of the lecture's networks in their first steps: a change that should change no number is held to that."""
+"""The lecture's networks keep the losses of their first steps, so a change of the code that changes them is noticed."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ GOLDEN = {  # cross entropy of the batch before each of five Adam steps
 
 
 def sample(num_events: int = 32, seed: int = 2024) -> EventBatch:
-    """Return random walks over the image, of a length and an energy that tell the class; the last event has no hit."""
+    """Return random walks over the image whose length and energy depend on the class; the last event has no hit."""
     rng = np.random.default_rng(seed)
     pixels, energies = [], []
     for event in range(num_events - 1):

@@ -1,4 +1,4 @@
-"""What the lecture's networks do not see, and what they do: the order of nodes, shifts, a permutation of pixels."""
+"""Symmetries of the lecture's networks: shifts of an event, edges of its graph, permutations of the pixels."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,16 +39,6 @@ def graph_of(batch: EventBatch) -> Graph:
     return GraphRepresentation(threshold_mev=0.1)(batch)
 
 
-def test_gnn_logits_do_not_depend_on_node_order(gnn, central):
-    graph, generator = graph_of(central), torch.Generator().manual_seed(1)
-    order = torch.randperm(len(graph.event), generator=generator)
-    new_number = order.argsort()
-    edges = new_number[graph.edge_index][:, torch.randperm(graph.edge_index.shape[1], generator=generator)]
-    renumbered = replace(graph, feature=graph.feature[order], event=graph.event[order], edge_index=edges)
-    assert not torch.equal(renumbered.event, graph.event)
-    torch.testing.assert_close(gnn(renumbered), gnn(graph), **FLOAT32_SUMS)
-
-
 def test_gnn_logits_depend_on_edges(gnn, central):
     graph = graph_of(central)
     cut = replace(graph, edge_index=graph.edge_index[:, :0], edge_feature=graph.edge_feature[:0])
@@ -59,10 +49,6 @@ def test_gnn_logits_depend_on_edges(gnn, central):
 @pytest.mark.parametrize(("rows", "columns"), [(0, 1), (5, 0), (-8, 7)])
 def test_gnn_logits_do_not_depend_on_where_an_event_is(gnn, central, rows, columns):
     assert torch.equal(gnn(graph_of(shifted(central, rows, columns))), gnn(graph_of(central)))  # the very same graph
-
-
-def test_gnn_sees_an_event_without_a_node_as_zeros(gnn, central):
-    torch.testing.assert_close(gnn(graph_of(central))[3], gnn.linear.bias, rtol=0, atol=0)
 
 
 def cnn(pool_size: int) -> CNN:
@@ -84,7 +70,7 @@ def test_convolutions_without_pooling_commute_with_shifts_away_from_borders(cent
 
 
 def test_convolutions_with_pooling_commute_with_shifts_by_their_stride(central):
-    net = cnn(pool_size=2)  # two poolings: one place of the result is 4 pixels
+    net = cnn(pool_size=2)  # two poolings: one step in the result is 4 pixels
     inside = (..., slice(2, -2), slice(2, -2))
     moved = features(net, central).roll((1, -1), dims=(2, 3))
     torch.testing.assert_close(features(net, shifted(central, 4, -4))[inside], moved[inside], **FLOAT32_SUMS)
@@ -92,14 +78,14 @@ def test_convolutions_with_pooling_commute_with_shifts_by_their_stride(central):
     assert (by_one_pixel - features(net, central)).abs().max() > 1e-3
 
 
-def test_dense_network_sees_where_an_event_is(central):
+def test_dense_network_logits_depend_on_where_an_event_is(central):
     torch.manual_seed(1)
     net = DNN(image_size=SIZE, width=16, depth=3)
     here, there = (net(ImageRepresentation()(batch)) for batch in (central, shifted(central, 3, 3)))
     assert ((here - there).abs().amax(1) > 1e-4)[central.num_hits > 0].all()
 
 
-def test_dense_network_of_permuted_pixels_is_one_with_permuted_weights(central):
+def test_dense_network_of_permuted_pixels_is_a_dense_network_with_permuted_weights(central):
     torch.manual_seed(1)
     net, permuted = (DNN(image_size=SIZE, width=16, depth=3) for _ in range(2))
     order = torch.randperm(SIZE**2, generator=torch.Generator().manual_seed(1))

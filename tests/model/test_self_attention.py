@@ -1,4 +1,4 @@
-"""Self-attention is its formula, event by event and hit by hit."""
+"""Self-attention is its formula, event by event."""
 
 import torch
 from torch import Tensor
@@ -10,14 +10,11 @@ from cdmtrain.model.self_attention import SelfAttention
 def formula(net: SelfAttention, sequence: Sequence) -> Tensor:
     means = []
     for feature, mask in zip(sequence.feature, sequence.mask, strict=True):
-        x = [(net.embedding.weight @ hit + net.embedding.bias).clamp(min=0) for hit in feature[mask]]
-        rows = []
-        for own in x:
-            similarity = [(net.query.weight @ own) @ (net.key.weight @ other) / 8**0.5 for other in x]
-            weight = [s.exp() / sum(t.exp() for t in similarity) for s in similarity]
-            z = sum(a * (net.value.weight @ other) for a, other in zip(weight, x, strict=True))
-            rows.append((own + z).clamp(min=0))
-        means.append(torch.stack(rows).mean(0) if rows else net.embedding.bias.new_zeros(8))
+        x = (feature[mask] @ net.embedding.weight.T + net.embedding.bias).clamp(min=0)
+        query, key, value = (x @ layer.weight.T for layer in (net.query, net.key, net.value))
+        similarity = (query @ key.T / 8**0.5).exp()
+        z = similarity / similarity.sum(1, keepdim=True) @ value
+        means.append((x + z).clamp(min=0).mean(0) if mask.any() else x.new_zeros(8))
     return torch.stack(means) @ net.linear.weight.T + net.linear.bias
 
 
