@@ -6,10 +6,9 @@ Notable choices:
 - the nodes of an event are pooled by their mean and maximum, over the features of all steps side by side.
 
 Differences from the paper:
-- layer normalisation follows the maximum over neighbours; the paper has batch normalisation inside h;
-- each node counts among its own neighbours;
-- no shared layer to 1024 features before the pooling; the mean stands where the paper has the sum;
-- ReLU, not LeakyReLU; no dropout.
+- h has two linear layers, not one; layer normalisation and ReLU follow the maximum over neighbours, where the paper has
+  batch normalisation and LeakyReLU inside h;
+- no shared layer to 1024 features before the pooling, and no dropout.
 """
 
 import torch

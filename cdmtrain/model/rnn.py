@@ -7,7 +7,7 @@ Notable choices:
   and each further layer sees the outputs of both.
 
 Differences from the papers: the LSTM has a forget gate (doi:10.1162/089976600300015015); the GRU applies its reset gate
-to U h, not to h. Both are PyTorch's.
+after the product of the state and its weights, as in version 1 of the paper, not before. Both are PyTorch's.
 """
 
 from typing import Any
