@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 
 from cdmtrain.errors import InputError
+from cdmtrain.runs import files
 
 SECONDS_PER_VOTE = 2.0  # several processes save together; they agree on it about this often
 
@@ -112,7 +113,7 @@ class RunCheckpoint(Checkpoint):
         self._save(trainer, "last")
 
     def _save(self, trainer: lightning.Trainer, name: str, *, weights_only: bool = False) -> None:
-        directory = Path(trainer.default_root_dir) / "checkpoints"
+        directory = Path(trainer.default_root_dir) / files.CHECKPOINTS
         temporary = directory / f".{name}.ckpt.tmp"
         try:
             trainer.save_checkpoint(temporary, weights_only=weights_only)

@@ -3,6 +3,7 @@
 import csv
 import io
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,23 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from cdmtrain.atomic import write_text
+from cdmtrain.runs import files
 
-FIRST = ("epoch", "train_loss", "val_loss", "val_accuracy")  # the columns one looks for
+FIRST = ("epoch", "train_loss", "val_loss", "val_accuracy")  # the columns that people look for
 
 
 class MetricsCsv(Logger):
-    """Collects what is logged in an epoch into that epoch's row of `path`; an epoch trained again replaces its row."""
+    """Write one row for each epoch into metrics.csv; an epoch that is trained again replaces its row.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        run: the run directory.
+        rows: of the epochs that earlier processes trained.
+    """
+
+    def __init__(self, run: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         super().__init__()
-        self._path = path
-        self._rows: dict[int, dict[str, Any]] = {}
-        if path.exists():
-            with path.open(newline="") as stream:
-                self._rows = {int(row["epoch"]): dict(row) for row in csv.DictReader(stream)}
+        self._path = run / files.METRICS
+        self._rows = {int(row["epoch"]): dict(row) for row in rows}
 
     @property
     def name(self) -> str:
@@ -35,7 +39,7 @@ class MetricsCsv(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Settings are in config.yaml."""
+        """Do nothing: the settings are in the configuration of the run."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:

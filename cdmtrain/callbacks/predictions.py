@@ -11,12 +11,13 @@ from lightning.pytorch.callbacks import Callback
 
 from cdmtrain.atomic import whole_file
 from cdmtrain.batch import EventBatch
+from cdmtrain.runs import files
 
 MISTAKES = 3  # events of each particle in mistakes.h5
 
 
-class Predictions(Callback):
-    """Collects the test's outputs and writes them to `path`, one row an event in the order of the data set.
+class PredictionsWriter(Callback):
+    """Write the outputs of the test to predictions.h5, one row for each event, in the order of the data set.
 
     Datasets: index (of the file), class_index (truth, -1 unknown), probability (N, 4), lit_pixels,
     deposited_energy_mev, and what truth the data have: kinetic_energy_mev, vertex_px, direction.
@@ -25,9 +26,9 @@ class Predictions(Callback):
     class_index, probability, and the hits as pixel, energy_mev, offset (event + 1); attribute image_size.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, run: Path) -> None:
         super().__init__()
-        self._path = path
+        self._run = run
         self._columns: dict[str, list[torch.Tensor]] = {}
 
     def on_test_batch_end(
@@ -57,12 +58,12 @@ class Predictions(Callback):
             "index": store.index[dataset_index],
             **{name: values[dataset_index] for name, values in store.truth.items()},
         }
-        _write(self._path, columns)
+        _write(self._run / files.PREDICTIONS, columns)
         worst = confident_mistakes(columns["probability"], columns["class_index"])
         seen = store.make_batch(dataset_index[worst])
         hits = {"pixel": seen.pixel, "energy_mev": seen.energy, "offset": seen.offset}
         chosen = {name: columns[name][worst] for name in ("index", "class_index", "probability")}
-        _write(self._path.with_name("mistakes.h5"), chosen | hits, image_size=seen.image_size)
+        _write(self._run / files.MISTAKES, chosen | hits, image_size=seen.image_size)
 
 
 def confident_mistakes(probability: torch.Tensor, class_index: torch.Tensor) -> torch.Tensor:

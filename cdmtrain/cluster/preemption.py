@@ -19,7 +19,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from cdmtrain.errors import InputError, Preempted
-from cdmtrain.runs.directory import is_first_process, slurm_job
+from cdmtrain.runs.process import is_first_process, slurm_job
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,13 @@ from cdmtrain.config.explain import explain
 from cdmtrain.config.outcomes import VARIABLES, environment, record_failure
 from cdmtrain.config.sources import CONF
 from cdmtrain.errors import InputError
-from cdmtrain.runs.directory import new_name, reserved
-from cdmtrain.runs.provenance import Provenance
-from cdmtrain.runs.status import is_finished, write_submitted
+from cdmtrain.runs import files
+from cdmtrain.runs.directory import reserve_run_dir
+from cdmtrain.runs.names import new_name
+from cdmtrain.runs.provenance import RunProvenance
+from cdmtrain.runs.read import is_finished, read_submission
+from cdmtrain.runs.records import Submission
+from cdmtrain.runs.status import write_submitted
 
 log = logging.getLogger(__name__)
 
@@ -96,12 +100,12 @@ def submit(
     state = Singleton.get_state()
     composed = [context.config_loader.load_sweep_config(config, list(overrides)) for overrides in job_overrides]
     jobs = [Job(Work(cfg, task, context, state), run) for cfg, run in map(frozen, composed)]
-    waiting = [job for job in jobs if not (job.run and is_finished(job.run / "status.json"))]
+    waiting = [job for job in jobs if not (job.run and is_finished(job.run))]
     queue, new = queued_jobs(), []
     for job in waiting:
-        before = json.loads(path.read_text()) if job.run and (path := job.run / "submission.json").exists() else {}
-        if before.get("job") in (queue or ()):
-            job.id, job.log = before["job"], Path(before["log"])
+        before = read_submission(job.run) if job.run else None
+        if before and before.job in (queue or ()):
+            job.id, job.log = before.job, Path(before.log)
             log.info("%s: in the queue already as job %s", job.name, job.id)
         else:
             new.append(job)
@@ -143,8 +147,8 @@ def frozen(cfg: DictConfig) -> tuple[DictConfig, Path | None]:
 
 def reserve(cfg: DictConfig) -> Path:
     """The run directory of a training, with its configuration and with what made it."""
-    path = reserved(cfg)
-    Provenance(path / "provenance.json", cfg)
+    path = reserve_run_dir(cfg)
+    RunProvenance(path, cfg)
     return path
 
 
@@ -180,7 +184,7 @@ def submit_array(jobs: list[Job], folder: Path) -> None:
     executor.update_parameters(stderr_to_stdout=True, **asked)
     for job in jobs:
         if job.run:
-            write_submitted(job.run / "status.json")
+            write_submitted(job.run)
     try:
         with executor.batch():
             submitted = [executor.submit(job.work) for job in jobs]
@@ -190,7 +194,7 @@ def submit_array(jobs: list[Job], folder: Path) -> None:
     for job, there in zip(jobs, submitted, strict=True):
         job.id, job.log, job.result = there.job_id, there.paths.stdout, there.paths.result_pickle
         if job.run:
-            write_json(job.run / "submission.json", {"job": job.id, "log": str(job.log)})
+            write_json(job.run / files.SUBMISSION, asdict(Submission(job.id, str(job.log))))
 
 
 def code_copy(place: Path) -> Path:

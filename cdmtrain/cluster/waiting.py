@@ -1,14 +1,14 @@
 """Waiting for the jobs of a sweep: the queue says that a job is over, its own files how it ended."""
 
-import json
 import logging
 import time
-from typing import Any
 
 from hydra.core.utils import JobReturn
 
 from cdmtrain.cluster.submission import Job, queued_jobs
 from cdmtrain.errors import InputError
+from cdmtrain.runs.read import read_status
+from cdmtrain.runs.records import Status
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +41,10 @@ def failure(job: Job) -> Exception | None:
     """Why a job that is over did not do its task; None if it did."""
     if job.run:
         status = _status(job)
-        if status.get("state") == "finished":
+        if status and status.state == "finished":
             return None
-        reason = status.get("error") or f"the job ended while its run was {status.get('state')}"
+        state = status.state if status else "unknown"
+        reason = (status.error if status else None) or f"the job ended while its run was {state}"
     elif job.result and job.result.exists():
         return None
     else:
@@ -51,20 +52,20 @@ def failure(job: Job) -> Exception | None:
     return InputError(f"{reason} (log: {job.log})")
 
 
-def _status(job: Job) -> dict[str, Any]:
-    path = job.run / "status.json" if job.run else None
-    return json.loads(path.read_text()) if path and path.exists() else {}
+def _status(job: Job) -> Status | None:
+    return read_status(job.run) if job.run else None
 
 
 def _tell(job: Job, reason: str, told: dict[str, str]) -> None:
     """Log the run's state where it is news, with its host, or with what the cluster says that it waits for."""
     status = _status(job)
+    if status is None:
+        return
     where = {
-        "running": f" on {status.get('host')}",
+        "running": f" on {status.host}",
         "submitted": f", waits for {reason}" if reason not in ("", "None") else "",
     }
-    state = status.get("state", "")
-    line = state + where.get(state, "")
-    if line and told.get(job.name) != line:
+    line = status.state + where.get(status.state, "")
+    if told.get(job.name) != line:
         told[job.name] = line
         log.info("%s: %s", job.name, line)

@@ -1,5 +1,7 @@
 """The composed configuration as a tree on the terminal."""
 
+from collections.abc import Mapping
+
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.syntax import Syntax
@@ -8,7 +10,7 @@ from rich.tree import Tree
 HIDDEN = ("print_config", "sweep", "launch", "run")
 
 
-def show_config(cfg: DictConfig, choices: dict[str, str]) -> None:
+def show_config(cfg: DictConfig, choices: Mapping[str, str | None]) -> None:
     """Print every group with the option that was chosen and its values, in the order of the flow."""
     tree = Tree("[bold]configuration")
     for name, content in ((str(name), content) for name, content in cfg.items()):

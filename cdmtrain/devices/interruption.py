@@ -9,7 +9,8 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 
 from cdmtrain.errors import Preempted
-from cdmtrain.runs.directory import RunDirectory, is_first_process, slurm_job
+from cdmtrain.runs.directory import RunDirectory
+from cdmtrain.runs.process import is_first_process, slurm_job
 
 
 class Interruption(Callback):

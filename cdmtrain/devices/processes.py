@@ -22,7 +22,7 @@ import lightning
 import torch
 
 from cdmtrain.errors import InputError
-from cdmtrain.runs.directory import CHILD
+from cdmtrain.runs.directory import RUN_DIR_ENV
 
 CHANGED_VARIABLES = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS")
 READY = "CDMTRAIN_READY"  # file descriptor on which a process reports that it is about to train
@@ -170,7 +170,7 @@ def several_processes(run_dir: Path) -> Iterator[Processes]:
     Raises:
         InputError: with the error message of another process that failed.
     """
-    if "LOCAL_RANK" in os.environ and CHILD in os.environ:
+    if "LOCAL_RANK" in os.environ and RUN_DIR_ENV in os.environ:
         _end_with(os.getppid())
     processes = Processes(run_dir)
     with _restored_state():

@@ -87,4 +87,4 @@ def _check_plain(value: Any, kind: type, name: str) -> Any:
 def _plain(value: Any, kind: type, name: str) -> Any:
     if not isinstance(value, kind):
         raise wrong(name, value, EXPECTED[kind])
-    return CONTROL_CHARACTERS.sub("\ufffd", value) if kind is str else value
+    return CONTROL_CHARACTERS.sub("\ufffd", value) if isinstance(value, str) else value

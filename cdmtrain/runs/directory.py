@@ -1,160 +1,159 @@
-"""Where a run writes: a directory of its own, locked while it is trained, that a later start can go on with."""
+"""The directory of a training: created or found, locked, and cleared of what an earlier process left."""
 
-import json
 import logging
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from cdmtrain.atomic import write_text
 from cdmtrain.errors import InputError
-from cdmtrain.runs.names import new_name
+from cdmtrain.runs import files
+from cdmtrain.runs.legacy import translate
+from cdmtrain.runs.names import job_hash, new_run_path
+from cdmtrain.runs.process import is_first_process
+from cdmtrain.runs.read import read_status
 from cdmtrain.runs.trust import read_config
 
-CHILD = "CDMTRAIN_RUN_DIR"  # tells the other processes of a several-device run where it writes
-FREE = ("run", "print_config")  # settings that may stand beside run=
-RUN_FILES = ("provenance.json", "status.json", "metrics.csv", "results.json", "predictions.h5")
+RUN_DIR_ENV = "CDMTRAIN_RUN_DIR"  # tells the other processes of a run on several devices where it writes
+ALLOWED_BESIDE_RUN = ("run", "print_config")
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """One run's place and its configuration, resolved."""
+    """A run's directory and its resolved configuration."""
 
     path: Path
     cfg: DictConfig
 
     @property
     def last_checkpoint(self) -> Path | None:
-        """Where a start in this directory goes on from; None for a fresh one."""
-        path = self.path / "checkpoints" / "last.ckpt"
+        """The checkpoint that training continues from; None for a fresh run."""
+        path = self.path / files.LAST_CHECKPOINT
         return path if path.exists() else None
 
     @property
     def best_checkpoint(self) -> Path:
-        return self.path / "checkpoints" / "best.ckpt"
+        return self.path / files.BEST_CHECKPOINT
 
 
 @contextmanager
-def opened(cfg: DictConfig) -> Iterator[RunDirectory]:
-    """The directory of the run that `cfg` asks for, new or, with `run=`, an old one with its own configuration."""
-    if CHILD in os.environ:  # the first process of the run holds the lock and has written the configuration
-        yield RunDirectory(Path(os.environ[CHILD]), _own_config(cfg, Path(os.environ[CHILD])))
+def open_run(cfg: DictConfig) -> Iterator[RunDirectory]:
+    """Lock the directory of the run that `cfg` asks for: a new one or, with run=, an old one and its configuration.
+
+    Raises:
+        InputError: where another process trains the run, or the directory holds a run with other settings.
+    """
+    if RUN_DIR_ENV in os.environ:  # the first process of the run holds the lock and has written the configuration
+        path = Path(os.environ[RUN_DIR_ENV])
+        yield RunDirectory(path, _own_config(cfg, path))
         return
-    path = Path(cfg.run) if cfg.get("run") else _place(cfg)
-    if cfg.get("run"):
-        _check_resumable(path)
-    path.mkdir(parents=True, exist_ok=True)
+    path = _make_directory(cfg)
     with _locked(path):
-        _remove_half_files(path)
-        _begin(cfg, path)
-        if not cfg.get("run") and is_first_process() and _has_failed(path):
-            _clear(path)
+        if is_first_process():
+            _remove_temporary_files(path)
+            _write_config(cfg, path)
+            if not cfg.get("run") and _has_failed(path):
+                _clear(path)
         recorded = read_config(path) if cfg.get("run") else _own_config(cfg, path)
-        os.environ[CHILD] = str(path)
+        os.environ[RUN_DIR_ENV] = str(path)
         try:
             yield RunDirectory(path, recorded)
         finally:
-            os.environ.pop(CHILD, None)
+            os.environ.pop(RUN_DIR_ENV, None)
 
 
-def reserved(cfg: DictConfig) -> Path:
-    """The directory of a run that will be trained later, by a job of a cluster, with its configuration in it."""
-    path = Path(cfg.run) if cfg.get("run") else _place(cfg)
-    if cfg.get("run"):
-        _check_resumable(path)
-    path.mkdir(parents=True, exist_ok=True)
-    _begin(cfg, path)
+def reserve_run_dir(cfg: DictConfig) -> Path:
+    """Create the directory of a run that a job of a cluster will train later, with its configuration in it."""
+    path = _make_directory(cfg)
+    if is_first_process():
+        _write_config(cfg, path)
     return path
 
 
-def slurm_job() -> str:
-    """The number of the SLURM job that this process is of, by which scontrol knows it; empty outside of one."""
-    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
+def _make_directory(cfg: DictConfig) -> Path:
+    if run := cfg.get("run"):
+        others = [word for word in HydraConfig.get().overrides.task if word.split("=")[0] not in ALLOWED_BESIDE_RUN]
+        if others:
+            raise InputError(f"run= continues with that run's own configuration; leave out {' '.join(others)}")
+        read_config(Path(run))
+    path = Path(run) if run else new_run_path(cfg)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
 
 
-def is_first_process() -> bool:
-    """Whether this is the process of a run on several devices that writes its files and prints.
-
-    Whatever started the processes has numbered them: torchrun (RANK), this program (LOCAL_RANK, on NODE_RANK), SLURM.
-    """
-    for names in (("RANK",), ("LOCAL_RANK", "NODE_RANK"), ("SLURM_PROCID",)):
-        if names[0] in os.environ:
-            return all(int(os.environ.get(name, 0)) == 0 for name in names)
-    return True
-
-
-def job_hash(cfg: DictConfig) -> str:
-    """8 hex digits of the resolved configuration, wherever and beside whatever it runs."""
-    content = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(content, dict)
-    for name in ("run_dir", "run", "sweep", "launch", "print_config"):
-        content.pop(name, None)
-    return blake2b(OmegaConf.to_yaml(OmegaConf.create(content), sort_keys=True).encode(), digest_size=4).hexdigest()
-
-
-def _place(cfg: DictConfig) -> Path:
-    if cfg.run_dir:
-        return Path(cfg.run_dir)
-    hydra = HydraConfig.get()
-    model = dict(hydra.runtime.choices)["model"]
-    if hydra.mode == RunMode.MULTIRUN:
-        return Path(hydra.sweep.dir) / f"{model}_seed{cfg.seed}_{job_hash(cfg)}"
-    return Path("outputs/train") / model / (_step_name() or new_name())
-
-
-def _step_name() -> str:
-    """The name under srun: the same for all its processes, and when the job has been queued again."""
-    step = os.environ.get("SLURM_STEP_ID")
-    return f"slurm_{slurm_job()}_{step}" if step and not sys.stdin.isatty() else ""
-
-
-def _begin(cfg: DictConfig, path: Path) -> None:
-    """Write config.yaml; where there is one, it must be of the same run."""
-    if not is_first_process():
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    if not is_first_process():  # the first process holds the lock
+        yield
         return
-    config = path / "config.yaml"
+    lock = FileLock(path / files.LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise InputError(f"{path} is being trained by another process; wait for it, or start a new run") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _remove_temporary_files(path: Path) -> None:
+    """Remove the temporary files of killed processes; as the lock is ours, no process is writing them."""
+    for folder in (path, path / files.CHECKPOINTS, path / files.REPORT):
+        for file in folder.glob(".*.tmp"):
+            file.unlink(missing_ok=True)
+
+
+def _write_config(cfg: DictConfig, path: Path) -> None:
+    """Write config.yaml; where there is one, it must be that of the same run."""
+    config = path / files.CONFIG
     if not config.exists():
-        _record(cfg, path)
+        write_text(config, OmegaConf.to_yaml(_resolved(cfg, path)))
     elif not cfg.get("run"):
-        _check_same(cfg, config)
+        _check_same_run(cfg, config)
 
 
-def _remove_half_files(path: Path) -> None:
-    """Remove what killed processes left under temporary names; the lock is ours, so nobody is writing them."""
-    for folder in (path, path / "checkpoints", path / "report") if is_first_process() else ():
-        for left in folder.glob(".*.tmp"):
-            left.unlink(missing_ok=True)
+def _check_same_run(cfg: DictConfig, config: Path) -> None:
+    recorded, asked = OmegaConf.load(config), cfg.copy()
+    assert isinstance(recorded, DictConfig)
+    asked.run_dir = recorded.run_dir  # loggers may write there
+    if job_hash(asked) != job_hash(recorded):
+        raise InputError(
+            f"{config.parent} holds a run with other settings; choose another directory, or continue that run with "
+            f"run={config.parent}"
+        )
 
 
 def _has_failed(path: Path) -> bool:
-    status = path / "status.json"
-    return status.exists() and json.loads(status.read_text())["state"] == "failed"
+    status = read_status(path)
+    return status is not None and status.state == "failed"
 
 
 def _clear(path: Path) -> None:
-    """Remove what a run that failed left, so that it is redone from its beginning, whatever made it fail."""
-    log.info("%s has failed before, and begins anew; from its last checkpoint: cdmtrain run=%s", path, path)
-    for name in RUN_FILES:
+    """Remove what a failed run wrote, so that it starts from the beginning, whatever made it fail."""
+    log.info("%s failed before and starts again; to continue from its last checkpoint: cdmtrain run=%s", path, path)
+    for name in files.WRITTEN_BY_TRAINING:
         (path / name).unlink(missing_ok=True)
-    for name in ("checkpoints", "report"):
+    for name in (files.CHECKPOINTS, files.REPORT):
         shutil.rmtree(path / name, ignore_errors=True)
 
 
-def _record(cfg: DictConfig, path: Path) -> None:
-    write_text(path / "config.yaml", OmegaConf.to_yaml(_resolved(cfg, path)))
+def _own_config(cfg: DictConfig, path: Path) -> DictConfig:
+    """Return the configuration of a run begun by this command. It may build any class: the user typed it."""
+    if not (path / files.CONFIG).exists():  # the first of several processes is about to write it
+        return _resolved(cfg, path)
+    recorded = OmegaConf.create(translate(OmegaConf.to_container(OmegaConf.load(path / files.CONFIG))))
+    recorded.run_dir = str(path)
+    return recorded
 
 
 def _resolved(cfg: DictConfig, path: Path) -> DictConfig:
@@ -163,50 +162,3 @@ def _resolved(cfg: DictConfig, path: Path) -> DictConfig:
     resolved.run_dir = str(path)
     OmegaConf.resolve(resolved)
     return resolved
-
-
-def _own_config(cfg: DictConfig, path: Path) -> DictConfig:
-    """The configuration of a run begun by this command, which may build what its user likes."""
-    config = path / "config.yaml"
-    if not config.exists():  # the first process of several is about to write it
-        return _resolved(cfg, path)
-    recorded = OmegaConf.load(config)
-    assert isinstance(recorded, DictConfig)
-    recorded.run_dir = str(path)
-    return recorded
-
-
-def _check_resumable(run: Path) -> None:
-    others = [text for text in HydraConfig.get().overrides.task if text.split("=")[0] not in FREE]
-    if others:
-        raise InputError(f"run= goes on with that run's own configuration; leave out {' '.join(others)}")
-    read_config(run)
-
-
-def _check_same(cfg: DictConfig, config: Path) -> None:
-    """A directory asked for by its name, or by the same configuration of a sweep, may only hold the same run."""
-    recorded = OmegaConf.load(config)
-    assert isinstance(recorded, DictConfig)
-    asked = cfg.copy()
-    asked.run_dir = recorded.run_dir
-    if job_hash(asked) != job_hash(recorded):
-        raise InputError(
-            f"{config.parent} holds a run with other settings; choose another directory, or go on with that run by "
-            f"run={config.parent}"
-        )
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    if not is_first_process():  # which holds the lock
-        yield
-        return
-    lock = FileLock(path / ".lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise InputError(f"{path} is being trained by another process; wait for it or start a run of its own") from None
-    try:
-        yield
-    finally:
-        lock.release()

@@ -1,10 +1,10 @@
-"""Configurations of earlier versions, translated to today's names."""
+"""Translate configurations between version 0.1 and this one: old runs open, and jobs of old sweeps keep their names."""
 
 from typing import Any
 
 from cdmtrain.errors import InputError
 
-RENAMED_TARGETS = {"cdmtrain.launch.trainer.Trainer": "cdmtrain.devices.trainer.Trainer"}
+RENAMED_TARGETS = {"cdmtrain.launch.trainer.Trainer": "cdmtrain.devices.trainer.Trainer"}  # 0.1 -> now
 
 FEATURES, EVENT_FEATURES = "cdmtrain.representation.features", "cdmtrain.representation.event_features"
 # what the sparse_resnet of 0.1 computed from energies in MeV by itself
@@ -24,26 +24,31 @@ SPARSE_RESNET_INPUT = {
 
 
 def translate(config: Any) -> Any:
-    """A copy of a run's plain configuration with today's names and keys."""
-    config = _with_present_targets(config)
+    """Return a copy of a run's plain configuration with today's names and keys."""
+    config = _with_targets(config, RENAMED_TARGETS)
     model = config.get("model") if isinstance(config, dict) else None
     if isinstance(model, dict) and str(model.get("_target_")).endswith(".SparseResNet") and "num_features" not in model:
         return _with_features_of_sparse_resnet(config)
     return config
 
 
-def _with_present_targets(config: Any) -> Any:
-    """Every renamed `_target_` with its present name."""
+def as_in_0_1(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of a plain configuration as 0.1 would have composed it: the form that names a sweep's job."""
+    return _with_targets(config, {new: old for old, new in RENAMED_TARGETS.items()})
+
+
+def _with_targets(config: Any, names: dict[str, str]) -> Any:
+    """Rename every `_target_` that is a key of `names`."""
     if isinstance(config, dict):
         return {
-            key: RENAMED_TARGETS.get(str(value), value) if key == "_target_" else _with_present_targets(value)
+            key: names.get(str(value), value) if key == "_target_" else _with_targets(value, names)
             for key, value in config.items()
         }
-    return [_with_present_targets(value) for value in config] if isinstance(config, list) else config
+    return [_with_targets(value, names) for value in config] if isinstance(config, list) else config
 
 
 def _with_features_of_sparse_resnet(config: dict[str, Any]) -> dict[str, Any]:
-    """The representation that gives `sparse_resnet` the input that it computed by itself in 0.1."""
+    """Add the representation that gives `sparse_resnet` the input that it computed by itself in 0.1."""
     scale = config["representation"]["scale"]["_target_"].rpartition(".")[2]
     if scale != "LinearScale":
         raise InputError(

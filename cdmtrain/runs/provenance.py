@@ -1,19 +1,15 @@
-"""provenance.json: what made a run."""
+"""Write provenance.json: the versions, command, machine and data that made a run."""
 
-import json
-import os
 import platform
 import shlex
 import socket
 import subprocess
 import sys
-from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -21,42 +17,47 @@ import cdmtrain
 from cdmtrain.atomic import write_json
 from cdmtrain.config.changes import changes
 from cdmtrain.errors import InputError
-from cdmtrain.runs.directory import is_first_process
+from cdmtrain.runs import files
+from cdmtrain.runs.check import check
+from cdmtrain.runs.process import is_first_process
+from cdmtrain.runs.read import read_json
+from cdmtrain.runs.records import DataRecord, Provenance
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "torch_geometric", "hydra-core", "numpy", "h5py", "numba")
 
 
-class Provenance:
-    """provenance.json of one run: written when the run begins, completed when its data are known, then only read."""
+class RunProvenance:
+    """The provenance of one run: written when the run begins, and again when its data are known."""
 
-    def __init__(self, path: Path, cfg: DictConfig) -> None:
-        self._path = path
-        if path.exists():
-            self._content = json.loads(path.read_text())
-        else:
-            self._content = of_this_process(cfg)
+    def __init__(self, run: Path, cfg: DictConfig) -> None:
+        self._path = run / files.PROVENANCE
+        content = read_json(self._path)
+        self._content = content or describe_process(cfg)
+        if content is None:
             self._write()
 
     @property
-    def choices(self) -> dict[str, str]:
-        """The option of every group that the run was begun with."""
-        return self._content["choices"]
+    def record(self) -> Provenance:
+        return check(self._content, Provenance, str(self._path))
 
-    @property
-    def fingerprints(self) -> list[str]:
-        """Fingerprints of the stores that the run was begun with; none before its data are known."""
-        return fingerprints(self._content)
+    def record_data(self, data: dict[str, Any], accelerator: str) -> None:
+        """Record the data and the accelerator.
 
-    def used(self, data: dict[str, Any], device: torch.device) -> None:
-        """Record the data and the device; refuse data that are not what the run was begun with."""
-        if "data" not in self._content:
-            self._content |= {"accelerator": accelerator_name(device), "data": data}
+        Args:
+            data: as EventData.describe() returns it.
+            accelerator: its name.
+
+        Raises:
+            InputError: where the run was begun with other data.
+        """
+        before, now = self.record.data, summary_of(data)
+        if before is None:
+            self._content |= {"accelerator": accelerator, "data": data}
             self._write()
-        began, now = events_in_words(self._content["data"]), events_in_words(data)
-        if began != now:
+        elif before.summary != now:
             raise InputError(
-                f"{self._path.parent} was begun with {began}, and finds {now} now; go on with the data it began with, "
-                "or start a new run"
+                f"{self._path.parent} was begun with {before.summary}, but its data now have {now}; continue with the "
+                "data it was begun with, or start a new run"
             )
 
     def _write(self) -> None:
@@ -64,25 +65,13 @@ class Provenance:
             write_json(self._path, self._content)
 
 
-def fingerprints(content: dict[str, Any]) -> list[str]:
-    """Fingerprints of the stores that a provenance.json names, one for each source of events."""
-    return [source["fingerprint"] for source in content.get("data", {}).get("sources", [])]
+def summary_of(data: dict[str, Any]) -> str:
+    """Return the counts of events and lit pixels in what EventData.describe() returns, as text."""
+    return check(data, DataRecord, "data").summary
 
 
-def read_fingerprints(run_dir: Path) -> list[str]:
-    """Fingerprints of the stores that a run was begun with; none if its provenance.json is gone."""
-    path = run_dir / "provenance.json"
-    return fingerprints(json.loads(path.read_text())) if path.is_file() else []
-
-
-def events_in_words(data: dict[str, Any]) -> str:
-    """How many events the data of a provenance.json have, in all and in each part, and how many lit pixels."""
-    hits = sum(source["num_hits"] for source in data["sources"])
-    return f"{data['events']} events ({data['train']}, {data['val']}, {data['test']}) of {hits} lit pixels"
-
-
-def of_this_process(cfg: DictConfig) -> dict[str, Any]:
-    """What is known before any data are: versions, git state, host, command, options chosen, time."""
+def describe_process(cfg: DictConfig) -> dict[str, Any]:
+    """Return what is known before the data are: versions, git state, host, command, chosen options, time."""
     hydra = HydraConfig.get()
     return {
         "cdmtrain": cdmtrain.__version__,
@@ -97,34 +86,16 @@ def of_this_process(cfg: DictConfig) -> dict[str, Any]:
     }
 
 
-def accelerator_name(device: torch.device) -> str:
-    """The device in words: a GPU's name, or the processor's kind and number of threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    if device.type == "mps":
-        return "Apple GPU (mps)"
-    return f"{processor_name()}, {torch.get_num_threads()} of {os.cpu_count()} threads"
-
-
-def processor_name() -> str:
-    """The model of the processor where the system tells it, else its kind."""
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return f"{platform.machine()} processor"
-
-
 def git_state(source: Path) -> dict[str, Any]:
-    """Commit and dirtiness of the checkout the program runs from; nulls where it is installed."""
+    """Return commit and dirtiness of the checkout that holds `source`; None for both where the program is installed."""
 
     def git(*words: str) -> str | None:
         found = subprocess.run(["git", "-C", str(source), *words], capture_output=True, text=True, check=False)
         return found.stdout.strip() if found.returncode == 0 else None
 
     try:
-        tracked = git("ls-files", "--error-unmatch", "__init__.py") is not None
-        if not tracked:
-            return {"commit": None, "dirty": None}
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except FileNotFoundError:  # no git here
-        return {"commit": None, "dirty": None}
+        if git("ls-files", "--error-unmatch", "__init__.py") is not None:
+            return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except FileNotFoundError:
+        pass  # there is no git on this machine
+    return {"commit": None, "dirty": None}

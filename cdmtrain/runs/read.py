@@ -5,6 +5,7 @@ import glob
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from omegaconf.errors import OmegaConfBaseException
 
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NUM_CLASSES
@@ -173,22 +175,37 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def read_yaml(path: Path) -> dict[str, Any] | None:
-    """Read the mapping in a YAML file; None where there is no file. Aliases (*name) are refused: we never write any."""
-    text = _read_text(path)
+    """Read the mapping in a YAML file; None where there is no file."""
+    text = read_yaml_text(path)
     if text is None:
         return None
+    with yaml_errors(path):
+        content = yaml.load(text, yaml.CSafeLoader)
+    return check(content, dict[str, Any], str(path))
+
+
+def read_yaml_text(path: Path) -> str | None:
+    """Read a YAML file that is safe to parse: of bounded depth and without aliases, which we never write."""
+    text = _read_text(path)
     depth = 0
-    try:
-        for event in yaml.parse(text, yaml.CSafeLoader):
+    with yaml_errors(path):
+        for event in yaml.parse(text or "", yaml.CSafeLoader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST_YAML or isinstance(event, yaml.AliasEvent):
                 raise InputError(f"{path} has aliases or is nested too deeply; restore the file or remove it")
-        content = yaml.load(text, yaml.CSafeLoader)
-    except (ValueError, yaml.YAMLError) as error:
-        raise InputError(
-            f"{path} is not valid YAML ({' '.join(str(error).split())}); restore the file or remove it"
-        ) from error
-    return check(content, dict[str, Any], str(path))
+    return text
+
+
+@contextmanager
+def yaml_errors(path: Path) -> Iterator[None]:
+    """Turn what a parser raises about the YAML file `path` into a sentence."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, TypeError, yaml.YAMLError, OmegaConfBaseException) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is not valid YAML ({reason}); restore the file or remove it") from error
 
 
 def _read_config(run: Path) -> dict[str, Any]:

@@ -77,6 +77,12 @@ class DataRecord:
     test: int
     sources: list[Source] = field(default_factory=list)
 
+    @property
+    def summary(self) -> str:
+        """Such as "100 events (50, 20, 30) of 854 lit pixels": in all, and in the three parts."""
+        num_hits = sum(source.num_hits for source in self.sources)
+        return f"{self.events} events ({self.train}, {self.val}, {self.test}) of {num_hits} lit pixels"
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -93,6 +99,11 @@ class Provenance:
     started: datetime | None = None
     accelerator: str | None = None
     data: DataRecord | None = None
+
+    @property
+    def fingerprints(self) -> list[str]:
+        """Of the stores that the run was begun with, one for each source; none before its data are known."""
+        return [source.fingerprint for source in self.data.sources] if self.data else []
 
 
 @dataclass(frozen=True)

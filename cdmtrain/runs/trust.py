@@ -1,4 +1,4 @@
-"""What the configuration of a run may build: a run may come from a stranger, and to build an object is to run code."""
+"""Decide which classes the configuration of a run may build: runs come from strangers, and building runs code."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,27 +6,27 @@ from typing import NamedTuple
 
 import lightning
 import torch
-import yaml
 from hydra.utils import get_object
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from cdmtrain.errors import InputError
+from cdmtrain.runs import files
 from cdmtrain.runs.legacy import translate
+from cdmtrain.runs.read import read_yaml_text, yaml_errors
 
 
 class Part(NamedTuple):
-    """What one node of a configuration, and every node inside it, may build."""
+    """The classes that one node of a configuration, and every node inside it, may build."""
 
     base: type
-    packages: tuple[str, ...]  # classes defined in these that derive from `base`
-    own: tuple[str, ...] = ()  # any class defined in these, which are of this program
+    packages: tuple[str, ...]  # classes defined in these packages that derive from `base`
+    own: tuple[str, ...] = ()  # any class defined in these packages of cdmtrain
 
 
-# torch_geometric's models and other corners load files and generate code
+# not all of torch_geometric.nn: some of it loads files and generates code
 LAYERS = ("torch.nn", *(f"torch_geometric.nn.{kind}" for kind in ("aggr", "conv", "dense", "norm", "pool")))
 
 PARTS = {
@@ -45,51 +45,52 @@ PARTS = {
     "logger": Part(Logger, ("cdmtrain", "lightning.pytorch.loggers")),
 }
 NEVER_BUILT = ("task", "run", "run_dir", "sweep", "print_config")
-HOW = ("_target_", "_partial_", "_convert_", "_recursive_")  # of an object is built; Hydra also knows _args_
+ALLOWED_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")  # Hydra has _args_ too, which we never write
 
 
 def read_config(run: Path) -> DictConfig:
-    """The configuration that a run directory came with, checked; nothing of it is built before.
+    """Read the configuration in a run directory, checked before anything is built from it.
 
     Raises:
-        InputError: where there is none, it is none, or it would build what a run has no use for.
+        InputError: where there is none, it is damaged, or it would build something that is not part of a run.
     """
-    path = run / "config.yaml"
-    if not path.is_file():
-        raise InputError(f"run={run}: there is no config.yaml in it; give the directory of a run")
-    try:
-        cfg = OmegaConf.load(path)
-    except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
-        raise InputError(f"{path} is no configuration ({' '.join(str(error).split())}); restore it") from error
-    absent = [name for name in ("data", "representation", "model") if name not in cfg]
-    if not isinstance(cfg, DictConfig) or absent:
-        raise InputError(f"{path} is not of a run; {' and '.join(absent)} are expected in it")
-    plain = translate(OmegaConf.to_container(cfg))
-    assert isinstance(plain, dict)
-    cfg = OmegaConf.create(plain)
-    check_targets(OmegaConf.to_container(cfg), source=str(path))
+    path = run / files.CONFIG
+    text = read_yaml_text(path)
+    if text is None:
+        raise InputError(f"run={run}: there is no {files.CONFIG} in it; give the directory of a run")
+    with yaml_errors(path):
+        config = translate(OmegaConf.to_container(OmegaConf.create(text)))
+    absent = [
+        name for name in ("data", "representation", "model") if not isinstance(config, dict) or name not in config
+    ]
+    if absent:
+        raise InputError(f"{path} is not the configuration of a run; it has no {' and no '.join(absent)}")
+    check_targets(config, source=str(path))
+    cfg = OmegaConf.create(config)
     cfg.run_dir = str(run)  # the directory may have been moved since
     return cfg
 
 
 def check_targets(config: object, *, source: str) -> None:
-    """Refuse a configuration that would build anything else than the parts of a run.
+    """Refuse a configuration that would build anything but the parts of a run.
+
+    A class is judged by the module that defines it, not by the name it goes by: `logging.os.system` is `os.system`.
 
     Args:
-        config: of a run as plain dictionaries, lists and values, resolved.
-        source: what the sentence calls it.
+        config: of a run, resolved, as plain dictionaries, lists and values.
+        source: its name in error messages.
 
     Raises:
-        InputError: for a target outside PARTS, judged by what it really is and not by its name, for an interpolation
-            (it could read the environment), and for arguments without a name. Nothing has been built then.
+        InputError: for a target outside PARTS, an interpolation (it could read the environment), or unnamed arguments.
+            Nothing has been built then.
     """
     for path, node in _nodes((), config):
         if isinstance(node, str) and "${" in node:
-            raise InputError(f"{source}: {'.'.join(path)} is {node!r}; a run's configuration is written resolved")
+            raise InputError(f"{source}: {'.'.join(path)} is {node!r}; the configuration of a run is written resolved")
         if not isinstance(node, dict) or path[:1] in [(name,) for name in NEVER_BUILT]:
             continue
-        if other := [key for key in node if str(key).startswith("_") and key not in HOW]:
-            raise InputError(f"{source}: {'.'.join((*path, str(other[0])))} is not of a run's configuration")
+        if other := [key for key in node if str(key).startswith("_") and key not in ALLOWED_KEYS]:
+            raise InputError(f"{source}: {'.'.join((*path, str(other[0])))} is not a key of a run's configuration")
         if "_target_" in node:
             _check_target(path, node["_target_"], source)
 
@@ -108,26 +109,25 @@ def _check_target(path: tuple[str, ...], target: object, source: str) -> None:
         return
     part = next((PARTS[name] for name in _names(path) if name in PARTS), None)
     if part is None or not _is_part(target, part):
-        allowed = f"a {part.base.__name__} of {' or '.join(part.packages)}" if part else "nothing"
         raise InputError(
-            f"{source}: {'.'.join(path)} would build {target}, and a run, which may come from a stranger, may build "
-            f"{allowed} there; if you trust it, train by a configuration of your own"
+            f"{source}: this run uses {target} for {'.'.join(path)}, which is not part of cdmtrain there; build the "
+            "class yourself and load the state_dict of the run's checkpoint"
         )
 
 
 def _names(path: tuple[str, ...]) -> Iterator[str]:
-    """The dotted names of a node and of those it lies in, the nearest first."""
+    """The dotted names of a node and of the nodes around it, the innermost first."""
     return (".".join(path[:length]) for length in range(len(path), 0, -1))
 
 
 def _is_part(target: object, part: Part) -> bool:
-    """Whether the target is, by its name and in truth, a class that the part may be."""
+    """Whether the target is, by its name and by its definition, a class that the part may be."""
     named = tuple(".".join(package.split(".")[:2]) for package in (*part.packages, *part.own))
-    if not isinstance(target, str) or not _within(target, named):  # nothing else is even imported
+    if not isinstance(target, str) or not _within(target, named):  # other modules are not even imported
         return False
     try:
         found = get_object(target)
-    except Exception:  # whatever a module raises when it is imported
+    except Exception:  # a module may raise anything when it is imported
         return False
     if not isinstance(found, type):
         return False

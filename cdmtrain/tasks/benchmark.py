@@ -27,12 +27,14 @@ from cdmtrain.benchmark.rounds import Epochs, Rounds
 from cdmtrain.benchmark.stages import Inference, Loading, PlainLoop, Representing
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes, reset_peak_memory
 from cdmtrain.data.event_data import EventData
+from cdmtrain.devices.accelerator import accelerator_name
 from cdmtrain.errors import InputError
 from cdmtrain.report.benchmark.page import write_benchmarks
 from cdmtrain.report.benchmark.tables import comparison_table, stage_table
 from cdmtrain.report.benchmark.timings import JOB, read_benchmarks
-from cdmtrain.runs.directory import RunDirectory, job_hash, new_name
-from cdmtrain.runs.provenance import Provenance, accelerator_name
+from cdmtrain.runs.directory import RunDirectory
+from cdmtrain.runs.names import job_name, new_name
+from cdmtrain.runs.provenance import RunProvenance
 from cdmtrain.runs.status import RunStatus
 from cdmtrain.tasks.train import explain_failure, make_classifier, make_trainer, quiet
 
@@ -43,7 +45,7 @@ def benchmark(cfg: DictConfig) -> None:
     quiet()
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     folder = place(cfg)
-    write_json(folder / JOB, measured(cfg, Provenance(folder / "provenance.json", cfg)))
+    write_json(folder / JOB, measured(cfg, RunProvenance(folder, cfg)))
     show(folder)
 
 
@@ -60,11 +62,11 @@ def place(cfg: DictConfig) -> Path:
     """The directory of this benchmark: of its own, or a job's place in the directory of the comparison."""
     hydra = HydraConfig.get()
     if hydra.mode == RunMode.MULTIRUN:
-        return Path(hydra.sweep.dir) / f"{dict(hydra.runtime.choices)['model']}_seed{cfg.seed}_{job_hash(cfg)}"
+        return Path(hydra.sweep.dir) / job_name(cfg)
     return Path("outputs/benchmark") / new_name()
 
 
-def measured(cfg: DictConfig, record: Provenance) -> dict[str, Any]:
+def measured(cfg: DictConfig, provenance: RunProvenance) -> dict[str, Any]:
     """Everything benchmark.json says."""
     with scratch_trainer(cfg, Callback()) as trainer:
         device = trainer.strategy.root_device
@@ -73,12 +75,12 @@ def measured(cfg: DictConfig, record: Provenance) -> dict[str, Any]:
     data: EventData = instantiate(cfg.data)
     data.prepare_data()
     data.setup()
-    record.used(data.describe(), device)
+    provenance.record_data(data.describe(), accelerator_name(device))
     epochs = whole_epochs(cfg, data, device)
     peak = peak_memory_bytes(device)
     stages, cost = rounds(cfg, data, device)
     return {
-        "model": record.choices["model"],
+        "model": provenance.record.choices["model"],
         "overrides": list(HydraConfig.get().overrides.task),
         "date": f"{datetime.now():%Y-%m-%d %H:%M}",
         "device": accelerator_name(device),
@@ -156,7 +158,7 @@ def scratch_trainer(
         )
         if not progress:
             changed.callbacks.pop("progress", None)
-        with RunStatus(Path(scratch) / "status.json", explain_failure) as status:
+        with RunStatus(Path(scratch), explain_failure) as status:
             trainer = make_trainer(RunDirectory(Path(scratch), changed), status, Resources())
             trainer.callbacks.append(callback)  # type: ignore[attr-defined]
             yield trainer

@@ -1,6 +1,5 @@
 """cdmtrain task=evaluate: a run's network on its test events or on other files, with the report of a training."""
 
-import json
 import logging
 import shutil
 import warnings
@@ -16,18 +15,23 @@ from rich.console import Console
 from torch import nn
 
 from cdmtrain.atomic import whole_directory, write_json, write_text
-from cdmtrain.callbacks.predictions import Predictions
+from cdmtrain.callbacks.predictions import PredictionsWriter
 from cdmtrain.callbacks.progress import EpochProgress
 from cdmtrain.classifier import Classifier
 from cdmtrain.cluster.preemption import cluster_plugins
 from cdmtrain.config.overrides import apply_overrides, override_keys
 from cdmtrain.data.event_data import EventData
+from cdmtrain.devices.accelerator import accelerator_name
 from cdmtrain.errors import InputError
 from cdmtrain.report.run.page import write_report
 from cdmtrain.report.run.terminal import results_table
-from cdmtrain.runs.directory import new_name
-from cdmtrain.runs.open import Run, check_image_size, load_run, network_of
-from cdmtrain.runs.provenance import accelerator_name, events_in_words, of_this_process, read_fingerprints
+from cdmtrain.runs import files
+from cdmtrain.runs.ensemble import combine_networks
+from cdmtrain.runs.names import new_name
+from cdmtrain.runs.open import Run, check_image_size, load_run
+from cdmtrain.runs.provenance import describe_process, summary_of
+from cdmtrain.runs.read import read_provenance, read_results
+from cdmtrain.runs.records import Provenance
 
 COST = ("events_per_second", "train_seconds", "peak_memory_bytes", "epochs", "best_epoch")  # of a training
 EVERYTHING = {"_target_": "cdmtrain.data.split.FractionSplit", "train": [0, 0], "val": [0, 0], "test": [0, 1]}
@@ -49,13 +53,13 @@ def evaluate(cfg: DictConfig) -> None:
     with whole_directory(folder) as temporary:
         figures = tested(classifier, data, used, temporary)
         results = numbers(figures | {"parameters": num_parameters(classifier)} | cost(runs))
-        write_json(temporary / "results.json", results)
-        write_text(temporary / "config.yaml", OmegaConf.to_yaml(used))
-        write_json(temporary / "provenance.json", provenance(cfg, runs, data, classifier.device))
-        if len(runs) == 1 and (runs[0].path / "metrics.csv").is_file():
-            shutil.copyfile(runs[0].path / "metrics.csv", temporary / "metrics.csv")
+        write_json(temporary / files.RESULTS, results)
+        write_text(temporary / files.CONFIG, OmegaConf.to_yaml(used))
+        write_json(temporary / files.PROVENANCE, provenance(cfg, runs, data, classifier.device))
+        if len(runs) == 1 and (runs[0].path / files.METRICS).is_file():
+            shutil.copyfile(runs[0].path / files.METRICS, temporary / files.METRICS)
         write_report(temporary)
-    show_results(results, folder / "report/index.html")
+    show_results(results, folder / files.PAGE)
 
 
 def opened_runs(cfg: DictConfig) -> list[Run]:
@@ -89,7 +93,7 @@ def open_test_data(cfg: DictConfig, run: Run) -> EventData:
     """The test events of a configuration; the run's own events no longer need their source file."""
     data: EventData = instantiate(cfg.data)
     if {"data", "data.files", "data.dir"}.isdisjoint(override_keys()):
-        data.reuse_stores(read_fingerprints(run.path))
+        data.reuse_stores(recorded_provenance(run).fingerprints)
     data.prepare_data()
     data.setup("test")
     return data
@@ -97,11 +101,10 @@ def open_test_data(cfg: DictConfig, run: Run) -> EventData:
 
 def check_same_events(runs: Sequence[Run], data: EventData) -> None:
     """Refuse test events that are not those that each of the runs was tested on."""
-    found = events_in_words(data.describe())
+    found = summary_of(data.describe())
     for run in runs:
-        path = run.path / "provenance.json"
-        recorded = json.loads(path.read_text()).get("data") if path.is_file() else None
-        told = found if recorded is None else events_in_words(recorded)
+        recorded = recorded_provenance(run).data
+        told = recorded.summary if recorded else found
         if told != found or run.cfg.data.split != runs[0].cfg.data.split:
             raise InputError(
                 f"{run.path} was tested on {told}, parts by {run.cfg.data.split}, and finds {found}, parts by "
@@ -111,7 +114,7 @@ def check_same_events(runs: Sequence[Run], data: EventData) -> None:
 
 def joined(runs: Sequence[Run], cfg: DictConfig, *, symmetries: bool) -> Classifier:
     """The classifier of one run as it is, or of the mean of several runs or views."""
-    network = network_of(runs, symmetries=symmetries)
+    network = combine_networks([run.classifier for run in runs], symmetries=symmetries)
     if isinstance(network, Classifier):
         return network
     loss, optimizer = instantiate(cfg.loss), torch.optim.SGD  # never used
@@ -124,24 +127,26 @@ def num_parameters(classifier: Classifier) -> int:
 
 def cost(runs: Sequence[Run]) -> dict[str, Any]:
     """What the training of one run cost, as it says itself."""
-    path = runs[0].path / "results.json"
-    told = json.loads(path.read_text()) if len(runs) == 1 and path.is_file() else {}
-    return {name: told.get(name) for name in COST}
+    results = (read_results(runs[0].path) if len(runs) == 1 else None) or {}
+    return {name: results.get(name) for name in COST}
+
+
+def recorded_provenance(run: Run) -> Provenance:
+    return read_provenance(run.path) or Provenance()
 
 
 def provenance(cfg: DictConfig, runs: Sequence[Run], data: EventData, device: torch.device) -> dict[str, Any]:
     """Where the figures come from: this command, the runs and their checkpoints, the data."""
-    path = runs[0].path / "provenance.json"
-    recorded = json.loads(path.read_text()) if path.is_file() else {}
-    made = of_this_process(cfg)
-    choices = {**recorded.get("choices", {}), "task": "evaluate"}
+    recorded = recorded_provenance(runs[0])
+    made = describe_process(cfg)
+    choices = {**recorded.choices, "task": "evaluate"}
     if "data" in override_keys():
         choices["data"] = made["choices"]["data"]
     tested_runs = [{"run": str(run.path), "checkpoint": str(run.checkpoint)} for run in runs]
     return {
         **made,
         "choices": choices,
-        "changed": recorded.get("changed"),
+        "changed": recorded.changed,
         "tested": tested_runs,
         "accelerator": accelerator_name(device),
         "data": data.describe(),
@@ -153,7 +158,7 @@ def tested(classifier: Classifier, data: EventData, cfg: DictConfig, folder: Pat
 
     Writes predictions.h5 into `folder`.
     """
-    callbacks = [EpochProgress(), Predictions(folder / "predictions.h5")]
+    callbacks = [EpochProgress(), PredictionsWriter(folder)]
     trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=False, **trainer_options(folder))
     if len(data.parts.val):
         trainer.validate(classifier, datamodule=data, verbose=False)

@@ -22,7 +22,8 @@ from cdmtrain.batch import EventBatch
 from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES
-from cdmtrain.runs.open import Run, network_of
+from cdmtrain.runs.ensemble import combine_networks
+from cdmtrain.runs.open import Run
 from cdmtrain.tasks.evaluate import open_test_data, opened_runs, quiet, used_config
 
 NUM_CHECKED = 1000  # events
@@ -115,7 +116,7 @@ def export(cfg: DictConfig) -> None:
         raise InputError(f"output={output} exists; choose another name or remove it")
     runs = opened_runs(cfg)
     used = used_config(runs, cfg, free=("output", "format", "takes"))
-    network = network_of(runs, symmetries=cfg.symmetries).eval()
+    network = combine_networks([run.classifier for run in runs], symmetries=cfg.symmetries).eval()
     data = open_test_data(used, runs[0])
     dataset_index = data.parts.test[:NUM_CHECKED]
     wrapper = kinds[cfg.takes](network, runs[0].image_size)

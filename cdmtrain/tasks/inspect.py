@@ -21,7 +21,7 @@ from cdmtrain.report.dataset.page import write_inspection
 from cdmtrain.report.dataset.tables import Table, make_tables
 from cdmtrain.report.kit.event_display import side_of
 from cdmtrain.report.kit.numbers import count, is_number
-from cdmtrain.runs.directory import new_name
+from cdmtrain.runs.names import new_name
 
 Images = Float32[np.ndarray, "event row column"]
 SOURCE = ("file", "simulation", "num_events", "num_hits", "fingerprint")  # what is told of a store

@@ -23,7 +23,8 @@ from cdmtrain.data.stream import stream_batches
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES, NUM_CLASSES, UNKNOWN_CLASS
 from cdmtrain.report.kit.numbers import count, percent
-from cdmtrain.runs.open import Run, check_image_size, network_of
+from cdmtrain.runs.ensemble import combine_networks
+from cdmtrain.runs.open import Run, check_image_size
 from cdmtrain.tasks.evaluate import opened_runs, quiet
 
 MOST_EVENTS = 1000  # of a batch: 150 MB of dense images
@@ -50,7 +51,7 @@ def predict(cfg: DictConfig) -> None:
     runs = opened_runs(cfg)
     apply_overrides(runs[0].cfg, cfg, parts=(), free=("input", "output", "ckpt", "symmetries", "trainer"))
     device = lightning.Fabric(accelerator=cfg.trainer.accelerator, devices=1).device
-    network = network_of(runs, symmetries=cfg.symmetries).to(device)
+    network = combine_networks([run.classifier for run in runs], symmetries=cfg.symmetries).to(device)
     about = {"input": str(source), "symmetries": bool(cfg.symmetries), "checkpoints": [str(r.checkpoint) for r in runs]}
     found = np.zeros(NUM_CLASSES, int)
     with ChallengeFile(source) as file:

@@ -10,6 +10,7 @@ from cdmtrain.report.leaderboard.page import write_leaderboard
 from cdmtrain.report.leaderboard.ranking import make_leaderboard
 from cdmtrain.report.leaderboard.tables import PLUS_MINUS, leaderboard_tables
 from cdmtrain.runs.names import new_name
+from cdmtrain.runs.read import is_run
 
 
 def report(cfg: DictConfig) -> None:
@@ -33,5 +34,5 @@ def folder_of(places: list[str]) -> Path:
     if not places:
         raise InputError("runs=[]: give run directories, or one that holds them")
     only = Path(places[0])
-    holds_runs = len(places) == 1 and only.is_dir() and not (only / "config.yaml").exists()
+    holds_runs = len(places) == 1 and only.is_dir() and not is_run(only)
     return only if holds_runs else Path("outputs/report") / new_name()

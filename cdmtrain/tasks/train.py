@@ -1,6 +1,5 @@
 """cdmtrain task=train: train, evaluate the best epoch, leave a run directory with its page."""
 
-import json
 import logging
 from typing import Any
 
@@ -17,18 +16,23 @@ from cdmtrain.atomic import write_json
 from cdmtrain.callbacks.checkpoint import RunCheckpoint
 from cdmtrain.callbacks.metrics_csv import MetricsCsv
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes, reset_peak_memory
+from cdmtrain.callbacks.status import StatusCallback
 from cdmtrain.cluster.preemption import Preemption
 from cdmtrain.config.explain import explain
 from cdmtrain.config.show import show_config
 from cdmtrain.data.event_data import EventData
+from cdmtrain.devices.accelerator import accelerator_name
 from cdmtrain.devices.interruption import Interruption
 from cdmtrain.devices.processes import Processes, several_processes
 from cdmtrain.errors import InputError
 from cdmtrain.report.run.page import write_report
-from cdmtrain.runs.directory import RunDirectory, is_first_process, opened
+from cdmtrain.runs import files
+from cdmtrain.runs.directory import RunDirectory, open_run
 from cdmtrain.runs.open import load_weights, make_classifier, read_checkpoint
-from cdmtrain.runs.provenance import Provenance
-from cdmtrain.runs.status import RunStatus, StatusCallback, is_finished
+from cdmtrain.runs.process import is_first_process
+from cdmtrain.runs.provenance import RunProvenance
+from cdmtrain.runs.read import is_finished, read_metrics, read_results
+from cdmtrain.runs.status import RunStatus
 from cdmtrain.tasks.evaluate import numbers, quiet, show_results, tested, trainer_options
 
 log = logging.getLogger(__name__)
@@ -38,12 +42,12 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 def train(cfg: DictConfig, *callbacks: Callback, silent: bool = False) -> float:
     """Run one training from its configuration to its page; returns the validation cross entropy of the best epoch."""
-    with opened(cfg) as run:
+    with open_run(cfg) as run:
         results = finished_results(run)
         if results is not None and HydraConfig.get().mode == RunMode.MULTIRUN:
             return float(results["val_cross_entropy"])  # a sweep passes over what it has: the leaderboard shows it
         if results is None:
-            status, interruption = RunStatus(run.path / "status.json", explain_failure), Interruption(run)
+            status, interruption = RunStatus(run.path, explain_failure), Interruption(run)
             try:
                 with status, interruption, several_processes(run.path) as processes, Preemption() as preemption:
                     own = (interruption, preemption, *callbacks)
@@ -63,9 +67,9 @@ def trained_results(
     cfg: DictConfig, run: RunDirectory, status: RunStatus, processes: Processes, *callbacks: Callback
 ) -> dict[str, Any]:
     """Train (or go on training), evaluate the best epoch, write results.json and predictions.h5."""
-    record = Provenance(run.path / "provenance.json", cfg)
+    provenance = RunProvenance(run.path, cfg)
     if cfg.print_config and run.cfg.print_config and is_first_process():
-        show_config(run.cfg, record.choices)
+        show_config(run.cfg, provenance.record.choices)
     quiet()
     if run.cfg.seed < 0:
         raise InputError(f"seed={run.cfg.seed}: a whole number from 0 on is expected")
@@ -76,10 +80,10 @@ def trained_results(
     reset_peak_memory(trainer.strategy.root_device)
     classifier = make_classifier(run.cfg)
     data: EventData = instantiate(run.cfg.data)
-    data.reuse_stores(record.fingerprints)
+    data.reuse_stores(provenance.record.fingerprints)
     data.prepare_data()
     data.setup()
-    record.used(data.describe(), trainer.strategy.root_device)
+    provenance.record_data(data.describe(), accelerator_name(trainer.strategy.root_device))
     if run.last_checkpoint is not None:
         read_checkpoint(run.last_checkpoint)  # answers in a sentence what Lightning would answer in a traceback
     processes.join(trainer)
@@ -94,7 +98,7 @@ def trained_results(
         "best_epoch": checkpoint_callback(trainer).best_epoch,
     }
     if trainer.is_global_zero:
-        write_json(run.path / "results.json", numbers(results))
+        write_json(run.path / files.RESULTS, numbers(results))
     return numbers(results)
 
 
@@ -102,7 +106,7 @@ def make_trainer(run: RunDirectory, status: RunStatus, *more: Callback) -> light
     """The Trainer of the configuration, with what every run directory needs."""
     check_trainer(run.cfg)
     own = [*more, StatusCallback(status, monitor=run.cfg.callbacks.checkpoint.monitor)]
-    loggers: list[Logger] = [MetricsCsv(run.path / "metrics.csv"), *instantiate(run.cfg.logger).values()]
+    loggers: list[Logger] = [MetricsCsv(run.path, read_metrics(run.path)), *instantiate(run.cfg.logger).values()]
     callbacks = [*instantiate(run.cfg.callbacks).values(), *own]
     trainer: lightning.Trainer = instantiate(
         run.cfg.trainer, callbacks=callbacks, logger=loggers, **trainer_options(run.path)
@@ -131,11 +135,10 @@ def check_trainer(cfg: DictConfig) -> None:
 
 def finished_results(run: RunDirectory) -> dict[str, Any] | None:
     """The results of a run that has ended already; None where there is something left to do."""
-    path = run.path / "results.json"
-    if not (path.exists() and is_finished(run.path / "status.json")):
-        return None
-    log.info("%s is finished; nothing is left to train", run.path)
-    return json.loads(path.read_text())
+    results = read_results(run.path) if is_finished(run.path) else None
+    if results is not None:
+        log.info("%s is finished; nothing is left to train", run.path)
+    return results
 
 
 def checkpoint_callback(trainer: lightning.Trainer) -> RunCheckpoint:

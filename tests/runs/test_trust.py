@@ -252,8 +252,8 @@ def test_a_crafted_checkpoint_runs_nothing_however_it_is_opened(
         (stranger / f"checkpoints/{name}.ckpt").write_bytes((stranger / "evil.ckpt").read_bytes())
     monkeypatch.setattr("cdmtrain.data.datamodule.SimulatedData.make_stores", small_sample)
     for answer in all_that_opens(stranger, monkeypatch, capsys):
-        assert "holds other things than tensors and numbers, and is not read" in answer
-    with pytest.raises(InputError, match=r"evil\.ckpt holds other things"):
+        assert "holds objects other than tensors and numbers, which could run code" in answer
+    with pytest.raises(InputError, match=r"evil\.ckpt holds objects other than"):
         load_run(stranger, checkpoint=str(stranger / "evil.ckpt"))
     assert not (tmp_path / "marker").exists()
 

@@ -59,7 +59,7 @@ def test_a_sweep_with_a_failed_job_ends_with_a_leaderboard_and_is_put_right_by_t
     shown = capsys.readouterr()
     assert states(tmp_path) == {"dnn_seed1": "finished", "dnn_seed2": "finished", "dnn_seed3": "finished"}
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    assert "has failed before, and begins anew" in shown.out
+    assert "failed before and starts again" in shown.out
     assert "epoch 1/2" in shown.out
     assert "mean over 3 seeds" in shown.out
     assert (tmp_path / "sweep/leaderboard.csv").read_text().count("\n") == 2

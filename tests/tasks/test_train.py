@@ -248,7 +248,7 @@ def test_a_run_whose_evaluation_was_cut_is_evaluated_without_training_again(
     ("settings", "sentence"),
     [
         (["run=nowhere"], "run=nowhere: there is no config.yaml in it; give the directory of a run"),
-        (["run=nowhere", "seed=2"], "run= goes on with that run's own configuration; leave out seed=2"),
+        (["run=nowhere", "seed=2"], "run= continues with that run's own configuration; leave out seed=2"),
         (["callbacks=progress"], "callbacks has no checkpoint"),
         (["representation=graph"], "model CNN takes Image, and GraphRepresentation gives Graph"),
         (["trainer.limit_val_batches=0"], "no epoch would be validated"),

@@ -1,0 +1,51 @@
+"""Report every epoch to the owner of the run's status."""
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+
+
+class EpochStatus(Protocol):
+    """The owner of a run's status."""
+
+    def record_epoch(self, epoch: int, metric: tuple[str, float] | None, expected_end: datetime | None) -> None: ...
+
+
+class StatusCallback(Callback):
+    """Report the last finished epoch, its monitored metric, and when training will end at the present pace.
+
+    Args:
+        status: told at the end of every epoch.
+        monitor: name of a logged metric.
+    """
+
+    def __init__(self, status: EpochStatus, *, monitor: str) -> None:
+        super().__init__()
+        self._status = status
+        self._monitor = monitor
+        self._start_time = datetime.now(UTC)
+        self._start_fraction = 0.0  # of the training, done by earlier processes
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._start_time, self._start_fraction = datetime.now(UTC), _fraction_done(trainer, trainer.current_epoch)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        value, epoch = trainer.callback_metrics.get(self._monitor), trainer.current_epoch + 1
+        metric = None if value is None else (self._monitor, float(value))
+        self._status.record_epoch(epoch, metric, self._expected_end(_fraction_done(trainer, epoch)))
+
+    def _expected_end(self, fraction: float) -> datetime | None:
+        """None where neither a number of epochs nor of steps ends the training."""
+        if fraction <= self._start_fraction:
+            return None
+        now = datetime.now(UTC)
+        pace = (now - self._start_time) / (fraction - self._start_fraction)
+        return now + pace * max(0.0, 1 - fraction)
+
+
+def _fraction_done(trainer: lightning.Trainer, epochs: int) -> float:
+    """The fraction of the training that is done, by epochs or by steps, whichever will end it."""
+    limits = ((epochs, trainer.max_epochs or -1), (trainer.global_step, trainer.max_steps))
+    return max((done / limit for done, limit in limits if limit > 0), default=0.0)
