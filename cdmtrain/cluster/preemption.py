@@ -1,8 +1,8 @@
 """What a training does when its cluster takes the machine away: save, see that it is queued again, leave.
 
 SLURM says so by SIGUSR2 (`--signal=USR2@120`: so many seconds before the time limit) or by SIGTERM (preempted, requeued
-or cancelled). One owner answers: `Preemption`. Lightning's own requeueing is off (`cluster_plugins`), and the handler
-of submitit, which counts time limits and queues again, is called by this one once the run is saved.
+or cancelled). One owner answers: `Preemption`. Lightning's own requeueing is off (`cdmtrain.devices.trainer`), and the
+handler of submitit, which counts time limits and queues again, is called by this one once the run is saved.
 """
 
 import logging
@@ -16,7 +16,6 @@ from typing import Any, Self
 
 import lightning
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from cdmtrain.errors import InputError, Preempted
 from cdmtrain.runs.process import is_first_process, slurm_job
@@ -111,11 +110,3 @@ def _scontrol(*words: str) -> str:
         return subprocess.run(["scontrol", *words], capture_output=True, text=True, check=True, timeout=60).stdout
     except subprocess.CalledProcessError as error:
         raise InputError(f"scontrol {' '.join(words)}: {error.stderr.strip()}") from None
-
-
-def cluster_plugins() -> list[SLURMEnvironment]:
-    """What a Trainer in a job of SLURM is given: processes are SLURM's, requeueing is not Lightning's."""
-    try:
-        return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
-    except RuntimeError as error:
-        raise InputError(str(error)) from None

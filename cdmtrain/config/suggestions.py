@@ -125,7 +125,7 @@ def _wrong_key(override: Override, values: dict[str, Any]) -> str | None:
 
 
 def _several_values(override: Override) -> str:
-    key, _, values = override.input_line.partition("=")
+    key, _, values = str(override.input_line).partition("=")
     as_list = "" if key in groups() else f", or brackets to make one list of them: {key}=[{values}]"
     return f"{override.input_line} is several values; add -m to run each{as_list}"
 

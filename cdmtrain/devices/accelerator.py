@@ -1,4 +1,4 @@
-"""The name of the device that a run computes on."""
+"""The device that a run computes on: whether this machine has it, and its name."""
 
 import os
 import platform
@@ -6,6 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
+from lightning.pytorch.accelerators import AcceleratorRegistry
+
+from cdmtrain.errors import InputError
+
+GPUS = ("cuda", "mps")
 
 
 def accelerator_name(device: torch.device) -> str:
@@ -15,6 +20,19 @@ def accelerator_name(device: torch.device) -> str:
     if device.type == "mps":
         return "Apple GPU (mps)"
     return f"{_processor_name()}, {torch.get_num_threads()} of {os.cpu_count()} threads"
+
+
+def check_accelerator(name: str) -> None:
+    """Refuse an accelerator that Lightning does not know or this machine does not have."""
+    known = sorted({"auto", "gpu", *AcceleratorRegistry.available_accelerators()})
+    if name not in known:
+        raise InputError(f"trainer.accelerator={name}: one of {', '.join(known)} is expected")
+    kinds = GPUS if name == "gpu" else () if name == "auto" else (name,)
+    if kinds and not any(AcceleratorRegistry[kind]["accelerator"].is_available() for kind in kinds):
+        device = "GPU (CUDA or MPS)" if name == "gpu" else f"{name.upper()} device"
+        raise InputError(
+            f"trainer.accelerator={name}: no {device} is found on this machine; use trainer.accelerator=cpu or auto"
+        )
 
 
 def _processor_name() -> str:

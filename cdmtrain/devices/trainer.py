@@ -7,6 +7,7 @@ from weakref import WeakSet
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.profilers import PassThroughProfiler
 from torch import nn
 
@@ -20,6 +21,9 @@ COMPILED: WeakSet[nn.Module] = WeakSet()  # networks that a Trainer has compiled
 
 class Trainer(lightning.Trainer):
     """Lightning's Trainer with one more setting, `compile`, and without the cost of Lightning's idle profiler.
+
+    It shows no summary of the model and makes no trial validation. In a SLURM job the processes are SLURM's, and
+    Lightning does not put the job back into the queue, which `cdmtrain.cluster.preemption` does.
 
     Args:
         compile: compile the network (torch.compile) before its first step; names in checkpoints stay as they are.
@@ -42,9 +46,18 @@ class Trainer(lightning.Trainer):
             raise InputError(f"trainer.strategy={strategy}: a run cannot be pickled; use trainer.strategy=ddp")
         torch.set_float32_matmul_precision(matmul_precision)
         callbacks = [*(callbacks or []), *([Compile()] if compile else [])]
-        super().__init__(callbacks=callbacks, strategy=strategy, **settings)
+        own: dict[str, Any] = {"enable_model_summary": False, "num_sanity_val_steps": 0, "plugins": slurm_plugins()}
+        super().__init__(callbacks=callbacks, strategy=strategy, **own, **settings)
         if settings.get("profiler") is None:
             self.profiler = NoProfiler()
+
+
+def slurm_plugins() -> list[SLURMEnvironment]:
+    """The plugin of a Trainer in a SLURM job; none elsewhere."""
+    try:
+        return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
+    except RuntimeError as error:
+        raise InputError(str(error)) from None
 
 
 class NoProfiler(PassThroughProfiler):

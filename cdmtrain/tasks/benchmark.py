@@ -34,15 +34,16 @@ from cdmtrain.report.benchmark.tables import comparison_table, stage_table
 from cdmtrain.report.benchmark.timings import JOB, read_benchmarks
 from cdmtrain.runs.directory import RunDirectory
 from cdmtrain.runs.names import job_name, new_name
+from cdmtrain.runs.open import make_classifier
 from cdmtrain.runs.provenance import RunProvenance
 from cdmtrain.runs.status import RunStatus
-from cdmtrain.tasks.train import explain_failure, make_classifier, make_trainer, quiet
+from cdmtrain.training import configure_logging, explain_failure, make_trainer
 
 
 def benchmark(cfg: DictConfig) -> None:
     """Time whole epochs, then each stage in turn; show the tables and leave a directory with all numbers."""
     check(cfg)
-    quiet()
+    configure_logging()
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     folder = place(cfg)
     write_json(folder / JOB, measured(cfg, RunProvenance(folder, cfg)))

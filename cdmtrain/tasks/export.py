@@ -23,8 +23,9 @@ from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES
 from cdmtrain.runs.ensemble import combine_networks
+from cdmtrain.runs.evaluation import evaluation_config, open_runs, open_test_data
 from cdmtrain.runs.open import Run
-from cdmtrain.tasks.evaluate import open_test_data, opened_runs, quiet, used_config
+from cdmtrain.training import configure_logging
 
 NUM_CHECKED = 1000  # events
 TOLERANCE = 1e-4  # of a probability; sums of float32 in another order move it by less
@@ -103,7 +104,7 @@ class Format(Protocol):
 
 def export(cfg: DictConfig) -> None:
     """Trace the network, write it, compare the file with the run on events, and keep it where they agree."""
-    quiet()
+    configure_logging()
     formats: dict[str, tuple[str, Format]] = {"onnx": (".onnx", write_onnx), "torch": (".pt2", write_torch)}
     kinds: dict[str, type[FromImages | FromHits]] = {"image": FromImages, "hits": FromHits}
     if cfg.format not in formats:
@@ -114,8 +115,8 @@ def export(cfg: DictConfig) -> None:
     output = Path(cfg.output or f"network{suffix}")
     if output.exists():
         raise InputError(f"output={output} exists; choose another name or remove it")
-    runs = opened_runs(cfg)
-    used = used_config(runs, cfg, free=("output", "format", "takes"))
+    runs = open_runs(cfg)
+    used = evaluation_config(runs, cfg, free=("output", "format", "takes"))
     network = combine_networks([run.classifier for run in runs], symmetries=cfg.symmetries).eval()
     data = open_test_data(used, runs[0])
     dataset_index = data.parts.test[:NUM_CHECKED]

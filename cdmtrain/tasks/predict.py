@@ -24,8 +24,9 @@ from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES, NUM_CLASSES, UNKNOWN_CLASS
 from cdmtrain.report.kit.numbers import count, percent
 from cdmtrain.runs.ensemble import combine_networks
+from cdmtrain.runs.evaluation import open_runs
 from cdmtrain.runs.open import Run, check_image_size
-from cdmtrain.tasks.evaluate import opened_runs, quiet
+from cdmtrain.training import configure_logging
 
 MOST_EVENTS = 1000  # of a batch: 150 MB of dense images
 Columns = Mapping[str, np.ndarray]  # one row an event
@@ -39,7 +40,7 @@ class Writer(Protocol):
 
 def predict(cfg: DictConfig) -> None:
     """Read the file once, write `output` whole or not at all, say how many events got which name."""
-    quiet()
+    configure_logging()
     source, output = Path(cfg.input), Path(cfg.output)
     writers = {".h5": hdf5_writer, ".hdf5": hdf5_writer, ".csv": csv_writer}
     if not source.is_file():
@@ -48,7 +49,7 @@ def predict(cfg: DictConfig) -> None:
         raise InputError(f"output={output} exists; choose another name or remove it")
     if output.suffix not in writers:
         raise InputError(f"output={output}: a name that ends in {', '.join(writers)} is expected")
-    runs = opened_runs(cfg)
+    runs = open_runs(cfg)
     apply_overrides(runs[0].cfg, cfg, parts=(), free=("input", "output", "ckpt", "symmetries", "trainer"))
     device = lightning.Fabric(accelerator=cfg.trainer.accelerator, devices=1).device
     network = combine_networks([run.classifier for run in runs], symmetries=cfg.symmetries).to(device)

@@ -18,9 +18,9 @@ from cdmtrain.probe.measure import Sensitivity, sensitivities
 from cdmtrain.probe.perturbations import perturbations
 from cdmtrain.report.kit.drawing import csv_text, png_bytes
 from cdmtrain.report.probe import draw_probe, probe_table
+from cdmtrain.runs.evaluation import open_test_data
 from cdmtrain.runs.names import new_name
 from cdmtrain.runs.open import Run, check_image_size, load_run
-from cdmtrain.tasks.evaluate import open_test_data
 
 
 def probe(cfg: DictConfig) -> None:

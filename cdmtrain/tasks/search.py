@@ -11,13 +11,15 @@ from rich.console import Console
 
 from cdmtrain.atomic import write_text
 from cdmtrain.callbacks.pruning import Pruning
+from cdmtrain.cluster.preemption import Preemption
 from cdmtrain.config.explain import explain
 from cdmtrain.config.sources import groups
 from cdmtrain.errors import InputError, Pruned
+from cdmtrain.report.run.page import write_report
 from cdmtrain.report.search import SearchFacts, TrialFacts, trials_table, write_search
 from cdmtrain.runs.names import new_name
 from cdmtrain.search.trial_config import base_words, composed, experiment_yaml
-from cdmtrain.tasks.train import train
+from cdmtrain.training import train_run
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -69,7 +71,7 @@ def run_trial(study: "Study", trial: "Trial", cfg: DictConfig) -> None:
     pruning = Pruning(trial.is_bad, monitor=cfg.callbacks.checkpoint.monitor)
     try:
         with composed(base_words(), trial.parameters, trial.directory) as trial_cfg:
-            train(trial_cfg, pruning, silent=True)
+            train_run(trial_cfg, Preemption(), pruning, write_page=write_report)
     except Pruned as pruned:
         print(f"trial {trial.number}: {pruned}", flush=True)
         study.tell(trial, TrialState.PRUNED)

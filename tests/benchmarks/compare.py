@@ -23,7 +23,7 @@ from rich.table import Table
 from sample import CONVERTED, EVENTS, MANY, make_stores, write_contiguous
 from timing import Row, machine
 
-from cdmtrain.tasks.train import quiet
+from cdmtrain.training import configure_logging
 
 Measurement = Callable[[Path, Path], list[Row]]  # of the cache of stores and the contiguous file
 
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("only", nargs="*", choices=[[], *MEASUREMENTS], metavar="measurement", help=f"of {names}; all")
     parser.add_argument("--csv", type=Path, help="write the rows to this file too")
     arguments = parser.parse_args()
-    quiet()
+    configure_logging()
     rows = list(measured(arguments.only or list(MEASUREMENTS)))
     Console(width=None if sys.stdout.isatty() else 150).print(table(rows))
     if arguments.csv:

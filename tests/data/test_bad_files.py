@@ -333,7 +333,7 @@ def refused(
     monkeypatch.setattr(check, "check", lambda cfg: None)
     monkeypatch.setattr(provenance, "changed", dict)  # composes again, three times
     monkeypatch.setattr(provenance, "git_state", lambda source: {})
-    monkeypatch.setattr("cdmtrain.tasks.train.reset_peak_memory", lambda device: None)
+    monkeypatch.setattr("cdmtrain.training.reset_peak_memory", lambda device: None)
 
     def command(task: str) -> str:
         whole, cfg = composed[task]

@@ -24,7 +24,7 @@ Search = Callable[..., int]
 def search(tmp_path: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Search:
     """Runs the command line on 100 events in this process; returns the exit status."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("cdmtrain.tasks.train.write_report", lambda run: run)  # pages have tests of their own
+    monkeypatch.setattr("cdmtrain.tasks.search.write_report", lambda run: run)  # pages have tests of their own
     file = challenge_file(num_events=100)
 
     def run(*words: str) -> int:

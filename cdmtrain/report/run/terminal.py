@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +17,13 @@ from cdmtrain.report.run.metrics import COST, OVERALL, PER_CLASS, num_true_event
 
 # Of a confusion cell, by tenths of its row; the first is not drawn
 SHADES = ["#ffffff", "#d7e6f2", "#bcd7ea", "#9fc5e1", "#86b5d9", "#5f9fcd", "#2f7fb8", "#2470a8", "#155a8c", "#08426b"]
+
+
+def show_results(results: dict[str, Any], page: Path) -> None:
+    """Print the results of a run and the path of its page."""
+    console = Console()
+    console.print(results_table(results))
+    console.print(f"page: {page}", soft_wrap=True)
 
 
 def results_table(results: dict[str, Any]) -> Table:

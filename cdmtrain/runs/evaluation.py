@@ -1,0 +1,75 @@
+"""What a task that uses trained runs needs: the runs that were named, their configuration and their test events."""
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig, ListConfig
+
+from cdmtrain.config.build import build
+from cdmtrain.config.overrides import apply_overrides, override_keys
+from cdmtrain.data.event_data import EventData
+from cdmtrain.errors import InputError
+from cdmtrain.runs.open import Run, load_run
+from cdmtrain.runs.provenance import summary_of
+from cdmtrain.runs.read import read_provenance
+from cdmtrain.runs.records import Provenance
+
+ALL_EVENTS_TEST = {"_target_": "cdmtrain.data.split.FractionSplit", "train": [0, 0], "val": [0, 0], "test": [0, 1]}
+ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+
+
+def open_runs(cfg: DictConfig) -> list[Run]:
+    """Load the runs of `run=a` or `run=[a,b,c]` with the weights of `ckpt=`."""
+    paths = [str(path) for path in cfg.run] if isinstance(cfg.run, ListConfig) else [str(cfg.run)]
+    if not paths or len(set(paths)) < len(paths):
+        raise InputError(f"run={cfg.run}: one run directory, or a list of different ones, is expected")
+    return [load_run(path, checkpoint=str(cfg.ckpt)) for path in paths]
+
+
+def evaluation_config(runs: Sequence[Run], cfg: DictConfig, *, free: Sequence[str] = ()) -> DictConfig:
+    """The configuration of the first run with what was typed beside it, on one device.
+
+    With other data every event is tested. `free` are further keys that may be typed, which are the task's own.
+    """
+    own = ("ckpt", "symmetries", "simulation", *free)
+    used = apply_overrides(runs[0].cfg, cfg, parts=("data", "trainer"), free=own)
+    typed = override_keys()
+    for key, value in ONE_DEVICE.items():
+        if f"trainer.{key}" not in typed:
+            used.trainer[key] = value
+    if used.trainer.accelerator != "cpu" and not {"trainer", "trainer.accelerator"} & set(typed):
+        used.trainer.accelerator = "auto"  # this machine need not have the GPU that trained
+    if "data" in typed:
+        for key in ("image_size", "batch_size"):
+            if f"data.{key}" not in typed:
+                used.data[key] = runs[0].cfg.data[key]
+        if not any(key.startswith("data.split") for key in typed):
+            used.data.split = ALL_EVENTS_TEST
+    return used
+
+
+def open_test_data(cfg: DictConfig, run: Run) -> EventData:
+    """The test events of a configuration; the run's own events no longer need their source file."""
+    data: EventData = build(cfg, "data")
+    if {"data", "data.files", "data.dir"}.isdisjoint(override_keys()):
+        data.reuse_stores(recorded_provenance(run).fingerprints)
+    data.prepare_data()
+    data.setup("test")
+    return data
+
+
+def recorded_provenance(run: Run) -> Provenance:
+    """The record of a run; an empty one where it has none."""
+    return read_provenance(run.path) or Provenance()
+
+
+def check_same_events(runs: Sequence[Run], data: EventData) -> None:
+    """Refuse test events that are not those that each of the runs was tested on."""
+    found = summary_of(data.describe())
+    for run in runs:
+        recorded = recorded_provenance(run).data
+        tested_on = recorded.summary if recorded else found
+        if tested_on != found or run.cfg.data.split != runs[0].cfg.data.split:
+            raise InputError(
+                f"{run.path} was tested on {tested_on}, split by {run.cfg.data.split}, but here are {found}, split by "
+                f"{runs[0].cfg.data.split}; say which events to test on, as in data=hdf5 data.files=[a.h5]"
+            )

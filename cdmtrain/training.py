@@ -1,0 +1,214 @@
+"""Fit a run, evaluate a run, make a Trainer: what the tasks that train have in common."""
+
+import logging
+import math
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from lightning.pytorch.callbacks import Callback
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from cdmtrain.atomic import write_json
+from cdmtrain.callbacks.checkpoint import RunCheckpoint
+from cdmtrain.callbacks.metrics_csv import MetricsCsv
+from cdmtrain.callbacks.predictions import PredictionsWriter
+from cdmtrain.callbacks.progress import EpochProgress
+from cdmtrain.callbacks.resources import Resources, peak_memory_bytes, reset_peak_memory
+from cdmtrain.callbacks.status import StatusCallback
+from cdmtrain.classifier import Classifier
+from cdmtrain.config.build import build, build_each
+from cdmtrain.config.explain import explain
+from cdmtrain.config.show import show_config
+from cdmtrain.data.event_data import EventData
+from cdmtrain.devices.accelerator import accelerator_name, check_accelerator
+from cdmtrain.devices.interruption import Interruption
+from cdmtrain.devices.processes import Processes, several_processes
+from cdmtrain.errors import InputError
+from cdmtrain.runs import files
+from cdmtrain.runs.directory import RunDirectory, open_run
+from cdmtrain.runs.open import load_weights, make_classifier, read_checkpoint
+from cdmtrain.runs.process import is_first_process
+from cdmtrain.runs.provenance import RunProvenance
+from cdmtrain.runs.read import is_finished, read_metrics, read_results
+from cdmtrain.runs.status import RunStatus
+
+log = logging.getLogger(__name__)
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished training."""
+
+    path: Path  # of the run directory
+    results: dict[str, Any]  # of results.json
+    page: Path | None  # None in other processes than the first, and for a run that a sweep passes over
+
+
+def train_run(
+    cfg: DictConfig,
+    preemption: AbstractContextManager[Callback],
+    *callbacks: Callback,
+    write_page: Callable[[Path], Path],
+) -> TrainedRun:
+    """Train the run that a configuration asks for, or continue it, evaluate its best epoch and write its page.
+
+    Args:
+        cfg: as composed.
+        preemption: answers the signals of a cluster from entry to exit.
+        callbacks: called beside those of the configuration.
+        write_page: writes the page of a run directory and returns its path.
+    """
+    with open_run(cfg) as run:
+        results = _finished_results(run)
+        if results is not None and HydraConfig.get().mode == RunMode.MULTIRUN:
+            return TrainedRun(run.path, results, None)  # the leaderboard shows what a sweep has already
+        if results is None:
+            status, interruption = RunStatus(run.path, explain_failure), Interruption(run)
+            try:
+                with status, interruption, several_processes(run.path) as processes, preemption as signals:
+                    results = _fit_and_evaluate(cfg, run, status, processes, interruption, signals, *callbacks)
+            except KeyboardInterrupt:
+                if is_first_process() and not interruption.at_once:
+                    Console().print(f"page: {write_page(run.path)}", soft_wrap=True)
+                raise
+        return TrainedRun(run.path, results, write_page(run.path) if is_first_process() else None)
+
+
+def make_trainer(run: RunDirectory, status: RunStatus, *more: Callback) -> lightning.Trainer:
+    """Make the Trainer of a configuration, with the callbacks and the logger that every run directory needs.
+
+    Raises:
+        InputError: for a device that this machine lacks, or settings that Lightning would refuse late.
+    """
+    check_trainer(run.cfg)
+    own = [*more, StatusCallback(status, monitor=run.cfg.callbacks.checkpoint.monitor)]
+    trainer: lightning.Trainer = build(
+        run.cfg,
+        "trainer",
+        callbacks=[*build_each(run.cfg, "callbacks"), *own],
+        logger=[MetricsCsv(run.path, read_metrics(run.path)), *build_each(run.cfg, "logger")],
+        default_root_dir=run.path,
+    )
+    for logger in trainer.loggers:
+        logger.log_hyperparams(OmegaConf.to_container(run.cfg))  # type: ignore[arg-type]
+    return trainer
+
+
+def evaluate_run(trainer: lightning.Trainer, classifier: Classifier, data: EventData, folder: Path) -> dict[str, Any]:
+    """Compute the test metrics, with those of the validation events, if there are any, under the prefix `val_`.
+
+    Writes predictions.h5 and mistakes.h5 into `folder`. The Trainer may have trained; its callbacks and loggers,
+    which belong to a training, are replaced.
+    """
+    trainer.callbacks = [EpochProgress(), PredictionsWriter(folder)]  # type: ignore[attr-defined]
+    trainer.loggers = []
+    if len(data.parts.val):
+        trainer.validate(classifier, datamodule=data, verbose=False)
+    trainer.test(classifier, datamodule=data, verbose=False)
+    val = {f"val_{name}": value for name, value in classifier.results.get("val", {}).items()}
+    return nan_to_none(classifier.results["test"] | val)
+
+
+def check_trainer(cfg: DictConfig) -> None:
+    """Refuse settings that Lightning would refuse late or in its own words."""
+    trainer = cfg.trainer
+    check_accelerator(str(trainer.accelerator))
+    if "checkpoint" not in cfg.callbacks:
+        raise InputError(
+            "callbacks has no checkpoint, and a run is tested and resumed from its checkpoints; "
+            "use callbacks=default, checkpoint or early_stopping"
+        )
+    if str(trainer.precision) not in PRECISIONS:
+        raise InputError(f"trainer.precision={trainer.precision}: one of {', '.join(PRECISIONS)} is expected")
+    if trainer.gradient_clip_val and "mixed" in str(trainer.precision) and cfg.optimizer.get("fused"):
+        raise InputError(
+            "trainer.gradient_clip_val with mixed precision needs an optimizer that is not fused: "
+            "set optimizer.fused=false"
+        )
+
+
+def configure_logging() -> None:
+    """Hide Lightning's hints and advertisements; warnings about what the user can change stay."""
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message="The number of training batches")
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.fabric.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time only
+
+
+def explain_failure(error: BaseException) -> str:
+    """The sentence that status.json keeps."""
+    return explain(error) or f"{type(error).__name__}: {error}"
+
+
+def nan_to_none(metrics: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN: a metric that is not defined becomes None."""
+    return {
+        name: nan_to_none(value) if isinstance(value, dict) else None if _is_nan(value) else value
+        for name, value in metrics.items()
+    }
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _finished_results(run: RunDirectory) -> dict[str, Any] | None:
+    """The results of a run that has ended; None where there is something left to do."""
+    results = read_results(run.path) if is_finished(run.path) else None
+    if results is not None:
+        log.info("%s is finished; nothing is left to train", run.path)
+    return results
+
+
+def _fit_and_evaluate(
+    cfg: DictConfig, run: RunDirectory, status: RunStatus, processes: Processes, *callbacks: Callback
+) -> dict[str, Any]:
+    """Train or continue, evaluate the best epoch, write results.json and predictions.h5."""
+    provenance = RunProvenance(run.path, cfg)
+    if cfg.print_config and run.cfg.print_config and is_first_process():
+        show_config(run.cfg, provenance.record.choices)
+    configure_logging()
+    if run.cfg.seed < 0:
+        raise InputError(f"seed={run.cfg.seed}: a whole number from 0 on is expected")
+    lightning.seed_everything(run.cfg.seed, workers=True, verbose=False)
+    resources = Resources()
+    trainer = make_trainer(run, status, resources, *callbacks)  # first, since it refuses a device that is not there
+    device = trainer.strategy.root_device
+    reset_peak_memory(device)
+    classifier = make_classifier(run.cfg)
+    data: EventData = build(run.cfg, "data")
+    data.reuse_stores(provenance.record.fingerprints)
+    data.prepare_data()
+    data.setup()
+    provenance.record_data(data.describe(), accelerator_name(device))
+    if run.last_checkpoint is not None:
+        read_checkpoint(run.last_checkpoint)  # a damaged one ends in a sentence; Lightning would raise a traceback
+    processes.join(trainer)
+    trainer.fit(classifier, datamodule=data, ckpt_path=run.last_checkpoint, weights_only=True)
+    checkpoint = next(callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoint))  # type: ignore[attr-defined]
+    cost = {
+        "parameters": sum(parameter.numel() for parameter in classifier.model.parameters()),
+        "events_per_second": resources.events_per_second,
+        "train_seconds": resources.seconds,
+        "epochs": trainer.current_epoch,
+        "best_epoch": checkpoint.best_epoch,
+    }
+    load_weights(classifier, run.best_checkpoint)
+    results = evaluate_run(trainer, classifier, data, run.path) | cost
+    results["peak_memory_bytes"] = peak_memory_bytes(device)
+    if trainer.is_global_zero:
+        write_json(run.path / files.RESULTS, results)
+    return results
