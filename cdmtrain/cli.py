@@ -69,15 +69,39 @@ def job(cfg: DictConfig) -> object:
         raise InputError(sentence) from error
 
 
-def hydra_main() -> None:
-    """Hand the command line to Hydra."""
+def run_command() -> None:
+    """Run the job or jobs of the command line: a single one here, whatever has flags or settings of Hydra by Hydra."""
     import hydra
 
     from cdmtrain.cluster.launcher import register
 
-    sys.argv[1:] = flags_first(sys.argv[1:])
+    words = flags_first(sys.argv[1:])
+    if not any(word.startswith(("-", "hydra", "+hydra", "~hydra")) for word in words):
+        run_one(words)
+        return
+    sys.argv[1:] = words
     register()
     hydra.main(config_path="pkg://cdmtrain.conf", config_name="config", version_base="1.3")(job)()
+
+
+def run_one(words: list[str]) -> None:
+    """Compose one configuration and run its job; `hydra.main` would compose it twice, to find out that it is one."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.utils import configure_log
+    from hydra.types import RunMode
+
+    config = HydraConfig.instance()
+    before = config.cfg
+    with hydra.initialize_config_module("cdmtrain.conf", version_base="1.3", job_name="cdmtrain"):
+        cfg = hydra.compose("config", words, return_hydra_config=True)
+        cfg.hydra.mode = RunMode.RUN
+        config.set_config(cfg)
+        configure_log(cfg.hydra.job_logging, cfg.hydra.verbose)
+        try:
+            job(OmegaConf.masked_copy(cfg, [str(name) for name in cfg if name != "hydra"]))
+        finally:
+            config.cfg = before
 
 
 def run(words: Sequence[str]) -> int:
@@ -87,7 +111,7 @@ def run(words: Sequence[str]) -> int:
 
     with outcomes.collected() as recorded:
         try:
-            hydra_main()
+            run_command()
             failures = recorded.failures
             show_leaderboard(recorded)
         except BrokenPipeError:
@@ -163,7 +187,7 @@ def main() -> int:
         if os.environ.get(outcomes.TRACEBACK_ENV) != "1":
             return run(words)
         with outcomes.collected(raising=True) as recorded:
-            hydra_main()
+            run_command()
             show_leaderboard(recorded)
         return 0
     except KeyboardInterrupt:

@@ -22,7 +22,7 @@ from cdmtrain.callbacks.checkpoint import RunCheckpoint
 from cdmtrain.callbacks.metrics_csv import MetricsCsv
 from cdmtrain.callbacks.predictions import PredictionsWriter
 from cdmtrain.callbacks.progress import EpochProgress
-from cdmtrain.callbacks.resources import Resources, peak_memory_bytes, reset_peak_memory
+from cdmtrain.callbacks.resources import Resources, peak_memory_bytes
 from cdmtrain.callbacks.status import StatusCallback
 from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build, build_each
@@ -187,7 +187,6 @@ def _fit_and_evaluate(
     resources = Resources()
     trainer = make_trainer(run, status, resources, *callbacks)  # first, since it refuses a device that is not there
     device = trainer.strategy.root_device
-    reset_peak_memory(device)
     classifier = make_classifier(run.cfg)
     data: EventData = build(run.cfg, "data")
     data.reuse_stores(provenance.record.fingerprints)

@@ -331,14 +331,12 @@ def refused(
     """Runs a task's command on bad.h5 in this process, sees that it leaves what it may; the sentence it ends in."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(check, "check", lambda cfg: None)
-    monkeypatch.setattr(provenance, "changed", dict)  # composes again, three times
     monkeypatch.setattr(provenance, "git_state", lambda source: {})
-    monkeypatch.setattr("cdmtrain.training.reset_peak_memory", lambda device: None)
 
     def command(task: str) -> str:
         whole, cfg = composed[task]
         HydraConfig.instance().set_config(whole)
-        monkeypatch.setattr(cli, "hydra_main", lambda: cli.job(cfg.copy()))
+        monkeypatch.setattr(cli, "run_command", lambda: cli.job(cfg.copy()))
         monkeypatch.setattr(sys, "argv", ["cdmtrain", f"task={task}"])
         before = set(tmp_path.rglob("*"))
         assert cli.main() == 1
