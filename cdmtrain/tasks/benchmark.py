@@ -14,7 +14,6 @@ import lightning
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -26,6 +25,7 @@ from cdmtrain.benchmark.cost import device_seconds, flops, num_parameters
 from cdmtrain.benchmark.rounds import Epochs, Rounds
 from cdmtrain.benchmark.stages import Inference, Loading, PlainLoop, Representing
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes, reset_peak_memory
+from cdmtrain.config.build import build
 from cdmtrain.data.event_data import EventData
 from cdmtrain.devices.accelerator import accelerator_name
 from cdmtrain.errors import InputError
@@ -45,13 +45,13 @@ def benchmark(cfg: DictConfig) -> None:
     check(cfg)
     configure_logging()
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
-    folder = place(cfg)
-    write_json(folder / JOB, measured(cfg, RunProvenance(folder, cfg)))
+    folder = benchmark_dir(cfg)
+    write_json(folder / JOB, measure(cfg, RunProvenance(folder, cfg)))
     show(folder)
 
 
 def check(cfg: DictConfig) -> None:
-    """Refuse what cannot be measured."""
+    """Refuse settings that cannot be measured."""
     for name in ("passes", "blocks", "block_batches"):
         if cfg[name] < 1:
             raise InputError(f"{name}={cfg[name]}: at least 1 is expected")
@@ -59,27 +59,26 @@ def check(cfg: DictConfig) -> None:
         raise InputError("a benchmark measures one device: leave trainer.devices=1")
 
 
-def place(cfg: DictConfig) -> Path:
-    """The directory of this benchmark: of its own, or a job's place in the directory of the comparison."""
+def benchmark_dir(cfg: DictConfig) -> Path:
+    """Choose the directory of this benchmark: a new one, or that of a job within a comparison."""
     hydra = HydraConfig.get()
     if hydra.mode == RunMode.MULTIRUN:
         return Path(hydra.sweep.dir) / job_name(cfg)
     return Path("outputs/benchmark") / new_name()
 
 
-def measured(cfg: DictConfig, provenance: RunProvenance) -> dict[str, Any]:
-    """Everything benchmark.json says."""
-    with scratch_trainer(cfg, Callback()) as trainer:
-        device = trainer.strategy.root_device
+def measure(cfg: DictConfig, provenance: RunProvenance) -> dict[str, Any]:
+    """Measure everything that benchmark.json holds."""
+    device = lightning.Fabric(accelerator=cfg.trainer.accelerator, devices=1).device
     reset_peak_memory(device)
     before = peak_memory_bytes(device)
-    data: EventData = instantiate(cfg.data)
+    data: EventData = build(cfg, "data")
     data.prepare_data()
     data.setup()
     provenance.record_data(data.describe(), accelerator_name(device))
-    epochs = whole_epochs(cfg, data, device)
+    epochs = time_epochs(cfg, data, device)
     peak = peak_memory_bytes(device)
-    stages, cost = rounds(cfg, data, device)
+    stages, cost = time_stages(cfg, data, device)
     return {
         "model": provenance.record.choices["model"],
         "overrides": list(HydraConfig.get().overrides.task),
@@ -97,16 +96,18 @@ def measured(cfg: DictConfig, provenance: RunProvenance) -> dict[str, Any]:
     }
 
 
-def whole_epochs(cfg: DictConfig, data: EventData, device: torch.device) -> list[Block]:
-    """The first epochs of the training that the configuration describes, as a user has them."""
+def time_epochs(cfg: DictConfig, data: EventData, device: torch.device) -> list[Block]:
+    """Time the first epochs of the training that the configuration describes, as a user would run it."""
     epochs = Epochs(device)
     with scratch_trainer(cfg, epochs, max_epochs=cfg.passes, check_val_every_n_epoch=1) as trainer:
         trainer.fit(make_classifier(cfg), datamodule=data)
     return epochs.blocks
 
 
-def rounds(cfg: DictConfig, data: EventData, device: torch.device) -> tuple[dict[str, list[Block]], dict[str, Any]]:
-    """Blocks of every stage in turn with the training's own steps, and what the network is."""
+def time_stages(
+    cfg: DictConfig, data: EventData, device: torch.device
+) -> tuple[dict[str, list[Block]], dict[str, Any]]:
+    """Time blocks of every stage in turn with blocks of training steps; also returns the cost of the network."""
     classifier = make_classifier(cfg).to(device)
     model, representation = classifier.model, classifier.representation
     loader = data.train_dataloader()
@@ -121,7 +122,7 @@ def rounds(cfg: DictConfig, data: EventData, device: torch.device) -> tuple[dict
         turns.stages = {
             "loader": Loading(loader, steps=steps),
             "representation": Representing(representation, batches),
-            "plain": PlainLoop(classifier, ready, optimizer=instantiate(cfg.optimizer), precision=precision),
+            "plain": PlainLoop(classifier, ready, optimizer=build(cfg, "optimizer"), precision=precision),
             "inference": Inference(representation, model, batches, precision=precision),
         }
         trainer.fit(classifier, datamodule=data)
@@ -131,13 +132,13 @@ def rounds(cfg: DictConfig, data: EventData, device: torch.device) -> tuple[dict
 
 
 def busy_seconds(turns: Rounds, device: torch.device) -> float:
-    """How long a GPU computes what is in a block of training steps."""
+    """The time a GPU computes during one block of training steps."""
     clock = Clock(device)
     return device_seconds(lambda: [turns.stages[name](clock) for name in ("representation", "plain")])
 
 
 def network_cost(model: nn.Module, tensors: Any) -> dict[str, Any]:
-    """Parameters, and floating-point operations of an event."""
+    """Number of parameters, and floating-point operations per event."""
     forward, both = flops(lambda: model(tensors))
     return {
         "parameters": num_parameters(model),
@@ -150,23 +151,23 @@ def network_cost(model: nn.Module, tensors: Any) -> dict[str, Any]:
 def scratch_trainer(
     cfg: DictConfig, callback: Callback, *, progress: bool = True, **settings: Any
 ) -> Iterator[lightning.Trainer]:
-    """The Trainer of a run with a last callback and some other settings; its directory is removed in the end."""
+    """The Trainer of a run with one more callback and changed settings; its directory is removed in the end."""
     with TemporaryDirectory() as scratch:
-        changed = OmegaConf.create(OmegaConf.to_container(cfg))
-        assert isinstance(changed, DictConfig)
-        changed.merge_with(
+        other = OmegaConf.create(OmegaConf.to_container(cfg))
+        assert isinstance(other, DictConfig)
+        other.merge_with(
             {"run_dir": scratch, "trainer": {"max_steps": -1, "enable_progress_bar": progress, **settings}}
         )
         if not progress:
-            changed.callbacks.pop("progress", None)
+            other.callbacks.pop("progress", None)
         with RunStatus(Path(scratch), explain_failure) as status:
-            trainer = make_trainer(RunDirectory(Path(scratch), changed), status, Resources())
+            trainer = make_trainer(RunDirectory(Path(scratch), other), status, Resources())
             trainer.callbacks.append(callback)  # type: ignore[attr-defined]
             yield trainer
 
 
 def show(folder: Path) -> None:
-    """Print the tables and write the page: of this benchmark, or of a comparison's jobs so far."""
+    """Print the tables and write the page of this benchmark, or of all jobs of a comparison so far."""
     console = Console()
     jobs = read_benchmarks([folder])
     console.print(stage_table(jobs[0]))

@@ -1,4 +1,4 @@
-"""cdmtrain task=download: the public challenge's files, resumable, checked, whole or absent."""
+"""cdmtrain task=download: get the files of the public challenge; an interrupted download can be resumed."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from cdmtrain.data.hdf5 import ChallengeFile
 from cdmtrain.errors import InputError
 
-GO_ON = "type the same command again to go on where it stopped"
+RESUME = "type the same command again to resume"
 
 
 def download(cfg: DictConfig) -> None:
@@ -19,12 +19,12 @@ def download(cfg: DictConfig) -> None:
     folder, console = Path(cfg.dir), Console()
     unknown = [name for name in cfg.files if name not in cfg.known]
     if unknown:
-        raise InputError(f"files={list(cfg.files)}: {unknown[0]} is none of {', '.join(cfg.known)}")
+        raise InputError(f"files={list(cfg.files)}: {unknown[0]} is not one of {', '.join(cfg.known)}")
     for name in cfg.files:
         known = cfg.known[name]
         path = folder / known.file
         if path.exists():
-            console.print(f"{path} is there already", soft_wrap=True)
+            console.print(f"{path} exists already", soft_wrap=True)
             continue
         get(path, f"{cfg.host}{known.id}", least_bytes=known.least_bytes)
         with ChallengeFile(path) as file:
@@ -32,11 +32,11 @@ def download(cfg: DictConfig) -> None:
 
 
 def get(path: Path, url: str, *, least_bytes: int) -> None:
-    """Download a file of the challenge; `path` appears when it is whole and of the format.
+    """Download a file of the challenge; `path` appears when the file is complete and has the right format.
 
     Raises:
-        InputError: where the host does not give it, gives less than `least_bytes` or another format, or the disk has no
-            room. What was received of an interrupted download is kept beside `path`, and gone on with.
+        InputError: where the host refuses, sends less than `least_bytes` or another format, or the disk is full. An
+            interrupted download is kept beside `path` and resumed.
     """
     try:
         import gdown
@@ -50,15 +50,15 @@ def get(path: Path, url: str, *, least_bytes: int) -> None:
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(path.name, total=None)
 
-        def shown(so_far: int, total: int | None) -> None:
+        def update(so_far: int, total: int | None) -> None:
             progress.update(task, completed=so_far, total=total)
             if total is not None:
                 check_announced(path, so_far, total, least_bytes)
 
         try:
-            gdown.download(url, str(received), quiet=True, use_cookies=False, resume=True, progress=shown, timeout=60)
+            gdown.download(url, str(received), quiet=True, use_cookies=False, resume=True, progress=update, timeout=60)
         except (gdown.exceptions.DownloadError, requests.exceptions.RequestException) as error:
-            raise InputError(f"{path} could not be downloaded ({' '.join(str(error).split())}); {GO_ON}") from error
+            raise InputError(f"{path} could not be downloaded ({' '.join(str(error).split())}); {RESUME}") from error
     try:
         check_received(received, least_bytes)
         os.replace(received, path)
@@ -67,18 +67,18 @@ def get(path: Path, url: str, *, least_bytes: int) -> None:
 
 
 def check_announced(path: Path, so_far: int, total: int, least_bytes: int) -> None:
-    """Refuse a file of the wrong size, or one that does not fit, before all of it is received."""
+    """Refuse a file of the wrong size, or one larger than the free space, before it is complete."""
     free = shutil.disk_usage(path.parent).free
     if total < least_bytes:
-        raise InputError(f"{path}: the host has {total:,} bytes of it, {least_bytes:,} or more are expected")
+        raise InputError(f"{path}: the host offers {total:,} bytes; at least {least_bytes:,} are expected")
     if total - so_far > free:
-        raise InputError(f"{path}: {total - so_far:,} bytes are missing and the disk has room for {free:,}; make room")
+        raise InputError(f"{path}: {total - so_far:,} more bytes are needed and the disk has {free:,} free; make room")
 
 
 def check_received(received: Path, least_bytes: int) -> None:
-    """Refuse what is not a whole file in the challenge's format, such as a page that says something else."""
+    """Refuse anything but a complete file in the challenge's format, such as a web page with an error."""
     size = received.stat().st_size
     if size < least_bytes:
-        raise InputError(f"{received}: {size:,} bytes were received, {least_bytes:,} or more are expected")
+        raise InputError(f"{received}: {size:,} bytes were received; at least {least_bytes:,} are expected")
     with ChallengeFile(received):
         pass

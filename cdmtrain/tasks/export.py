@@ -1,4 +1,4 @@
-"""cdmtrain task=export: a run's network with its preprocessing as one file that needs no cdmtrain."""
+"""cdmtrain task=export: write a run's network with its preprocessing to one file that does not need cdmtrain."""
 
 import json
 import logging
@@ -28,19 +28,19 @@ from cdmtrain.runs.open import Run
 from cdmtrain.training import configure_logging
 
 NUM_CHECKED = 1000  # events
-TOLERANCE = 1e-4  # of a probability; sums of float32 in another order move it by less
-CHECK_BATCH = 50  # events: other than the two that the network is traced with
+TOLERANCE = 1e-4  # of a probability; a different order of float32 sums changes it by less
+CHECK_BATCH = 50  # events; the network is traced with two
 Arrays = tuple[np.ndarray, ...]
-Exported = Callable[[Arrays], np.ndarray]  # what the file says of its inputs
+Exported = Callable[[Arrays], np.ndarray]  # the probabilities that the file computes from its inputs
 
 
 @dataclass(frozen=True)
 class TracedEvents(EventBatch):
-    """An EventBatch whose operations every exporter knows."""
+    """An EventBatch that uses only operations that every exporter knows."""
 
     @property
     def event(self) -> Int[Tensor, " hit"]:
-        """How many events end before each hit."""
+        """The event of each hit: the number of events that end before it."""
         end = self.offset[1:]
         ended = end.new_zeros(self.pixel.shape[0] + 1).scatter_add(0, end, torch.ones_like(end))
         return ended.cumsum(0)[:-1]
@@ -75,7 +75,7 @@ class FromHits(nn.Module):
 
 
 class FromImages(nn.Module):
-    """Probabilities (B, 4) from dense images (B, S, S) in MeV: every pixel is taken for a hit, a dark one of 0 MeV."""
+    """Probabilities (B, 4) from dense images (B, S, S) in MeV: every pixel becomes a hit, a dark one with 0 MeV."""
 
     inputs = ("image",)
 
@@ -97,13 +97,13 @@ class FromImages(nn.Module):
 
 
 class Format(Protocol):
-    """Writes a traced network and opens what was written."""
+    """Writes a traced network and loads it again."""
 
     def __call__(self, program: Any, inputs: tuple[str, ...], about: dict[str, str], path: Path) -> Exported: ...
 
 
 def export(cfg: DictConfig) -> None:
-    """Trace the network, write it, compare the file with the run on events, and keep it where they agree."""
+    """Trace the network, write it, compare the file with the run on test events, and keep it if they agree."""
     configure_logging()
     formats: dict[str, tuple[str, Format]] = {"onnx": (".onnx", write_onnx), "torch": (".pt2", write_torch)}
     kinds: dict[str, type[FromImages | FromHits]] = {"image": FromImages, "hits": FromHits}
@@ -121,10 +121,10 @@ def export(cfg: DictConfig) -> None:
     data = open_test_data(used, runs[0])
     dataset_index = data.parts.test[:NUM_CHECKED]
     wrapper = kinds[cfg.takes](network, runs[0].image_size)
-    with silent():
+    with silenced():
         program = traced(wrapper, data.store.make_batch(dataset_index[:2]), runs[0])
         with whole_file(output) as temporary:
-            exported = write(program, wrapper.inputs, about(runs, cfg.takes), temporary)
+            exported = write(program, wrapper.inputs, describe(runs, cfg.takes), temporary)
             difference = largest_difference(network, wrapper, exported, data, dataset_index)
     shapes = ", ".join(wrapper.inputs)
     Console().print(
@@ -134,7 +134,7 @@ def export(cfg: DictConfig) -> None:
 
 
 def traced(wrapper: FromImages | FromHits, batch: EventBatch, run: Run) -> Any:
-    """The network as a graph of operations, for any number of events and of hits."""
+    """Trace the network as a graph of operations for any number of events and hits."""
     arguments = tuple(map(torch.from_numpy, wrapper.arrays(batch)))
     dynamic = {name: {0: torch.export.Dim.DYNAMIC} for name in wrapper.inputs}
     try:
@@ -149,10 +149,10 @@ def traced(wrapper: FromImages | FromHits, batch: EventBatch, run: Run) -> Any:
         ) from error
 
 
-def about(runs: list[Run], takes: str) -> dict[str, str]:
-    """What the file says of itself."""
-    told = {"classes": list(NAMES), "image_size": runs[0].image_size, "takes": takes, "unit": "MeV"}
-    return {name: json.dumps(value) for name, value in {**told, "runs": [str(run.path) for run in runs]}.items()}
+def describe(runs: list[Run], takes: str) -> dict[str, str]:
+    """The metadata of the file."""
+    content = {"classes": list(NAMES), "image_size": runs[0].image_size, "takes": takes, "unit": "MeV"}
+    return {name: json.dumps(value) for name, value in {**content, "runs": [str(run.path) for run in runs]}.items()}
 
 
 def write_onnx(program: Any, inputs: tuple[str, ...], about: dict[str, str], path: Path) -> Exported:
@@ -206,8 +206,8 @@ def largest_difference(
 
 
 @contextmanager
-def silent() -> Iterator[None]:
-    """Keep the tracer's graphs and advice off the screen; a failure is told in one sentence."""
+def silenced() -> Iterator[None]:
+    """Hide what the tracer prints; a failure is explained in one sentence."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""cdmtrain task=inspect: show what a data set holds, beside a reference where one is given."""
+"""cdmtrain task=inspect: show what a data set contains, beside a reference if one is given."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from jaxtyping import Float32
 from omegaconf import DictConfig
 from rich.console import Console
 
 from cdmtrain.atomic import write_json
+from cdmtrain.config.build import build
 from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.event_data import EventData
 from cdmtrain.data.store import EventStore
@@ -24,18 +24,18 @@ from cdmtrain.report.kit.numbers import count, is_number
 from cdmtrain.runs.names import new_name
 
 Images = Float32[np.ndarray, "event row column"]
-SOURCE = ("file", "simulation", "num_events", "num_hits", "fingerprint")  # what is told of a store
-FRAME = 112  # pixels, 34 cm: what an example is to fit into
-ALIKE = 40  # events of about as many lit pixels, to choose an example from
+SOURCE = ("file", "simulation", "num_events", "num_hits", "fingerprint")  # of a store, that inspection.json repeats
+FRAME = 112  # pixels, 34 cm: the size of an example's frame
+ALIKE = 40  # events with similar numbers of lit pixels, from which an example is chosen
 EVENTS_PER_BLOCK = 10_000  # about 1 million hits: 40 MB in all
 
 
 def inspect(cfg: DictConfig) -> None:
-    """Measure every event of the data set, print the tables, leave a directory with the page and all numbers."""
+    """Measure every event of the data set, print the tables, write the page and all numbers to a directory."""
     if cfg.examples < 1:
         raise InputError(f"examples={cfg.examples}: at least 1 event of each particle is expected")
     stores = [EventStore(directories) for directories in sources(cfg)]
-    samples = [measured(store) for store in stores]
+    samples = [measure_store(store) for store in stores]
     tables = make_tables(samples)
     console = Console()
     for sample in samples:
@@ -54,7 +54,7 @@ def sources(cfg: DictConfig) -> list[list[Path]]:
     reference = None if cfg.reference is None else Path(cfg.reference)
     if reference is not None and not reference.is_file():
         raise InputError(f"reference={reference} is not a file; give an HDF5 file in the challenge's format")
-    data: EventData = instantiate(cfg.data)
+    data: EventData = build(cfg, "data")
     directories = [data.make_stores()]
     if reference is not None:
         directories.append([load_or_convert(reference, data.cache_dir)])
@@ -67,8 +67,8 @@ def sources(cfg: DictConfig) -> list[list[Path]]:
     return directories
 
 
-def measured(store: EventStore) -> Sample:
-    """The figures of every event of a store, in bounded memory."""
+def measure_store(store: EventStore) -> Sample:
+    """Measure every event of a store, in bounded memory."""
     return measure(
         blocks(store),
         title=title(store.about),
@@ -80,7 +80,7 @@ def measured(store: EventStore) -> Sample:
 
 
 def blocks(store: EventStore) -> Iterator[Block]:
-    """All events in order, some thousand at a time."""
+    """Yield all events in order, in blocks."""
     for dataset_index in torch.arange(len(store)).split(EVENTS_PER_BLOCK):
         batch = store.make_batch(dataset_index)
         yield batch.offset.numpy(), batch.pixel.numpy(), batch.energy.numpy()
@@ -93,7 +93,7 @@ def title(about: Sequence[Mapping[str, Any]]) -> str:
 
 
 def headline(sample: Sample) -> str:
-    """The data set in one line."""
+    """Describe the data set in one line."""
     mean, std = pixel_mean_and_std(sample)
     size = sample.image_size
     events = f"{count(len(sample.class_index))} events of {size} x {size} pixels"
@@ -101,9 +101,10 @@ def headline(sample: Sample) -> str:
 
 
 def examples(store: EventStore, sample: Sample, *, number: int) -> dict[str, Images]:
-    """Images of `number` events of each class, few lit pixels to many: from the middle of each of so many equal parts.
+    """Choose `number` events of each class, from few lit pixels to many.
 
-    Of the ALIKE events nearest there, those that fit into FRAME are put in order of extent: a third exceed the chosen.
+    The events are ordered by lit pixels and divided into `number` equal parts. An example is one of the ALIKE events in
+    the middle of its part: of those that fit into FRAME, the one that a third of them exceed in extent.
     """
     images = {}
     for name in sample.present:
@@ -116,7 +117,7 @@ def examples(store: EventStore, sample: Sample, *, number: int) -> dict[str, Ima
 
 
 def dense_images(store: EventStore, dataset_index: np.ndarray) -> Images:
-    """The images of some events."""
+    """The dense images of some events."""
     batch = store.make_batch(torch.from_numpy(dataset_index))
     dense = np.zeros((len(dataset_index), store.image_size**2), np.float32)
     dense[batch.event.numpy(), batch.pixel.numpy()] = batch.energy.numpy()
@@ -124,14 +125,14 @@ def dense_images(store: EventStore, dataset_index: np.ndarray) -> Images:
 
 
 def fitting(images: Images) -> Float32[np.ndarray, "row column"]:
-    """The event that a third of those which fit into FRAME exceed in extent; the smallest where none fits."""
+    """The event that a third of those that fit into FRAME exceed in extent; the smallest if none fits."""
     extent = np.array([side_of(image) for image in images])
     order = np.argsort(extent, kind="stable")
     return images[order[2 * int((extent <= FRAME).sum()) // 3]]
 
 
 def content(samples: Sequence[Sample], tables: Sequence[Table]) -> dict[str, Any]:
-    """What inspection.json says: every number of the page; null where there is none."""
+    """The content of inspection.json: every number of the page, null where it is not defined."""
     by_class = {table.name: _plain(table.figures) for table in tables}
     described = []
     for name, sample in zip(("summary", "summary_reference"), samples, strict=False):

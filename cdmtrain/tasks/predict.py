@@ -1,4 +1,4 @@
-"""cdmtrain task=predict: what one or several trained networks say of every event of a file."""
+"""cdmtrain task=predict: classify every event of a file with one or several trained networks."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ class Writer(Protocol):
 
 
 def predict(cfg: DictConfig) -> None:
-    """Read the file once, write `output` whole or not at all, say how many events got which name."""
+    """Read the file once, write `output` atomically, print how many events were classified as which particle."""
     configure_logging()
     source, output = Path(cfg.input), Path(cfg.output)
     writers = {".h5": hdf5_writer, ".hdf5": hdf5_writer, ".csv": csv_writer}
@@ -67,7 +67,7 @@ def predict(cfg: DictConfig) -> None:
 
 
 def batch_size(runs: list[Run]) -> int:
-    """Events at a time: as many as the runs were trained with, and not more than fit into memory."""
+    """The events per batch: as in the trainings, and no more than fit into memory."""
     return min(MOST_EVENTS, *(run.cfg.data.batch_size for run in runs))
 
 
@@ -77,7 +77,7 @@ def probabilities(network: torch.nn.Module, batch: EventBatch) -> torch.Tensor:
 
 
 def columns(batch: EventBatch, probability: torch.Tensor, file: ChallengeFile) -> Columns:
-    """What is written of a batch's events: the columns of a run's predictions.h5."""
+    """The columns to write for a batch, those of a run's predictions.h5."""
     rows = slice(int(batch.dataset_index[0]), int(batch.dataset_index[-1]) + 1)
     own = event_columns(batch, probability)
     del own["dataset_index"]
@@ -86,7 +86,7 @@ def columns(batch: EventBatch, probability: torch.Tensor, file: ChallengeFile) -
 
 
 def with_progress(file: ChallengeFile, batch_size: int) -> Iterator[EventBatch]:
-    """The batches of the file, with a bar on a terminal."""
+    """Yield the batches of the file, with a progress bar on a terminal."""
     bar = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console()
     with Progress(*bar, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -97,12 +97,12 @@ def with_progress(file: ChallengeFile, batch_size: int) -> Iterator[EventBatch]:
 
 
 def shares(found: np.ndarray) -> str:
-    """`25.1% electron, 24.0% muon, ...`."""
+    """Format the fractions of the classes: `25.1% electron, 24.0% muon, ...`."""
     return ", ".join(f"{percent(n / found.sum())} {name}" for n, name in zip(found.tolist(), NAMES, strict=True))
 
 
 class Hdf5Writer:
-    """Datasets of one row an event, made at the first batch for all."""
+    """Writes datasets with one row per event, created at the first batch."""
 
     def __init__(self, file: h5py.File, num_events: int) -> None:
         self._file = file
@@ -116,14 +116,14 @@ class Hdf5Writer:
 
 @contextmanager
 def hdf5_writer(path: Path, num_events: int, about: Mapping[str, Any]) -> Iterator[Writer]:
-    """The format of a run's predictions.h5, with attributes that say where it is from."""
+    """Write the format of a run's predictions.h5, with attributes that name the input and the checkpoints."""
     with h5py.File(path, "w") as file:
         file.attrs.update({**about, "classes": list(NAMES)})
         yield Hdf5Writer(file, num_events)
 
 
 class CsvWriter:
-    """A line an event: index, the most probable particle, its probabilities, what is known of the event."""
+    """Writes one line per event: index, most probable particle, probabilities, and what the file knows of the event."""
 
     def __init__(self, lines: Any) -> None:
         self._lines = lines
@@ -143,14 +143,14 @@ def csv_writer(path: Path, num_events: int, about: Mapping[str, Any]) -> Iterato
 
 
 def flat(columns: Columns) -> dict[str, np.ndarray]:
-    """The columns as numbers and names, one a column; the truth only where some is known."""
+    """The columns as numbers and names, one value per cell; the truth only if it is known for some event."""
     probability, truth = columns["probability"], columns["class_index"]
     table = {"index": columns["index"], "particle": np.array(NAMES)[probability.argmax(1)]}
-    table |= {name: probability[:, place] for place, name in enumerate(NAMES)}
+    table |= {name: probability[:, column] for column, name in enumerate(NAMES)}
     if (truth != UNKNOWN_CLASS).any():
         table["truth"] = np.array(NAMES)[truth]
     for name, values in columns.items():
         parts = values.reshape(len(values), -1).T
         if name not in ("index", "probability", "class_index"):
-            table |= {name if len(parts) == 1 else f"{name}_{place}": part for place, part in enumerate(parts)}
+            table |= {name if len(parts) == 1 else f"{name}_{number}": part for number, part in enumerate(parts)}
     return table

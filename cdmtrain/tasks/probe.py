@@ -1,4 +1,4 @@
-"""cdmtrain task=probe: what a trained network does not mind, and what it does: its inductive bias, measured."""
+"""cdmtrain task=probe: measure the inductive bias of a trained network, by how much changed events move its output."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -24,7 +24,7 @@ from cdmtrain.runs.open import Run, check_image_size, load_run
 
 
 def probe(cfg: DictConfig) -> None:
-    """Perturb a run's test events, write outputs/probe/<date>_<time>_<random> whole, show the table."""
+    """Perturb a run's test events, write outputs/probe/<date>_<time>_<random> as a whole, show the table."""
     if cfg.events < 1:
         raise InputError(f"events={cfg.events}: at least 1 event is expected")
     run = load_run(cfg.run, checkpoint=str(cfg.ckpt), device=cfg.device)
@@ -40,7 +40,7 @@ def probe(cfg: DictConfig) -> None:
 
 
 def events(data: EventData, number: int, run: Run) -> Iterator[EventBatch]:
-    """So many of the test events, spread over the test part, in batches of the run's size on its device."""
+    """Yield `number` events spread evenly over the test part, in batches of the run's size on its device."""
     dataset_index = data.parts.test
     chosen = dataset_index[torch.linspace(0, len(dataset_index) - 1, min(number, len(dataset_index))).long()]
     for some in chosen.split(run.cfg.data.batch_size):
@@ -48,7 +48,7 @@ def events(data: EventData, number: int, run: Run) -> Iterator[EventBatch]:
 
 
 def write(folder: Path, run: Run, found: list[Sensitivity]) -> None:
-    """probe.json, probe.csv and probe.png."""
+    """Write probe.json, probe.csv and probe.png."""
     rows: list[dict[str, Any]] = [asdict(one) for one in found]
     model = run.cfg.model._target_.rpartition(".")[2]
     drawing = draw_probe(rows, model)

@@ -1,4 +1,4 @@
-"""cdmtrain task=report: the leaderboard of any set of runs, at any moment."""
+"""cdmtrain task=report: write the leaderboard of any set of runs, finished or not."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ from cdmtrain.runs.read import is_run
 
 
 def report(cfg: DictConfig) -> None:
-    """Rank the runs, print the leaderboard, write it beside them (or under outputs/report/ for several places)."""
-    places = [str(one) for one in cfg.runs] if isinstance(cfg.runs, ListConfig) else [str(cfg.runs)]
-    show(places, Path(cfg.output) if cfg.output else folder_of(places), rank=cfg.rank)
+    """Rank the runs, print the leaderboard, write it beside them, or under outputs/report/ for several directories."""
+    paths = [str(one) for one in cfg.runs] if isinstance(cfg.runs, ListConfig) else [str(cfg.runs)]
+    show(paths, Path(cfg.output) if cfg.output else folder_of(paths), rank=cfg.rank)
 
 
-def show(places: list[str], folder: Path, *, rank: str = "cross_entropy") -> None:
-    """Print the leaderboard of the runs in `places` and write it into `folder`."""
-    board = make_leaderboard(places, rank=rank)
+def show(paths: list[str], folder: Path, *, rank: str = "cross_entropy") -> None:
+    """Print the leaderboard of the runs in `paths` and write it to `folder`."""
+    board = make_leaderboard(paths, rank=rank)
     page = write_leaderboard(board, folder)
     console = Console()
     plus_minus = PLUS_MINUS if console.encoding.startswith("utf") else "+-"
@@ -29,10 +29,10 @@ def show(places: list[str], folder: Path, *, rank: str = "cross_entropy") -> Non
     console.print(f"page: {page}", soft_wrap=True, highlight=False)
 
 
-def folder_of(places: list[str]) -> Path:
-    """Where the leaderboard is written: in the one directory that holds the runs, else in a new one."""
-    if not places:
+def folder_of(paths: list[str]) -> Path:
+    """Choose where the leaderboard is written: the one directory that holds the runs, else a new one."""
+    if not paths:
         raise InputError("runs=[]: give run directories, or one that holds them")
-    only = Path(places[0])
-    holds_runs = len(places) == 1 and only.is_dir() and not is_run(only)
+    only = Path(paths[0])
+    holds_runs = len(paths) == 1 and only.is_dir() and not is_run(only)
     return only if holds_runs else Path("outputs/report") / new_name()

@@ -1,17 +1,17 @@
-"""cdmtrain task=search: a study of many trainings, each a run of its own; its best as an experiment."""
+"""cdmtrain task=search: a study of many trainings, each a run of its own; the best one becomes an experiment."""
 
 import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from cdmtrain.atomic import write_text
 from cdmtrain.callbacks.pruning import Pruning
 from cdmtrain.cluster.preemption import Preemption
+from cdmtrain.config.build import build
 from cdmtrain.config.explain import explain
 from cdmtrain.config.sources import groups
 from cdmtrain.errors import InputError, Pruned
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def search(cfg: DictConfig) -> float | None:
-    """Train trial after trial until the study has `trials`, then show it; returns the best figure."""
+    """Train trial after trial until the study has `trials`, then show it; returns the best value."""
     check(cfg)
     from cdmtrain.search.space import read_space
     from cdmtrain.search.study import Study
@@ -37,8 +37,8 @@ def search(cfg: DictConfig) -> float | None:
     study = Study(
         Path(cfg.study) if cfg.study else Path("outputs/search") / new_name(),
         direction="minimize" if cfg.callbacks.checkpoint.mode == "min" else "maximize",
-        sampler=instantiate(cfg.sampler),
-        pruner=instantiate(cfg.pruner),
+        sampler=build(cfg, "sampler"),
+        pruner=build(cfg, "pruner"),
         seed=cfg.seed,
     )
     while trial := study.ask(space, at_most=cfg.trials):
@@ -48,7 +48,7 @@ def search(cfg: DictConfig) -> float | None:
 
 
 def check(cfg: DictConfig) -> None:
-    """Refuse what cannot be searched."""
+    """Refuse settings with which no search is possible."""
     if find_spec("optuna") is None:
         raise InputError("task=search needs optuna: pip install 'cdmtrain[search]'")
     if "search" not in cfg or not cfg.search:
@@ -63,11 +63,11 @@ def check(cfg: DictConfig) -> None:
 
 
 def run_trial(study: "Study", trial: "Trial", cfg: DictConfig) -> None:
-    """Train one trial in its own directory; what fails is told and left, unless nothing has gone well before."""
+    """Train one trial in its own directory; a failure ends the search only if no trial has succeeded before."""
     from optuna.trial import TrialState
 
-    typed = " ".join(f"{key}={value}" for key, value in trial.parameters.items())
-    print(f"trial {trial.number}{' goes on' if trial.resumed else ''}: {typed}", flush=True)
+    words = " ".join(f"{key}={value}" for key, value in trial.parameters.items())
+    print(f"trial {trial.number}{' resumed' if trial.resumed else ''}: {words}", flush=True)
     pruning = Pruning(trial.is_bad, monitor=cfg.callbacks.checkpoint.monitor)
     try:
         with composed(base_words(), trial.parameters, trial.directory) as trial_cfg:
@@ -86,7 +86,7 @@ def run_trial(study: "Study", trial: "Trial", cfg: DictConfig) -> None:
 
 
 def show(study: "Study", cfg: DictConfig) -> None:
-    """Write the page and the best trial's experiment; print the best trials and where the rest is."""
+    """Write the page and the experiment of the best trial; print the best trials and where the page is."""
     facts = SearchFacts(
         title=study.directory.name,
         monitor=cfg.callbacks.checkpoint.monitor,
@@ -117,8 +117,8 @@ def write_experiment(study: "Study", best: "FrozenTrial", facts: SearchFacts) ->
     """Write the best trial as an experiment of the study's directory; return the command that runs it."""
     name = re.sub(r"\W+", "_", f"best_of_{study.directory.name}")
     command = f"cdmtrain --config-dir {study.directory} experiment={name}"
-    told = f"{facts.monitor} {best.value:.4f}, trial {best.number} of {len(facts.trials)}"
+    summary = f"{facts.monitor} {best.value:.4f}, trial {best.number} of {len(facts.trials)}"
     with composed(base_words(), best.params, study.place(best.number)) as best_cfg:
-        text = experiment_yaml(f"# {command}: {told}", best_cfg)
+        text = experiment_yaml(f"# {command}: {summary}", best_cfg)
     write_text(study.directory / "experiment" / f"{name}.yaml", text)
     return command

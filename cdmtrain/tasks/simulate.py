@@ -1,32 +1,32 @@
 """cdmtrain task=simulate: write simulated events in the challenge's format."""
 
 import json
-import resource
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
+import torch
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import cdmtrain
+from cdmtrain.callbacks.resources import peak_memory_bytes
+from cdmtrain.config.build import build
 from cdmtrain.data.hdf5_writer import write_challenge_file
 from cdmtrain.errors import InputError
 from cdmtrain.report.kit.numbers import memory
 
 
 def simulate(cfg: DictConfig) -> None:
-    """Simulate `events` events from `seed`, write them to `output`, whole or not at all, and say what it cost."""
+    """Simulate `events` events from `seed`, write them to `output` atomically, and print the cost."""
     output = Path(cfg.output)
     if cfg.events < 1:
         raise InputError(f"events={cfg.events}: at least 1 event is expected")
     if output.exists():
         raise InputError(f"output={output} exists; choose another name or remove it")
-    simulation = instantiate(cfg.simulation)
+    simulation = build(cfg, "simulation")
     made_by = {"events": cfg.events, "seed": cfg.seed, **simulation.settings()}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
@@ -42,7 +42,7 @@ def simulate(cfg: DictConfig) -> None:
 
 
 class _Counted:
-    """Blocks that pass, on a progress bar, and the clock from the first one on: kernels are compiled before it."""
+    """Shows the blocks that pass on a progress bar, and times those after the first, which waits for compilation."""
 
     def __init__(self, blocks: Iterable[Any], progress: Progress, *, total: int) -> None:
         self.blocks, self.progress, self.total = blocks, progress, total
@@ -60,9 +60,8 @@ class _Counted:
 
 
 def _cost(blocks: _Counted) -> str:
-    """Events per second, writing included, once everything is compiled; peak memory of the process."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = f"peak memory {memory(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)}"
+    """Events per second, with writing and without compilation, and the peak memory of the process."""
+    peak = f"peak memory {memory(peak_memory_bytes(torch.device('cpu')))}"
     if blocks.events == 0:
         return peak
     return f"{blocks.events / (time.perf_counter() - blocks.since):.0f} events/s after the first block, {peak}"

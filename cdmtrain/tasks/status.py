@@ -1,4 +1,4 @@
-"""cdmtrain task=status: what runs are doing, by what they say of themselves."""
+"""cdmtrain task=status: the state of runs, read from their status.json."""
 
 import json
 from datetime import UTC, datetime
@@ -15,31 +15,29 @@ from cdmtrain.report.leaderboard.ranking import find_runs, state_of
 from cdmtrain.report.run_files import RunFiles, read_run
 
 ORDER = ("running", "submitted", "preempted", "interrupted", "lost", "failed", "unreadable", "finished")
-TO_DO = ("interrupted", "lost", "failed")  # nothing happens to these by itself
+UNATTENDED = ("interrupted", "lost", "failed")  # these do not continue by themselves
 STYLES = {"running": "cyan", "finished": "green", "lost": "red", "failed": "red", "unreadable": "red"}
 
 
 def status(cfg: DictConfig) -> None:
-    """Print a line for each run, in the order of what is still to be seen to, and how many there are of each state."""
-    places = [str(one) for one in cfg.runs] if isinstance(cfg.runs, ListConfig) else [str(cfg.runs)]
-    runs = [read(path) for path in find_runs(places)]
+    """Print one line per run, the unfinished ones first, and the number of runs in each state."""
+    paths = [str(path) for path in cfg.runs] if isinstance(cfg.runs, ListConfig) else [str(cfg.runs)]
+    runs = [read(path) for path in find_runs(paths)]
     if not runs:
-        raise InputError(
-            f"runs={','.join(places)}: there is no run in it; give run directories, or one that holds them"
-        )
+        raise InputError(f"runs={','.join(paths)}: there is no run in it; give run directories, or one that holds them")
     states = [state_of(run) for run in runs]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title, side in {"run": "left", "state": "left", "epoch": "right", "": "right", "left": "right"}.items():
         table.add_column(title, justify=side, no_wrap=True)  # type: ignore[arg-type]
     table.add_column("", overflow="fold")
-    for state, run in sorted(zip(states, runs, strict=True), key=lambda one: place(one[0])):
+    for state, run in sorted(zip(states, runs, strict=True), key=lambda one: rank(one[0])):
         table.add_row(*line(run, state), style=STYLES.get(state))
     console = Console()
     console.print(table)
-    counts = [f"{states.count(state)} {state}" for state in sorted(set(states), key=place)]
+    counts = [f"{states.count(state)} {state}" for state in sorted(set(states), key=rank)]
     console.print(f"{len(runs)} run{'s' * (len(runs) > 1)}: {', '.join(counts)}")
-    if set(states) & set(TO_DO):
-        console.print("to go on with one: cdmtrain run=DIRECTORY; with all of a sweep: its command with sweep.dir=")
+    if set(states) & set(UNATTENDED):
+        console.print("to continue one: cdmtrain run=DIRECTORY; all of a sweep: its command with sweep.dir=")
 
 
 def read(path: Path) -> RunFiles:
@@ -49,12 +47,12 @@ def read(path: Path) -> RunFiles:
         return RunFiles(path, {}, {}, {"state": "unreadable", "error": str(error)}, {}, {}, None, ())
 
 
-def place(state: str) -> int:
+def rank(state: str) -> int:
     return ORDER.index(state) if state in ORDER else len(ORDER)
 
 
 def line(run: RunFiles, state: str) -> list[str]:
-    """Name, state, epoch of epochs, the metric, the time left and where it is or why it stopped."""
+    """Name, state, epoch, metric, time left, and where the run is or why it stopped."""
     said = run.status
     epochs = (run.config.get("trainer") or {}).get("max_epochs") or -1
     metric = said.get("metric") or {}
@@ -64,7 +62,7 @@ def line(run: RunFiles, state: str) -> list[str]:
 
 
 def time_left(run: RunFiles, state: str, now: datetime | None = None) -> str:
-    """How long until the last epoch, at the pace of those done; a dash where nothing is known."""
+    """The time until the last epoch ends, at the pace so far; a dash where it is unknown."""
     end = run.status.get("expected_end")
     if state != "running" or not end:
         return numbers.DASH

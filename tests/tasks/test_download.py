@@ -82,7 +82,7 @@ def test_both_files_are_got_once(
     assert host.asked == [f"/uc?id={one} from 0" for one in ids]
     assert "data/if-image-train.h5: 60 events" in capsys.readouterr().out
     assert download("files=[train]") == 0
-    assert "is there already" in capsys.readouterr().out
+    assert "exists already" in capsys.readouterr().out
     assert len(host.asked) == 2
 
 
@@ -94,7 +94,7 @@ def test_a_broken_download_is_gone_on_with_where_it_stopped(
     assert download("files=[train]") == 1
     error = capsys.readouterr().err
     assert "if-image-train.h5 could not be downloaded" in error
-    assert "type the same command again to go on where it stopped" in error
+    assert "type the same command again to resume" in error
     assert "Traceback" not in error
     assert not Path("data/if-image-train.h5").exists()
     assert download("files=[train]") == 0
@@ -106,9 +106,9 @@ def test_a_broken_download_is_gone_on_with_where_it_stopped(
 @pytest.mark.parametrize(
     ("content", "words", "sentence"),
     [
-        (b"x" * 900, [], "the host has 900 bytes of it, 1,000 or more are expected"),
+        (b"x" * 900, [], "the host offers 900 bytes; at least 1,000 are expected"),
         (b"<html>Quota exceeded</html>" * 99, [], "is not an HDF5 file"),
-        (b"", ["files=[validation]"], "validation is none of train, test"),
+        (b"", ["files=[validation]"], "validation is not one of train, test"),
     ],
 )
 def test_what_is_not_the_file_is_one_sentence_and_no_file(
@@ -136,7 +136,7 @@ def test_a_file_that_does_not_fit_is_refused_at_its_beginning(
 
     monkeypatch.setattr("cdmtrain.tasks.download.shutil.disk_usage", lambda path: Full)
     assert download("files=[train]") == 1
-    assert "the disk has room for 10; make room" in capsys.readouterr().err
+    assert "the disk has 10 free; make room" in capsys.readouterr().err
 
 
 def test_a_missing_challenge_file_says_what_to_type(

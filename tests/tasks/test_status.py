@@ -65,7 +65,7 @@ def test_every_run_has_a_line_that_says_where_it_stands(
     assert lines["mlp"][:2] == ["preempted", "7/20"]
     assert lines["cnn"][:2] == ["finished", "20/20"]
     assert "6 runs: 1 running, 1 submitted, 1 preempted, 1 lost, 1 failed, 1 finished" in shown
-    assert "to go on with one: cdmtrain run=DIRECTORY" in shown
+    assert "to continue one: cdmtrain run=DIRECTORY" in shown
 
 
 def test_single_runs_can_be_named(sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
