@@ -1,7 +1,4 @@
-"""What can be typed: the groups and options found in the packaged yaml files, and the page `--help` shows.
-
-Read from the files before Hydra starts; a new yaml file appears here by being there.
-"""
+"""The page that `--help` shows: the groups and options of the packaged yaml files, keys, examples."""
 
 import os
 import re
@@ -17,24 +14,24 @@ USAGE = {
     "cdmtrain [group=option ...] [key=value ...]": "one run: choose options, set values",
     "cdmtrain -m [group=option,option ...] [key=value,value ...]": "a sweep: a run for every combination",
     "cdmtrain [group=option ...] [key=value ...] --cfg job": "every key with its value, without running",
-    "cdmtrain --help [group ...]": "this page, or what each option of a group is",
+    "cdmtrain --help [group ...]": "this page, or the options of a group",
 }
 
 KEYS = {
-    "seed": "everything random in the training; a sweep over it measures the spread",
+    "seed": "seed of everything random in the training; sweep over it to measure the spread",
     "data.files": "your HDF5 files, with data=hdf5",
-    "data.train_events": "train on at most so many events",
-    "data.split.train": "the part to train on, as fractions: [0,.5]; also val and test",
-    "data.batch_size": "events of a step, shared out over devices",
-    "data.cache_dir": "where each file is kept once converted",
+    "data.train_events": "use at most this many training events",
+    "data.split.train": "training part of the events, as fractions: [0,.5]; also val and test",
+    "data.batch_size": "events per step, over all devices",
+    "data.cache_dir": "where converted files are kept",
     "optimizer.lr": "the learning rate",
-    "trainer.max_epochs": "how many times through the training events",
+    "trainer.max_epochs": "number of passes over the training events",
     "trainer.accelerator": "auto, cpu, gpu or mps",
-    "trainer.devices": "how many of them",
-    "run": "a run directory: go on with that run, in place",
-    "run_dir": "where a new run writes, if not under outputs/",
-    "sweep.dir": "where the runs of a sweep are written",
-    "launch.wait": "on a cluster; false: submit the runs and come back",
+    "trainer.devices": "number of devices",
+    "run": "a run directory: continue that run, in place",
+    "run_dir": "directory of a new run, instead of one under outputs/",
+    "sweep.dir": "directory of the runs of a sweep",
+    "launch.wait": "on a cluster; false: submit the runs and return at once",
 }
 
 EXAMPLES = {
@@ -42,18 +39,18 @@ EXAMPLES = {
     "cdmtrain experiment=lecture_cnn data=hdf5 data.files=[a.h5,b.h5]": "a named result on your own files",
     "cdmtrain model=gnn trainer.accelerator=gpu optimizer.lr=0.01": "any model, any accelerator, any setting",
     "cdmtrain -m model=dnn,cnn,gnn seed=1,2,3": "a sweep: every combination, one after the other",
-    "cdmtrain run=outputs/train/cnn/DATE_TIME_ID": "go on with a run that was stopped",
+    "cdmtrain run=outputs/train/cnn/DATE_TIME_ID": "continue a run that was stopped",
     "cdmtrain task=simulate events=40000 output=train.h5 seed=7": "write simulated events to a file",
 }
 
 
 def _bold(text: str) -> str:
-    """The text in bold, on a terminal."""
+    """Make the text bold on a terminal."""
     return f"\033[1m{text}\033[0m" if sys.stdout.isatty() and "NO_COLOR" not in os.environ else text
 
 
 def _rows(rows: dict[str, str]) -> Iterator[str]:
-    """Two columns; the second wraps at the width of the terminal."""
+    """Format two columns; the second one wraps at the width of the terminal."""
     width = min(shutil.get_terminal_size().columns, 120)
     column = max(map(len, rows), default=0)
     for left, right in rows.items():

@@ -1,4 +1,4 @@
-"""What was typed beside `run=`: which parts of a run's own configuration it changes."""
+"""Overrides typed beside `run=`: the parts of a run's own configuration that they change."""
 
 import re
 from collections.abc import Collection
@@ -12,7 +12,7 @@ ALWAYS_FREE = ("task", "run", "print_config", "hydra")
 
 
 def override_keys() -> list[str]:
-    """The keys and groups that were typed, dotted: `data/split=stratified` is data.split."""
+    """The keys and groups that were typed, dotted: data.split for `data/split=stratified`."""
     words = [re.split(r"[=@]", word.lstrip("+~"))[0] for word in HydraConfig.get().overrides.task]
     return [word.replace("/", ".") for word in words]
 
@@ -20,16 +20,16 @@ def override_keys() -> list[str]:
 def apply_overrides(
     recorded: DictConfig, cfg: DictConfig, *, parts: Collection[str], free: Collection[str]
 ) -> DictConfig:
-    """A run's configuration with what was typed: an option chosen anew replaces the run's, a value changes it.
+    """Apply the typed overrides to a run's configuration: a typed option replaces the run's, a value changes it.
 
     Args:
         recorded: the run's own configuration.
-        cfg: what was composed from the words typed.
-        parts: of the configuration that may be changed.
-        free: other keys that may be typed, which are the task's own.
+        cfg: the configuration composed from the command line.
+        parts: the parts of the configuration that may be changed.
+        free: other keys that may be typed, which belong to the task.
 
     Raises:
-        InputError: where anything else was typed, which would be ignored.
+        InputError: for any other key, which would be ignored.
     """
     tops = {key: key.partition(".")[0] for key in override_keys()}
     others = [key for key, top in tops.items() if top not in (*parts, *free, *ALWAYS_FREE)]
