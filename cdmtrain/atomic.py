@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name beside the target, then renamed."""
+"""Write files and directories atomically: under a temporary name beside the target, then renamed."""
 
 import json
 import os
@@ -35,11 +35,11 @@ def whole_directory(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`, whole or not at all."""
+    """Write `text` to `path` atomically."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` to `path` as indented JSON, whole or not at all."""
+    """Write `content` to `path` atomically, as indented JSON."""
     write_text(path, json.dumps(content, indent=2) + "\n")

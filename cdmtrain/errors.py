@@ -1,11 +1,11 @@
-"""The one exception a user is meant to read."""
+"""Exceptions with a meaning for the whole program."""
 
 
 class InputError(ValueError):
-    """What came from outside (a file, a setting, a path) cannot be used.
+    """A file, a setting or a path that the user gave cannot be used.
 
-    The message is shown as it stands, without a traceback, and the program exits with status 1. It is one
-    sentence: what was got, what is allowed, what to do next.
+    The message is shown without a traceback, and the program exits with status 1. It is one sentence that says what
+    was given, what is allowed, and what to do next.
     """
 
 

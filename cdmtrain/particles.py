@@ -1,7 +1,7 @@
-"""The four particles: name, PDG code, class index, symbol. The only place where a PDG code is written.
+"""The four particles: name, PDG code, class index and symbol. PDG codes are written nowhere else.
 
 Codes follow the Monte Carlo numbering scheme of the Particle Data Group (Phys. Rev. D 110, 030001, section 45).
-The class order is fixed by code order, whatever a file happens to contain.
+Classes are ordered by code, whatever a file contains.
 """
 
 from typing import NamedTuple
@@ -32,8 +32,8 @@ UNKNOWN_CLASS = -1  # class index of an event whose file has no `pdg`
 
 
 def class_indices(pdg: Int[np.ndarray, " event"]) -> Int8[np.ndarray, " event"]:
-    """The class index of every PDG code; UNKNOWN_CLASS for a code that is none of the four."""
-    found = np.full(len(pdg), UNKNOWN_CLASS, np.int8)
+    """The class index of every PDG code; UNKNOWN_CLASS for any other code."""
+    class_index = np.full(len(pdg), UNKNOWN_CLASS, np.int8)
     for particle in PARTICLES:
-        found[pdg == particle.pdg] = particle.class_index
-    return found
+        class_index[pdg == particle.pdg] = particle.class_index
+    return class_index

@@ -1,4 +1,4 @@
-"""Liquid argon and the particles that cross it: the numbers every law of this room uses.
+"""Constants of liquid argon and of the particles that cross it.
 
 Source: Particle Data Group, Atomic and Nuclear Properties (liquid argon), and Sternheimer, Berger, Seltzer,
 At. Data Nucl. Data Tables 30 (1984) 261 for the density effect. Energies in MeV, lengths in cm.
@@ -29,12 +29,12 @@ COLLISION_CONSTANT = 2 * math.pi * ELECTRON_RADIUS_CM**2 * ELECTRON_MASS_MEV * E
 ELECTRON, MUON, PHOTON, PROTON, POSITRON = 0, 1, 2, 3, 4
 MASS_MEV = (ELECTRON_MASS_MEV, MUON_MASS_MEV, 0.0, PROTON_MASS_MEV, ELECTRON_MASS_MEV)
 
-# Below these, collisions and photons are part of the continuous loss; above, they are made one by one.
+# Collisions and photons below these energies are part of the continuous loss; those above are simulated one by one.
 COLLISION_CUT_MEV = 0.010
 PHOTON_CUT_MEV = 0.030
-# A photon that scattering has brought below this is left where it is.
+# A photon that scattering has brought below this energy deposits it on the spot.
 PHOTON_END_MEV = 0.006
-# A collision with more ends the step and makes a delta ray that is followed (0.05 mm of range).
+# A collision that transfers more ends the step and makes a delta ray that is followed (0.05 mm of range).
 DELTA_RAY_MEV = 0.050
-# A charged particle slower than this has under 1 mm (electrons) or 0.2 mm (others) to go: one last deposit.
+# A charged particle with less has a range under 1 mm (electrons) or 0.2 mm (others): it makes one last deposit.
 STOP_MEV = (0.340, 0.500, PHOTON_END_MEV, 1.500, 0.340)

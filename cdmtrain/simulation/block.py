@@ -1,22 +1,22 @@
-"""A block of events, made by one thread from one generator."""
+"""Simulate a block of events in one thread, from one random generator."""
 
 import numpy as np
 
 from cdmtrain.compiled import jit
 from cdmtrain.simulation.argon import MUON, MUON_MASS_MEV
-from cdmtrain.simulation.image import PITCH, WIDTH, collect, place_box, project, voxel_keys
+from cdmtrain.simulation.image import PITCH, WIDTH, place_box, project, read_pixels, voxel_keys
 from cdmtrain.simulation.shower import OVERFLOW, Shower
 from cdmtrain.simulation.transport import transport
 
-# columns of the energy budget, MeV: in the image, outside the box, under the voxel threshold, taken by
-# recombination, lost without a trace, and what there was (kinetic energy, and a muon's rest mass)
+# columns of the energy budget, MeV: in the image, outside the box, in voxels under the threshold, lost to
+# recombination, lost without a trace, and the initial energy (kinetic energy, and a muon's rest mass)
 BUDGET_COLUMNS = 6
 LOST, INITIAL = 4, 5
 
 
 @jit
 def draw_kinetic_mev(low: float, high: float, mass_mev: float, momentum: bool, rng: np.random.Generator) -> float:
-    """Flat in kinetic energy, or flat in momentum."""
+    """A kinetic energy, flat in kinetic energy or in momentum, MeV."""
     if not momentum:
         return low + (high - low) * rng.random()
     first, last = np.sqrt(low * (low + 2 * mass_mev)), np.sqrt(high * (high + 2 * mass_mev))
@@ -26,7 +26,7 @@ def draw_kinetic_mev(low: float, high: float, mass_mev: float, momentum: bool, r
 
 @jit
 def draw_direction(angles: np.ndarray, axes: np.ndarray, rng: np.random.Generator, direction: np.ndarray) -> None:
-    """Flat in the cosine to z and in the azimuth; `axes` are the world axes seen as row, column, projection."""
+    """A direction, flat in the cosine to z and in the azimuth; `axes` are the world axes of row, column, projection."""
     cosine = angles[0] + (angles[1] - angles[0]) * rng.random()
     azimuth = angles[2] + (angles[3] - angles[2]) * rng.random()
     sine = np.sqrt(max(0.0, 1 - cosine * cosine))
@@ -48,7 +48,7 @@ def simulate_block(
     shower: Shower,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """offset, pixel, energy_mev, kinetic_energy_mev, vertex_px, direction, budget of the events of these kinds."""
+    """The events of these kinds: offset, pixel, energy_mev, kinetic_energy_mev, vertex_px, direction, budget."""
     events, size = kinds.size, int(settings[WIDTH])
     offset, kinetic_mev = np.zeros(events + 1, np.int64), np.zeros(events, np.float32)
     vertex_px, directions = np.zeros((events, 2), np.float32), np.zeros((events, 3), np.float32)
@@ -72,7 +72,7 @@ def simulate_block(
             budget[event] = 0.0
             keys, energies = voxel_keys(shower, settings, low, budget[event], rng)
             project(keys, energies, settings, budget[event], image)
-            found = collect(image, settings, pixel[first:], energy_mev[first:], rng)
+            found = read_pixels(image, settings, pixel[first:], energy_mev[first:], rng)
         offset[event + 1] = first + found
         kinetic_mev[event] = kinetic
         directions[event] = direction

@@ -1,12 +1,12 @@
-"""What an excited nucleus gives off: neutrons, protons, deuterons, alphas, and at last photons.
+"""De-excitation of a nucleus: it evaporates neutrons, protons, deuterons and alphas, and finally emits photons.
 
-Weisskopf's evaporation (Phys. Rev. 52 (1937) 295) as Dostrovsky, Fraenkel and Friedlander, Phys. Rev. 116 (1959) 683,
-use it: a particle of spin s and mass number A, bound by S behind a barrier V, comes with the weight
+Weisskopf's evaporation (Phys. Rev. 52 (1937) 295) in the form of Dostrovsky, Fraenkel and Friedlander, Phys. Rev. 116
+(1959) 683: a particle of spin s and mass number A, with separation energy S and barrier V, is emitted with the weight
 
     (2s+1) A U' exp(2 sqrt(a U')),   U' = U - S - V,   a = 1/9 per MeV and nucleon,
 
-and the energy V + x, x from x exp(-x/T), T = sqrt(U'/a). When none is open, photons take what is left.
-Barriers, binding and the sharing among photons are adjusted to what Geant4's Bertini cascade evaporates from argon.
+and the kinetic energy V + x, x distributed as x exp(-x/T), T = sqrt(U'/a). When no channel is open, photons carry away
+the rest. Barriers, separation energies and the photon spectrum are adjusted to Geant4's Bertini cascade on argon.
 """
 
 import math
@@ -18,19 +18,19 @@ from cdmtrain.simulation.argon import PHOTON, PROTON
 from cdmtrain.simulation.shower import Shower, X, Y, Z, deposit, push_isotropic
 
 LEVEL_DENSITY = 40 / 9  # 1/MeV
-# neutron, proton, deuteron, alpha
+# channels: neutron, proton, deuteron, alpha
 PROTON_CHANNEL = 1
 SPINS_AND_NUCLEONS = (2.0, 2.0, 6.0, 4.0)  # (2s+1) A
 ARGON_BINDS_MEV = (9.0, 8.0, 16.0, 8.0)
-CHLORINE_BINDS_MEV = (7.8, 10.0, 18.0, 9.0)  # what a muon leaves has a neutron more, a proton less
+CHLORINE_BINDS_MEV = (7.8, 10.0, 18.0, 9.0)  # the nucleus after a muon's capture: one neutron more, one proton less
 BARRIER_MEV = (0.0, 2.4, 2.5, 5.8)
 ION_DENSITY = 500.0  # MeV/cm
 LEAST_PHOTON_MEV = 0.35
 
 
 @jit
-def shine(shower: Shower, parent: np.ndarray, energy_mev: float, rng: np.random.Generator) -> None:
-    """Photons that carry this energy away, the earlier mostly the larger part of what is left."""
+def emit_photons(shower: Shower, parent: np.ndarray, energy_mev: float, rng: np.random.Generator) -> None:
+    """Emit photons that carry this energy away; each mostly takes the larger part of what is left."""
     while energy_mev > 0:
         photon = energy_mev
         if energy_mev > LEAST_PHOTON_MEV:
@@ -43,7 +43,7 @@ def shine(shower: Shower, parent: np.ndarray, energy_mev: float, rng: np.random.
 def draw_channel(
     excitation_mev: float, binding_mev: tuple[float, ...], weight: np.ndarray, rng: np.random.Generator
 ) -> int:
-    """Which particle comes next; -1 for none."""
+    """The channel of the next particle; -1 if none is open."""
     for n in range(weight.size):
         free = excitation_mev - binding_mev[n] - BARRIER_MEV[n]
         weight[n] = SPINS_AND_NUCLEONS[n] * free * math.exp(2 * math.sqrt(LEVEL_DENSITY * free)) if free > 0 else 0.0
@@ -59,7 +59,7 @@ def draw_channel(
 def evaporate(
     shower: Shower, parent: np.ndarray, excitation_mev: float, binding_mev: tuple[float, ...], rng: np.random.Generator
 ) -> float:
-    """Boil off particles, push or leave what is seen of them; returns the energy seen."""
+    """Evaporate particles and photons; returns the part of the energy that is visible, MeV."""
     seen, weight = 0.0, np.empty(4)
     which = draw_channel(excitation_mev, binding_mev, weight, rng)
     while which >= 0:
@@ -76,5 +76,5 @@ def evaporate(
             seen += kinetic
         excitation_mev = free - extra
         which = draw_channel(excitation_mev, binding_mev, weight, rng)
-    shine(shower, parent, excitation_mev, rng)
+    emit_photons(shower, parent, excitation_mev, rng)
     return seen + excitation_mev

@@ -1,8 +1,10 @@
-"""From deposits to an image: the box around them, voxels, threshold, projection, and what a real detector adds.
+"""From deposits to an image: the box around them, voxels, threshold, projection, and detector effects.
 
-The box follows the challenge (bounding box of the Supera code): it starts at the vertex and takes in the deposits
-in the order they were made, per axis never beyond the image's width, until all three axes are full; an axis that is
-not full is placed at random in its slack. So a shower, whose far photons fill the box, often starts at an edge.
+The box follows the challenge (bounding box of the Supera code). It starts at the vertex and grows to include the
+deposits in the order they were made, along each axis up to the width of the image, until all three axes are full. An
+axis that is not full is placed at random within its slack. So a shower, whose far photons fill the box, often starts
+at an edge.
+
 Recombination: modified box model, R = ln(alpha + beta' dE/dx) / (beta' dE/dx), ArgoNeuT, JINST 8 (2013) P08005.
 """
 
@@ -11,11 +13,11 @@ import math
 import numpy as np
 
 from cdmtrain.compiled import jit
+from cdmtrain.simulation.argon import DENSITY
 from cdmtrain.simulation.shower import DEPOSITS, Shower
 
 BOX_ALPHA, BOX_BETA = 0.93, 0.212  # beta in (kV/cm)(g/cm2)/MeV
-ARGON_DENSITY = 1.396
-CLOUD_PARTS = 8  # a diffused deposit is this many points
+CLOUD_PARTS = 8  # points that stand for a diffused deposit
 # columns of `settings`, see Simulator
 WIDTH, PITCH, VOXEL_THRESHOLD, FIELD, DIFFUSION, NOISE, PIXEL_THRESHOLD = 0, 1, 2, 3, 4, 5, 6
 KEPT, OUTSIDE, UNDER_THRESHOLD, RECOMBINED = 0, 1, 2, 3
@@ -23,20 +25,20 @@ KEPT, OUTSIDE, UNDER_THRESHOLD, RECOMBINED = 0, 1, 2, 3
 
 @jit
 def place_box(shower: Shower, width_cm: float, rng: np.random.Generator, low: np.ndarray) -> None:
-    """Lower corner of the box, in cm from the vertex."""
+    """Set `low` to the lower corner of the box, in cm from the vertex."""
     high, full = np.zeros(3), np.zeros(3, np.bool_)
     low[:] = 0.0
     for n in range(shower.counts[DEPOSITS]):
         for axis in range(3):
-            at = shower.deposits[n, axis]
-            if full[axis] or low[axis] <= at <= high[axis]:
+            x = shower.deposits[n, axis]
+            if full[axis] or low[axis] <= x <= high[axis]:
                 continue
-            if at > high[axis]:
-                full[axis] = at >= low[axis] + width_cm
-                high[axis] = low[axis] + width_cm if full[axis] else at
+            if x > high[axis]:
+                full[axis] = x >= low[axis] + width_cm
+                high[axis] = low[axis] + width_cm if full[axis] else x
             else:
-                full[axis] = at <= high[axis] - width_cm
-                low[axis] = high[axis] - width_cm if full[axis] else at
+                full[axis] = x <= high[axis] - width_cm
+                low[axis] = high[axis] - width_cm if full[axis] else x
         if full.all():
             break
     for axis in range(3):
@@ -46,10 +48,10 @@ def place_box(shower: Shower, width_cm: float, rng: np.random.Generator, low: np
 
 @jit
 def surviving_charge(density_mev_cm: float, field_kv_cm: float) -> float:
-    """Part of the ionisation that escapes recombination; 1 without a field setting."""
+    """Fraction of the ionisation charge that escapes recombination; 1 without a drift field."""
     if field_kv_cm <= 0:
         return 1.0
-    strength = BOX_BETA / (ARGON_DENSITY * field_kv_cm) * max(density_mev_cm, 0.5)
+    strength = BOX_BETA / (DENSITY * field_kv_cm) * max(density_mev_cm, 0.5)
     return min(max(math.log(BOX_ALPHA + strength) / strength, 0.0), 1.0)
 
 
@@ -57,7 +59,7 @@ def surviving_charge(density_mev_cm: float, field_kv_cm: float) -> float:
 def voxel_keys(
     shower: Shower, settings: np.ndarray, low: np.ndarray, budget: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(row, column, depth) as one number, and energy, for every deposit inside the box."""
+    """(row, column, depth) as one number, and the energy, of every deposit inside the box."""
     size, parts = int(settings[WIDTH]), CLOUD_PARTS if settings[DIFFUSION] > 0 else 1
     keys = np.empty(shower.counts[DEPOSITS] * parts, np.int64)
     energies = np.empty(keys.size)
@@ -69,10 +71,10 @@ def voxel_keys(
         for _ in range(parts):
             inside = True
             for axis in range(3):
-                at = row[axis] - low[axis]
+                x = row[axis] - low[axis]
                 if parts > 1:
-                    at += settings[DIFFUSION] * rng.standard_normal()
-                cell[axis] = math.floor(at / settings[PITCH])
+                    x += settings[DIFFUSION] * rng.standard_normal()
+                cell[axis] = math.floor(x / settings[PITCH])
                 inside = inside and 0 <= cell[axis] < size
             if inside:
                 keys[found] = (cell[0] * size + cell[1]) * size + cell[2]
@@ -87,7 +89,7 @@ def voxel_keys(
 def project(
     keys: np.ndarray, energies: np.ndarray, settings: np.ndarray, budget: np.ndarray, image: np.ndarray
 ) -> None:
-    """Add up voxels, drop those under the threshold, add the rest to the dense image along the third axis."""
+    """Sum deposits in voxels, drop voxels under the threshold, and sum the others along the third axis into `image`."""
     size, order = int(settings[WIDTH]), np.argsort(keys)
     n = 0
     while n < order.size:
@@ -103,21 +105,21 @@ def project(
 
 
 @jit
-def collect(
+def read_pixels(
     image: np.ndarray,
     settings: np.ndarray,
     pixel: np.ndarray,
     energy_mev: np.ndarray,
     rng: np.random.Generator,
 ) -> int:
-    """Lit pixels of the dense image, which is left empty; how many. Noise comes in here."""
+    """Add noise, write the lit pixels of `image`, clear it, and return their number."""
     found, noise = 0, settings[NOISE]
-    for at in range(image.size):
-        value = image[at]
+    for position in range(image.size):
+        value = image[position]
         if noise > 0:
             value += noise * rng.standard_normal()
         if value > settings[PIXEL_THRESHOLD]:
-            pixel[found], energy_mev[found] = at, value
+            pixel[found], energy_mev[found] = position, value
             found += 1
-        image[at] = 0.0
+        image[position] = 0.0
     return found

@@ -1,11 +1,11 @@
-"""Collisions with atomic electrons: mean loss below a cut, its spread, and the rate of collisions above the cut.
+"""Collisions with atomic electrons: mean loss below a cut, its variance, and the rate of collisions above the cut.
 
-Muon and proton: Bethe with Sternheimer's density effect and the shell term of Barkas and Berger (ICRU 37),
-restricted to transfers below the cut (Review of Particle Physics, Passage of particles through matter, eqs. 34.5
-and 34.12). Electron: Berger and Seltzer with the Moller cross section; a positron loses as an electron does
-(Bhabha differs by 2 %). Straggling is then nothing else than the random collisions above the cut, 10 keV, and a
-Gaussian of Bohr's variance below: over a few millimetres the sum is Landau's or Vavilov's distribution.
-Valid from 1 MeV (muon), 5 MeV (proton), 10 keV (electron) to some GeV; below, a particle has under 0.2 mm to go.
+Muon and proton: Bethe with Sternheimer's density effect and the shell term of Barkas and Berger (ICRU 37), restricted
+to transfers below the cut (Review of Particle Physics, Passage of particles through matter, eqs. 34.5 and 34.12).
+Electron: Berger and Seltzer with the Moller cross section; a positron loses as an electron does (Bhabha differs by
+2 %). Straggling comes from random collisions above the cut, 10 keV, and a Gaussian of Bohr's variance below it: over a
+few millimetres the sum is Landau's or Vavilov's distribution. Valid from 1 MeV (muon), 5 MeV (proton), 10 keV
+(electron) to some GeV; at less, the range is under 0.2 mm.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ def gamma_and_beta2(kinetic_mev: Array, mass_mev: float) -> tuple[Array, Array]:
 
 
 def density_effect(gamma: Array) -> Array:
-    """Sternheimer's delta."""
+    """Sternheimer's density correction delta."""
     x = np.log10(np.sqrt(gamma**2 - 1))
     bend = STERNHEIMER_A * np.clip(STERNHEIMER_X1 - x, 0, None) ** STERNHEIMER_K
     return np.where(x < STERNHEIMER_X0, 0.0, 2 * np.log(10) * x - STERNHEIMER_C + bend)
@@ -47,7 +47,7 @@ def shell_term(gamma: Array) -> Array:
 
 
 def largest_transfer_mev(kinetic_mev: Array, mass_mev: float) -> Array:
-    """Energy a heavy particle can give to one electron."""
+    """Largest energy that a heavy particle can transfer to one electron, MeV."""
     gamma, _ = gamma_and_beta2(kinetic_mev, mass_mev)
     ratio = ELECTRON_MASS_MEV / mass_mev
     return 2 * ELECTRON_MASS_MEV * (gamma**2 - 1) / (1 + 2 * gamma * ratio + ratio**2)
@@ -64,7 +64,7 @@ def heavy_loss(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array:
 
 
 def heavy_collision_rate(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array:
-    """Collisions per cm that give more than the cut (spin 1/2)."""
+    """Collisions per cm that transfer more than the cut (spin 1/2)."""
     gamma, beta2 = gamma_and_beta2(kinetic_mev, mass_mev)
     top = np.maximum(largest_transfer_mev(kinetic_mev, mass_mev), cut_mev)
     spin = (top - cut_mev) / (2 * (gamma * mass_mev) ** 2)
@@ -80,7 +80,7 @@ def heavy_variance(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array
 
 
 def electron_loss(kinetic_mev: Array, cut_mev: float) -> Array:
-    """Berger and Seltzer's dE/dx from transfers below the cut, MeV/cm; the cut is at most half of the energy."""
+    """Berger and Seltzer's dE/dx from transfers below the cut, at most half of the energy, MeV/cm."""
     gamma, beta2 = gamma_and_beta2(kinetic_mev, ELECTRON_MASS_MEV)
     tau = kinetic_mev / ELECTRON_MASS_MEV
     upper = np.minimum(cut_mev / ELECTRON_MASS_MEV, tau / 2)
@@ -91,7 +91,7 @@ def electron_loss(kinetic_mev: Array, cut_mev: float) -> Array:
 
 
 def electron_collision_rate(kinetic_mev: Array, cut_mev: float) -> Array:
-    """Moller collisions per cm that give more than the cut, the slower of the two electrons counted as knocked on."""
+    """Moller collisions per cm that transfer more than the cut; the slower electron counts as the struck one."""
     gamma, beta2 = gamma_and_beta2(kinetic_mev, ELECTRON_MASS_MEV)
     x = np.minimum(cut_mev / kinetic_mev, 0.5)
     shape = ((gamma - 1) / gamma) ** 2 * (0.5 - x) + 1 / x - 1 / (1 - x)

@@ -4,9 +4,9 @@ Compton: Klein and Nishina on free electrons. Pairs: Bethe-Heitler; total by the
 J. Phys. Chem. Ref. Data 9 (1980) 1023, as in Geant4's BetheHeitler model (1.5 MeV to 100 GeV, 5 %), energy sharing
 with Butcher and Messel's screening functions. Photoelectric: a power law E^-3.1 through 0.30 of the attenuation at
 100 keV (NIST XCOM argon), good to 10 % between 30 and 300 keV.
-`photoelectric_from_mev` leaves absorption out below an energy, so that softer photons only scatter: nature does not do
-that, the Geant4 events this sample is held to do, see docs/simulator.md. Rayleigh scattering moves no energy and is
-left out.
+Below `photoelectric_from_mev` absorption is left out, so that softer photons only scatter: nature does not do that, but
+the Geant4 events with which this sample is compared do, see docs/simulator.md. Rayleigh scattering deposits no energy
+and is left out.
 """
 
 import math
@@ -36,7 +36,7 @@ LOG_TERM = 8 * math.log(ATOMIC_NUMBER) / 3
 
 
 def compton_rate(energy_mev: np.ndarray) -> np.ndarray:
-    """Klein and Nishina's scatters per cm."""
+    """Compton scatters per cm (Klein and Nishina)."""
     x = energy_mev / ELECTRON_MASS_MEV
     log = np.log(1 + 2 * x)
     first = (1 + x) / x**2 * (2 * (1 + x) / (1 + 2 * x) - log / x)
@@ -45,7 +45,7 @@ def compton_rate(energy_mev: np.ndarray) -> np.ndarray:
 
 
 def pair_rate(energy_mev: np.ndarray) -> np.ndarray:
-    """Pairs per cm; under 1.5 MeV the fit's value there falls as (E - 2m)^2 to the threshold."""
+    """Pairs per cm; below 1.5 MeV the value there falls as (E - 2m)^2 to the threshold."""
     x = np.log(np.maximum(energy_mev, LOW_PAIR_MEV) / ELECTRON_MASS_MEV)
     f1, f2, f3 = (sum(c * x**n for n, c in enumerate(row)) for row in HUBBELL)
     area = ATOMIC_NUMBER * (ATOMIC_NUMBER + 1) * (f1 + f2 * ATOMIC_NUMBER + f3 / ATOMIC_NUMBER) * 1e-30
@@ -55,14 +55,14 @@ def pair_rate(energy_mev: np.ndarray) -> np.ndarray:
 
 
 def photoelectric_rate(energy_mev: np.ndarray) -> np.ndarray:
-    """Absorptions per cm."""
+    """Photoelectric absorptions per cm."""
     share = PHOTOELECTRIC_SHARE_100_KEV
     return share / (1 - share) * compton_rate(np.array([0.1]))[0] * (energy_mev / 0.1) ** -3.1
 
 
 @jit
 def sample_compton(energy_mev: float, rng: np.random.Generator) -> tuple[float, float]:
-    """Scattered photon's energy and cosine."""
+    """Energy (MeV) and cosine of a scattered photon."""
     x = energy_mev / ELECTRON_MASS_MEV
     smallest = 1 / (1 + 2 * x)
     log, square = -math.log(smallest), 0.5 * (1 - smallest * smallest)
@@ -87,7 +87,7 @@ def screening_functions(delta: float) -> tuple[float, float]:
 
 @jit
 def sample_pair_share(energy_mev: float, rng: np.random.Generator) -> float:
-    """Part of the photon's energy, rest mass included, that the less energetic of the pair gets."""
+    """Fraction of the photon's energy, rest mass included, that the less energetic of the pair gets."""
     smallest = ELECTRON_MASS_MEV / energy_mev
     if energy_mev < 2.0:
         return smallest + (0.5 - smallest) * rng.random()

@@ -5,10 +5,10 @@ Law: Tsai, Rev. Mod. Phys. 46 (1974) 815, eqs. 3.38-3.41, with finite screening 
     dsigma/dk = 16 alpha r_e^2 Z^2 / (3 k) { (1 - y + 3/4 y^2) [phi1/4 - ln(Z)/3 - f + (psi1/4 - 2 ln(Z)/3)/Z]
                                              + (1 - y) [(phi1 - phi2) + (psi1 - psi2)/Z] / 8 },   y = k/E,
 
-the same law as Geant4's eBremsstrahlungRelModel. Born approximation: some per cent low under 5 MeV, where
-radiation is a tenth of the loss. Photons under the cut (30 keV) are part of the continuous loss.
-Directions: the sum of two exponentials in E theta / m of Tsai as Geant4 samples it (Physics Reference Manual,
-Bremsstrahlung, angular distribution).
+the same law as Geant4's eBremsstrahlungRelModel. Born approximation: a few per cent low under 5 MeV, where radiation
+is a tenth of the loss. Photons under the cut (30 keV) are part of the continuous loss. Directions: the sum of two
+exponentials in E theta / m of Tsai as Geant4 samples it (Physics Reference Manual, Bremsstrahlung, angular
+distribution).
 """
 
 import math
@@ -48,7 +48,7 @@ def spectrum(y: float, total_mev: float) -> float:
 
 
 def radiation_integrals(kinetic_mev: np.ndarray, cut_mev: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Photons above the cut per cm, MeV/cm radiated below the cut, and MeV/cm radiated in all."""
+    """Photons above the cut per cm, MeV/cm radiated below the cut, and MeV/cm radiated in total."""
     constant = 16 * FINE_STRUCTURE * ELECTRON_RADIUS_CM**2 * ATOMIC_NUMBER**2 / 3 * ATOMS_PER_CM3
     nodes, weights = np.polynomial.legendre.leggauss(64)
     rate, soft, total = np.zeros((3, len(kinetic_mev)))
@@ -68,7 +68,7 @@ def radiation_integrals(kinetic_mev: np.ndarray, cut_mev: float) -> tuple[np.nda
 
 @jit
 def sample_photon_mev(kinetic_mev: float, rng: np.random.Generator) -> float:
-    """Photon energy above the cut: 1/k times the spectrum, by rejection."""
+    """Energy of a photon above the cut, MeV: 1/k times the spectrum, by rejection."""
     total = kinetic_mev + ELECTRON_MASS_MEV
     span = math.log(kinetic_mev / PHOTON_CUT_MEV)
     while True:
@@ -79,7 +79,7 @@ def sample_photon_mev(kinetic_mev: float, rng: np.random.Generator) -> float:
 
 @jit
 def sample_small_angle(total_mev: float, rng: np.random.Generator) -> float:
-    """Cosine of the angle between an electron of this energy and the photon it made, or was made by."""
+    """Cosine between an electron of this energy and the photon it emitted, or that made it."""
     slope = 0.625 if rng.random() < 0.25 else 1.875
     while True:
         u = -math.log((1 - rng.random()) * (1 - rng.random())) / slope

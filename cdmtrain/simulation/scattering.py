@@ -1,13 +1,13 @@
-"""Coulomb scattering on nuclei: many small angles as one, large ones one by one.
+"""Coulomb scattering on nuclei: many small scatters as one, large ones one by one.
 
 Law: Rutherford with Moliere's screening (Bethe, Phys. Rev. 89 (1953) 1256), mu = (1 - cos theta)/2,
 
     dN/dmu = pi n Z(Z+1) r_e^2 (m_e / p beta)^2 / (mu + A)^2,
     A = (hbar / 2 p a)^2 (1.13 + 3.76 (Z alpha / beta)^2),   a = 0.885 a_0 Z^(-1/3).
 
-Below mu_cut only the mean of 1 - cos theta counts, and is drawn from an exponential (a Gaussian angle); above, each
-scatter is made with the spin factor 1 - beta^2 mu and the nuclear form factor (1 + q^2 r^2/12)^(-4). Unlike
-Highland's formula this does not depend on the step; over 3 mm both agree to some per cent, tail included.
+Scatters below mu_cut are summed: 1 - cos theta is drawn from an exponential of their mean (a Gaussian angle). Those
+above are simulated one by one, with the spin factor 1 - beta^2 mu and the nuclear form factor (1 + q^2 r^2/12)^(-4).
+Unlike Highland's formula this does not depend on the step; over 3 mm both agree to a few per cent, tail included.
 """
 
 import math
@@ -61,7 +61,7 @@ def sample_small_scatter(mean: float, rng: np.random.Generator) -> float:
 def sample_hard_scatter(
     cut: float, screening: float, momentum2: float, beta2: float, rng: np.random.Generator
 ) -> float:
-    """Cosine of one scatter above mu_cut; 1 where spin or the nucleus's size forbids it."""
+    """Cosine of one scatter above mu_cut; 1 if the spin or form factor rejects it."""
     low, high = 1 / (cut + screening), 1 / (1 + screening)
     mu = 1 / (high + (low - high) * rng.random()) - screening
     form = 1 + 4 * momentum2 * mu * NUCLEAR_RADIUS_MEV**2 / 12

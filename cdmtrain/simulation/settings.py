@@ -1,4 +1,4 @@
-"""What a user may set, checked: every message says what was got, what is allowed and what to do."""
+"""Checks of the simulator's settings; every message says what was given, what is allowed and what to do."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,14 +10,14 @@ LOWEST_MEV, HIGHEST_MEV = 1.0, 2000.0
 
 
 def number(name: str, value: object, low: float, high: float) -> float:
-    """A number between the two, both allowed."""
+    """A number from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise InputError(f"simulation.{name} is {value!r}: give a number from {low:g} to {high:g}")
     return float(value)
 
 
 def whole(name: str, value: object, low: int, high: int) -> int:
-    """A whole number between the two, both allowed."""
+    """A whole number from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise InputError(f"simulation.{name} is {value!r}: give a whole number from {low} to {high}")
     return value
@@ -31,7 +31,7 @@ def switch(name: str, value: object) -> bool:
 
 
 def interval(name: str, value: object, low: float, high: float) -> list[float]:
-    """Two increasing numbers."""
+    """Two numbers from `low` to `high`, in ascending order."""
     if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 2:
         raise InputError(f"simulation.{name} is {value!r}: give two numbers, [lowest, highest]")
     first, last = (number(name, part, low, high) for part in value)
@@ -43,7 +43,7 @@ def interval(name: str, value: object, low: float, high: float) -> list[float]:
 
 
 def by_particle(name: str, value: object) -> dict[str, object]:
-    """One entry for each of the four particles."""
+    """One value for each of the four particles."""
     if not isinstance(value, Mapping) or set(value) != set(NAMES):
         raise InputError(f"simulation.{name} is {value!r}: give one entry for each of {', '.join(NAMES)}")
     return {particle: value[particle] for particle in NAMES}
@@ -57,7 +57,7 @@ def choice(name: str, value: object, allowed: Sequence[str]) -> str:
 
 
 def energies(value: object) -> dict[str, list[float]]:
-    """Kinetic energy range of every particle, MeV."""
+    """Range of kinetic energy of every particle, MeV."""
     ranges = by_particle("kinetic_energy_mev", value)
     return {
         particle: interval(f"kinetic_energy_mev.{particle}", part, LOWEST_MEV, HIGHEST_MEV)
@@ -66,7 +66,7 @@ def energies(value: object) -> dict[str, list[float]]:
 
 
 def mix(value: object) -> dict[str, float]:
-    """Weight of every class, at least one above zero."""
+    """Weight of every class, at least one of them above 0."""
     weights = by_particle("class_mix", value)
     checked = {particle: number(f"class_mix.{particle}", part, 0, 1e6) for particle, part in weights.items()}
     if not sum(checked.values()) > 0:

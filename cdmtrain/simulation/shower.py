@@ -1,6 +1,6 @@
-"""One event while it is made: particles still to follow, deposits in the order they were made, energy lost.
+"""The state of one event: particles still to follow, deposits in the order they were made, energy lost.
 
-The last particle pushed is followed first, and to its end, as in Geant4: the order of deposits decides the image box.
+The last particle pushed is followed first, to its end, as in Geant4: the order of deposits determines the image box.
 """
 
 import math
@@ -10,21 +10,22 @@ import numpy as np
 
 from cdmtrain.compiled import jit
 
+TWO_PI = 2 * math.pi
 LARGEST_STACK, LARGEST_DEPOSITS = 8192, 1 << 18
 # columns of `waiting`
 KIND, KINETIC, X, Y, Z, U, V, W = 0, 1, 2, 3, 4, 5, 6, 7
-# places of `counts`
+# elements of `counts`
 WAITING, DEPOSITS, OVERFLOW = 0, 1, 2
 
 
 class Shower(NamedTuple):
-    """Work space of one event; reused for the next."""
+    """Work space of one event, reused for the next."""
 
     waiting: np.ndarray  # (stack, 8) kind, kinetic energy MeV, position cm, direction
     deposits: np.ndarray  # (deposits, 5) position cm, energy MeV, dE/dx MeV/cm
     counts: np.ndarray  # (3,) int64: particles waiting, deposits made, 1 when either did not fit
-    lost: np.ndarray  # (1,) MeV that left no trace: neutrons, neutrinos, nuclear binding, rest mass
-    now: np.ndarray  # (columns,) the tables at the present energy
+    lost: np.ndarray  # (1,) MeV that leave no trace: neutrons, neutrinos, nuclear binding, rest mass
+    now: np.ndarray  # (columns,) the tables at the particle's present energy
     clock: np.ndarray  # (4,) mean free paths left to the next collision, photon, large scatter, nuclear event
 
 
@@ -40,7 +41,7 @@ def new_shower(columns: int) -> Shower:
 def push(
     shower: Shower, kind: int, kinetic_mev: float, x: float, y: float, z: float, u: float, v: float, w: float
 ) -> None:
-    """Put a particle on top of those waiting."""
+    """Put a particle on top of the stack of those waiting."""
     top = shower.counts[WAITING]
     if top == shower.waiting.shape[0]:
         shower.counts[OVERFLOW] = 1
@@ -54,7 +55,7 @@ def push(
 
 @jit
 def deposit(shower: Shower, x: float, y: float, z: float, energy_mev: float, density_mev_cm: float) -> None:
-    """Leave energy at a place."""
+    """Record a deposit of energy."""
     if energy_mev <= 0:
         return
     last = shower.counts[DEPOSITS]
@@ -68,7 +69,7 @@ def deposit(shower: Shower, x: float, y: float, z: float, energy_mev: float, den
 
 @jit
 def turn(u: float, v: float, w: float, cosine: float, azimuth: float) -> tuple[float, float, float]:
-    """Direction turned by an angle of this cosine, around itself by the azimuth."""
+    """A direction turned by the angle of this cosine, with this azimuth around the old direction."""
     sine = math.sqrt(max(0.0, 1 - cosine * cosine))
     a, b = sine * math.cos(azimuth), sine * math.sin(azimuth)
     across = math.sqrt(u * u + v * v)
@@ -82,15 +83,29 @@ def turn(u: float, v: float, w: float, cosine: float, azimuth: float) -> tuple[f
 
 
 @jit
+def change_direction(particle: np.ndarray, cosine: float, azimuth: float) -> None:
+    """Turn a particle by the angle of this cosine, with this azimuth."""
+    particle[U], particle[V], particle[W] = turn(particle[U], particle[V], particle[W], cosine, azimuth)
+
+
+@jit
+def move(particle: np.ndarray, length_cm: float) -> None:
+    """Move a particle straight on."""
+    particle[X] += length_cm * particle[U]
+    particle[Y] += length_cm * particle[V]
+    particle[Z] += length_cm * particle[W]
+
+
+@jit
 def push_turned(
     shower: Shower, parent: np.ndarray, kind: int, kinetic_mev: float, cosine: float, azimuth: float
 ) -> None:
-    """Push a particle made where the parent is, turned from the parent's direction."""
+    """Push a particle made at the parent's position, turned from the parent's direction."""
     u, v, w = turn(parent[U], parent[V], parent[W], cosine, azimuth)
     push(shower, kind, kinetic_mev, parent[X], parent[Y], parent[Z], u, v, w)
 
 
 @jit
 def push_isotropic(shower: Shower, parent: np.ndarray, kind: int, kinetic_mev: float, rng: np.random.Generator) -> None:
-    """Push a particle made where the parent is, in any direction."""
+    """Push a particle made at the parent's position, in a random direction."""
     push_turned(shower, parent, kind, kinetic_mev, 2 * rng.random() - 1, 2 * math.pi * rng.random())

@@ -1,4 +1,4 @@
-"""The simulator: settings in, blocks of events out, the same for a seed on any number of cores."""
+"""The simulator: settings in, blocks of events out; a seed gives the same events on any number of cores."""
 
 import math
 import os
@@ -19,7 +19,7 @@ from cdmtrain.simulation.freshness import forget_outdated_kernels
 from cdmtrain.simulation.shower import new_shower
 from cdmtrain.simulation.tables import COLUMNS, charged_and_photon_tables
 
-VERSION = 2  # of the physics: raised whenever the same seed gives other events
+VERSION = 2  # of the physics; raised whenever the same seed gives other events
 BLOCK_EVENTS = 1000
 WORLD_AXES = ("x", "y", "z")
 DEFAULT_ENERGIES = {"electron": (50, 100), "muon": (75, 150), "photon": (50, 100), "proton": (150, 250)}
@@ -30,7 +30,7 @@ forget_outdated_kernels(Path(str(simulate_block.stats.cache_path)))
 
 @dataclass(frozen=True)
 class SimulatedEvents:
-    """A block of events, in event order. Image axes are row, column; the third is the one summed over."""
+    """A block of events. The image axes are row and column; the third axis is summed over."""
 
     offset: np.ndarray  # (events + 1,) int64: pixels of event i are offset[i]:offset[i + 1]
     pixel: np.ndarray  # (hits,) int32: row * image_size + column, ascending within an event, unique
@@ -42,7 +42,7 @@ class SimulatedEvents:
 
 
 class Simulator:
-    """Single particles in liquid argon, as images.
+    """Simulate images of single particles in liquid argon.
 
     Args (units in the names):
         kinetic_energy_mev: [lowest, highest] by particle name, 1 to 2000 MeV.
@@ -53,13 +53,13 @@ class Simulator:
         voxel_threshold_mev: voxels with less are dropped before projecting.
         cos_theta: [lowest, highest] cosine between direction and the world's z axis.
         azimuth_deg: [lowest, highest] azimuth around z, from x.
-        projection_axis: "x", "y" or "z": summed over; the other two, in order, are row and column.
+        projection_axis: "x", "y" or "z", the axis summed over; the other two, in order, are row and column.
         proton_reactions: whether protons react with nuclei.
-        photoelectric_from_mev: photons with less only scatter; 0 is nature, 0.03 the box of the Geant4 reference.
+        photoelectric_from_mev: photons with less only scatter; 0 is nature, 0.03 matches the Geant4 reference.
         recombination_field_kv_per_cm: drift field of the modified box model; 0 is no recombination.
         diffusion_cm: width of the charge cloud of a deposit; 0 is none.
         noise_mev: electronic noise of every pixel; 0 is none.
-        pixel_threshold_mev: pixels up to this value are dropped after noise.
+        pixel_threshold_mev: pixels up to this value, noise included, are dropped.
     """
 
     def __init__(
@@ -107,27 +107,27 @@ class Simulator:
             )
 
     def settings(self) -> dict[str, object]:
-        """Everything that determines the sample but the seed, as plain numbers, words, lists."""
+        """Everything that determines the sample besides seed and size, as plain numbers, words and lists."""
         return {"version": VERSION, **vars(self)}
 
     def blocks(self, *, events: int, seed: int, workers: int | None = None) -> Iterator[SimulatedEvents]:
-        """Blocks of up to 1000 events, in order, made ahead by as many threads as there are cores."""
+        """Blocks of up to 1000 events, in order, made ahead by one thread for each core."""
         if events < 0 or seed < 0:
             raise InputError(f"simulation: events is {events} and seed {seed}: both are whole numbers from 0")
         workers = workers or _cores()
         with ThreadPoolExecutor(workers) as pool:
-            waiting: deque = deque()
+            pending: deque = deque()
             for first in range(0, events, BLOCK_EVENTS):
-                waiting.append(
+                pending.append(
                     pool.submit(self.block, first=first, events=min(BLOCK_EVENTS, events - first), seed=seed)
                 )
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()[0]
-            while waiting:
-                yield waiting.popleft().result()[0]
+                if len(pending) > workers:
+                    yield pending.popleft().result()[0]
+            while pending:
+                yield pending.popleft().result()[0]
 
     def block(self, *, first: int, events: int, seed: int) -> tuple[SimulatedEvents, np.ndarray]:
-        """The events from `first` on, and their energy budget in MeV (columns in block.py)."""
+        """Some events from event `first` on, and their energy budgets in MeV (columns in block.py)."""
         rng = np.random.Generator(np.random.PCG64([seed, first]))
         kinds = rng.permutation(self._kinds(events, rng.random()))
         spectra = np.array([[*pair, MASS_MEV[kind]] for kind, pair in enumerate(self.kinetic_energy_mev.values())])
@@ -154,5 +154,5 @@ class Simulator:
 
 
 def _cores() -> int:
-    """Cores this process may use; all of the machine's where the system does not tell."""
+    """Cores this process may use; all of the machine's if the system does not say."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

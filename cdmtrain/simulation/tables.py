@@ -1,4 +1,4 @@
-"""Everything that depends on energy alone, on one logarithmic grid, computed from the formulas at first use.
+"""Tables of everything that depends on energy alone, on a logarithmic grid, computed from the formulas at first use.
 
 `charged_and_photon_tables()[kind, node, column]`: kind as in argon.py; columns named below, per cm of liquid argon.
 Between nodes, 30 a decade, values are interpolated linearly in ln T: good to 0.1 %.
@@ -31,7 +31,7 @@ def energy_grid() -> np.ndarray:
 
 
 def total_loss(kinetic_mev: np.ndarray, kind: int) -> np.ndarray:
-    """Mean dE/dx of everything, collisions and radiation, MeV/cm."""
+    """Mean dE/dx of collisions and radiation together, MeV/cm."""
     if kind in (argon.ELECTRON, argon.POSITRON):
         radiated = radiation.radiation_integrals(kinetic_mev, argon.PHOTON_CUT_MEV)[2]
         return ionisation.electron_loss(kinetic_mev, np.inf) + radiated
@@ -39,14 +39,14 @@ def total_loss(kinetic_mev: np.ndarray, kind: int) -> np.ndarray:
 
 
 def continuous_range(kinetic_mev: np.ndarray, kind: int) -> np.ndarray:
-    """Path to rest at the mean loss (CSDA), cm, on increasing energies starting near rest."""
+    """Path to rest at the mean loss (CSDA range), cm, at increasing energies that start near rest."""
     per_log = kinetic_mev / total_loss(kinetic_mev, kind)
     pieces = 0.5 * (per_log[1:] + per_log[:-1]) * np.diff(np.log(kinetic_mev))
     return per_log[0] + np.concatenate([[0.0], np.cumsum(pieces)])
 
 
 def charged_table(kind: int) -> np.ndarray:
-    """Columns of one charged particle."""
+    """The columns of one charged particle."""
     kinetic, mass = energy_grid(), argon.MASS_MEV[kind]
     table = np.zeros((NODES, COLUMNS))
     cut = argon.COLLISION_CUT_MEV
@@ -70,7 +70,7 @@ def charged_table(kind: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=4)
 def charged_and_photon_tables(proton_reactions: bool, photoelectric_from_mev: float = 0.0) -> np.ndarray:
-    """All tables, (kind, node, column); photons are absorbed from that energy on, see photons.py."""
+    """All tables, (kind, node, column); photons below `photoelectric_from_mev` are not absorbed, see photons.py."""
     tables = np.zeros((5, NODES, COLUMNS))
     kinetic = energy_grid()
     for kind in (argon.ELECTRON, argon.MUON, argon.PROTON):
@@ -89,10 +89,10 @@ def charged_and_photon_tables(proton_reactions: bool, photoelectric_from_mev: fl
 
 @jit
 def interpolate(tables: np.ndarray, kind: int, kinetic_mev: float, columns: int, now: np.ndarray) -> None:
-    """The first columns at this energy, into `now`."""
-    place = (math.log(kinetic_mev) - LOG_LOWEST) * NODES_PER_LOG
-    node = min(max(int(place), 0), NODES - 2)
-    part = min(max(place - node, 0.0), 1.0)
+    """Write the first columns at this energy into `now`."""
+    position = (math.log(kinetic_mev) - LOG_LOWEST) * NODES_PER_LOG
+    node = min(max(int(position), 0), NODES - 2)
+    part = min(max(position - node, 0.0), 1.0)
     for column in range(columns):
         low = tables[kind, node, column]
         now[column] = low + part * (tables[kind, node + 1, column] - low)

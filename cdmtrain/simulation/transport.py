@@ -1,4 +1,4 @@
-"""One event: a particle from its vertex through argon without end, until everything it made has stopped."""
+"""Follow a primary particle and everything it makes through infinite argon until all have stopped."""
 
 import math
 
@@ -6,25 +6,37 @@ import numpy as np
 
 from cdmtrain.compiled import jit
 from cdmtrain.simulation.argon import ELECTRON, ELECTRON_MASS_MEV, PHOTON, PHOTON_END_MEV, POSITRON
-from cdmtrain.simulation.nuclear import leave
+from cdmtrain.simulation.nuclear import deposit_here
 from cdmtrain.simulation.photons import sample_compton, sample_pair_share
 from cdmtrain.simulation.radiation import sample_small_angle
-from cdmtrain.simulation.shower import DEPOSITS, KIND, KINETIC, OVERFLOW, WAITING, Shower, push, push_turned
+from cdmtrain.simulation.shower import (
+    DEPOSITS,
+    KIND,
+    KINETIC,
+    OVERFLOW,
+    TWO_PI,
+    WAITING,
+    Shower,
+    change_direction,
+    move,
+    push,
+    push_turned,
+)
 from cdmtrain.simulation.tables import COMPTON_RATE, PAIR_RATE, PHOTOELECTRIC_RATE, interpolate
-from cdmtrain.simulation.tracks import TWO_PI, change_direction, follow_charged, move
+from cdmtrain.simulation.tracks import follow_charged
 
 
 @jit
 def free_electron(
     shower: Shower, photon: np.ndarray, kind: int, kinetic_mev: float, cosine: float, azimuth: float
 ) -> None:
-    """An electron (or positron) a photon made: followed when the photon has ended, the last one first, as in Geant4."""
+    """Push an electron or positron that a photon made; the last one pushed is followed first, as in Geant4."""
     push_turned(shower, photon, kind, max(kinetic_mev, 0.0), cosine, azimuth)
 
 
 @jit
 def make_pair(shower: Shower, photon: np.ndarray, rng: np.random.Generator) -> None:
-    """Electron and positron in opposite azimuths."""
+    """Make an electron and a positron at opposite azimuths."""
     energy = photon[KINETIC]
     share = sample_pair_share(energy, rng)
     if rng.random() < 0.5:
@@ -38,7 +50,7 @@ def make_pair(shower: Shower, photon: np.ndarray, rng: np.random.Generator) -> N
 
 @jit
 def scatter_photon(shower: Shower, photon: np.ndarray, rng: np.random.Generator) -> None:
-    """Compton: the electron is left behind, the photon goes on."""
+    """Compton scatter: push the electron and turn the photon."""
     energy = photon[KINETIC]
     scattered, cosine = sample_compton(energy, rng)
     azimuth = TWO_PI * rng.random()
@@ -52,7 +64,7 @@ def scatter_photon(shower: Shower, photon: np.ndarray, rng: np.random.Generator)
 
 @jit
 def follow_photon(shower: Shower, photon: np.ndarray, tables: np.ndarray, rng: np.random.Generator) -> None:
-    """Free flights between Compton scatters until a pair, an absorption or the cut."""
+    """Free flights between Compton scatters, until a pair, an absorption or the energy cut."""
     now = shower.now
     while photon[KINETIC] > PHOTON_END_MEV:
         interpolate(tables, PHOTON, photon[KINETIC], 3, now)
@@ -67,7 +79,7 @@ def follow_photon(shower: Shower, photon: np.ndarray, tables: np.ndarray, rng: n
         else:
             free_electron(shower, photon, ELECTRON, photon[KINETIC], 2 * rng.random() - 1, TWO_PI * rng.random())
             return
-    leave(shower, photon, photon[KINETIC], 10.0)
+    deposit_here(shower, photon, photon[KINETIC], 10.0)
 
 
 @jit

@@ -42,6 +42,11 @@ def test_fractions_are_positions_in_the_data_set(fractions):
         assert getattr(parts, name).tolist() == list(range(round(1000 * begin), round(1000 * end)))
 
 
+def test_a_fraction_of_an_event_is_rounded_to_the_nearest_event():
+    parts = FractionSplit(**DEFAULT)(classes(8))  # 6.72 and 7.36 events
+    assert [part.tolist() for part in parts] == [list(range(7)), [], [7]]
+
+
 @pytest.mark.parametrize("fractions", SPLITS)
 def test_stratified_parts_have_the_same_fraction_of_every_class_within_an_event(fractions):
     class_index = classes(1003)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cdmtrain.particles import NAMES, PDG_CODES
-from cdmtrain.simulation import Simulator, cascade, nuclear, tables, tracks
+from cdmtrain.simulation import Simulator, cascade, nuclear, secondaries, tables, tracks
 from cdmtrain.simulation.argon import MUON, PHOTON, PROTON
 from cdmtrain.simulation.shower import DEPOSITS, KIND, KINETIC, WAITING, new_shower
 from cdmtrain.simulation.transport import transport
@@ -39,7 +39,7 @@ def losses_mev(kinetic_mev: float, events: int) -> np.ndarray:
         for _ in range(3):
             tracks.step(shower, muon, MUON, everything, 0.1, rng)
             for _ in range(rng.poisson(0.1 * shower.now[tables.DELTA_RAY_RATE])):
-                tracks.knock_on(shower, muon, MUON, rng)
+                secondaries.knock_on(shower, muon, MUON, rng)
         losses[event] = kinetic_mev - muon[KINETIC]
     return losses
 
@@ -74,7 +74,7 @@ def test_protons_hit_nucleons_inside_argon_as_often_as_the_reaction_rate_says(
     rng, inside, free = np.random.default_rng(1), np.zeros((64, 8)), np.zeros((64, 8))
     tries, reactions = 4000, 0
     for _ in range(tries):
-        cascade.enter(inside[0], kinetic_mev, 0.0, 0.0, 1.0, rng)
+        cascade.enter_nucleus(inside[0], kinetic_mev, 0.0, 0.0, 1.0, rng)
         reactions += cascade.cascade(inside, 1, free, rng)[1] > 0
     area = 10 * np.pi * cascade.OUTSIDE_FM**2 * reactions / tries
     assert 0.7 < area / millibarn < 0.95  # in nuclear matter cross sections are 0.7 of the free ones
