@@ -59,7 +59,7 @@ def blocks_read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 @pytest.fixture
 def conversion(cache_dir: Path) -> Iterator[Callable[[Path], subprocess.Popen]]:
-    """Starts a process that converts a file; it says "converting" after a block and goes on when told."""
+    """Starts a process that converts a file; it prints "converting" after a block and waits for a line of input."""
     started = []
 
     def start(path: Path) -> subprocess.Popen:
@@ -76,12 +76,12 @@ def conversion(cache_dir: Path) -> Iterator[Callable[[Path], subprocess.Popen]]:
         process.communicate()
 
 
-def said(process: subprocess.Popen, words: str) -> None:
-    """Wait until the process says so."""
+def wait_for(process: subprocess.Popen, words: str) -> None:
+    """Wait until the process has printed these words."""
     for line in process.stdout:
         if words in line:
             return
-    raise AssertionError(f"the process ended without saying {words!r}")
+    raise AssertionError(f"the process ended without printing {words!r}")
 
 
 def names(directory: Path) -> list[str]:
@@ -105,6 +105,16 @@ def test_a_changed_file_is_converted_again(challenge_file, cache_dir, blocks_rea
     assert len(blocks_read) == 2
     batch = EventStore([after]).make_batch(torch.tensor([7]))
     assert batch.energy[batch.pixel == 3 * 16 + 2].tolist() == [12.5]
+
+
+def test_other_bytes_of_the_same_size_and_time_are_other_events(challenge_file, cache_dir):
+    path = challenge_file()
+    stat, before = path.stat(), load_or_convert(path, cache_dir)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    assert cache.file_fingerprint(path) != before.name
 
 
 def test_a_file_that_was_only_moved_is_not_converted_again(challenge_file, cache_dir, tmp_path, blocks_read):
@@ -240,9 +250,9 @@ def test_a_damaged_store_is_made_anew(name, damage, challenge_file, cache_dir, b
 def test_of_two_processes_one_converts_and_the_other_waits_and_says_so(challenge_file, cache_dir, conversion):
     path = challenge_file()
     first = conversion(path)
-    said(first, "converting")
+    wait_for(first, "converting")
     second = conversion(path)
-    said(second, f"waiting for the conversion of {path} in another process")
+    wait_for(second, f"waiting for the conversion of {path} in another process")
     stores = []
     for process in (first, second):
         rest, _ = process.communicate("go on\n", timeout=60)
@@ -256,7 +266,7 @@ def test_of_two_processes_one_converts_and_the_other_waits_and_says_so(challenge
 def test_after_a_kill_in_mid_conversion_the_next_one_makes_the_whole(challenge_file, cache_dir, conversion):
     path = challenge_file()
     process = conversion(path)
-    said(process, "converting")
+    wait_for(process, "converting")
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert [name[-4:] for name in names(cache_dir)] == [".tmp"]

@@ -103,8 +103,17 @@ def test_train_events_is_the_most_events_trained_on(train_events, expected, hdf5
 def test_setting_up_again_reads_nothing(hdf5_data, monkeypatch):
     data = hdf5_data()
     monkeypatch.setattr(Hdf5Data, "make_stores", lambda self: pytest.fail("read again"))
-    data.setup("fit")
-    data.setup("test")
+    for stage in ("fit", "validate", "test"):  # as Lightning does
+        data.prepare_data()
+        data.setup(stage)
+
+
+def test_a_loaded_state_continues_within_the_epoch(hdf5_data):
+    whole = [batch.dataset_index.tolist() for batch in hdf5_data().train_dataloader()]
+    interrupted, resumed = hdf5_data(), hdf5_data()
+    next(iter(interrupted.train_dataloader()))
+    resumed.load_state_dict(interrupted.state_dict())
+    assert [batch.dataset_index.tolist() for batch in resumed.train_dataloader()] == whole[1:]
 
 
 def fingerprints_of(data):
@@ -224,12 +233,14 @@ def test_a_file_named_twice_is_one_sentence(challenge_file, settings, tmp_path):
         Hdf5Data(files=[str(file), str(tmp_path / "link.h5")], **settings()).setup()
 
 
-@pytest.mark.parametrize("num_unlabelled", [1, 2])
-def test_events_without_labels_are_one_sentence(num_unlabelled, write_images, random_images, settings):
-    images = random_images(40, 16)
-    files = [write_images(images, "a.h5"), write_images(images, "b.h5", columns={})]
-    with refused("the train part has events without 'pdg'; a classifier is trained and tested on labelled ones"):
-        Hdf5Data(files=[str(file) for file in files[::-1][:num_unlabelled]], **settings()).setup()
+@pytest.mark.parametrize(("names", "part"), [(["b"], "train"), (["b", "a"], "train"), (["a", "a2", "b"], "val")])
+def test_events_without_labels_are_one_sentence(names, part, write_images, random_images, settings):
+    """In the last case one third of the validation events has no label."""
+    for seed, name in enumerate(names):
+        write_images(random_images(40, 16, seed=seed), f"{name}.h5", columns={} if name == "b" else None)
+    files = [str(write_images(random_images(40, 16), "x.h5").with_name(f"{name}.h5")) for name in names]
+    with refused(f"the {part} part has events without 'pdg'; a classifier is trained and tested on labelled ones"):
+        Hdf5Data(files=files, **settings()).setup()
 
 
 @pytest.mark.parametrize("part", ["train", "val", "test"])

@@ -133,6 +133,11 @@ def test_folds_validate_every_event_of_train_and_val_once_and_leave_the_test_alo
         assert abs(len(parts.val) - len(pool) / 5) < 4  # an event of each class
 
 
+def test_fold_k_of_n_validates_every_nth_event_from_event_k_on():
+    parts = FractionSplit(train=[0, 0.6], val=[0.6, 0.8], test=[0.8, 1], folds=3, fold=1)(classes(10))
+    assert [part.tolist() for part in parts] == [[0, 2, 3, 5, 6], [1, 4, 7], [8, 9]]
+
+
 def test_folds_of_a_sorted_file_hold_every_class_and_stratified_ones_the_same_share():
     class_index = torch.arange(4).repeat_interleave(200)
     for fold in range(4):

@@ -91,6 +91,12 @@ def test_events_are_gathered_in_the_order_asked_for_and_as_often(random_images, 
     assert batch.dataset_index.tolist() == dataset_index.tolist()
 
 
+def test_a_batch_has_the_types_that_networks_expect(random_images, write_images, store_of):
+    batch = store_of(write_images(random_images(3, 16))).make_batch(torch.arange(3))
+    assert batch.energy.dtype == torch.float32
+    assert {getattr(batch, name).dtype for name in ("pixel", "offset", "class_index", "dataset_index")} == {torch.int64}
+
+
 def test_no_event_can_be_gathered(random_images, write_images, store_of):
     images = random_images(3, 16)
     for store in (store_of(write_images(images)), store_of(write_images(images), write_images(images, "b.h5"))):
