@@ -1,8 +1,13 @@
-"""What a run looks like: its page, the table in the terminal, the picture of the particles.
+"""The pages and tables that show what runs, data sets, benchmarks and searches found.
 
-    run directory --run_files--> RunFiles --training, confusion, roc, calibration, efficiency--> Drawing
-                  --page--> report/index.html, report/*.png, report/*.csv
+    kit/          what every page is made of: plotting style, HTML, tables, numbers, event displays
+    run/          the page of one run, and the table at the end of its training
+    leaderboard/  runs ranked side by side
+    dataset/      the page of task=inspect
+    benchmark/    the page of task=benchmark
+    search.py     the page of task=search
+    probe.py      the figure of task=probe
 
-Everything is read from the run's files. A number is quoted from results.json and never computed again; curves are
-drawn from predictions.h5. Nothing here imports torch.
+Everything is drawn from files: metrics are quoted from results.json and never computed again, curves come from
+predictions.h5. Nothing here imports torch.
 """

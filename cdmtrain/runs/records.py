@@ -65,6 +65,7 @@ class Source:
     num_hits: int
     num_events: int
     fingerprint: str
+    file: str | None = None
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from cdmtrain.data.event_data import EventData
 from cdmtrain.devices.accelerator import accelerator_name
 from cdmtrain.errors import InputError
 from cdmtrain.report.benchmark.page import write_benchmarks
-from cdmtrain.report.benchmark.tables import comparison_table, stage_table
+from cdmtrain.report.benchmark.tables import comparison_table, job_tables
 from cdmtrain.report.benchmark.timings import JOB, read_benchmarks
 from cdmtrain.runs.directory import RunDirectory
 from cdmtrain.runs.names import job_name, new_name
@@ -170,9 +170,9 @@ def show(folder: Path) -> None:
     """Print the tables and write the page of this benchmark, or of all jobs of a comparison so far."""
     console = Console()
     jobs = read_benchmarks([folder])
-    console.print(stage_table(jobs[0]))
+    console.print(job_tables(jobs[0]))
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         folder = folder.parent
         jobs = read_benchmarks(sorted(path.parent for path in folder.glob(f"*/{JOB}")))
-        console.print(comparison_table(jobs))
+        console.print(comparison_table(jobs).terminal())
     console.print(f"page: {write_benchmarks(folder, jobs)}", soft_wrap=True)

@@ -17,7 +17,7 @@ from cdmtrain.config.overrides import override_keys
 from cdmtrain.data.event_data import EventData
 from cdmtrain.devices.accelerator import accelerator_name, check_accelerator
 from cdmtrain.report.run.page import write_report
-from cdmtrain.report.run.terminal import show_results
+from cdmtrain.report.run.tables import show_results
 from cdmtrain.runs import files
 from cdmtrain.runs.ensemble import combine_networks
 from cdmtrain.runs.evaluation import (

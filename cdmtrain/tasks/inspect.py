@@ -16,10 +16,10 @@ from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.event_data import EventData
 from cdmtrain.data.store import EventStore
 from cdmtrain.errors import InputError
-from cdmtrain.report.dataset.measure import Block, Sample, measure, pixel_mean_and_std
+from cdmtrain.report.dataset.measure import EventBlock, Sample, measure, pixel_mean_and_std
 from cdmtrain.report.dataset.page import write_inspection
-from cdmtrain.report.dataset.tables import Table, make_tables
-from cdmtrain.report.kit.event_display import side_of
+from cdmtrain.report.dataset.tables import ClassTable, make_tables
+from cdmtrain.report.kit.event_display import window_side
 from cdmtrain.report.kit.numbers import count, is_number
 from cdmtrain.runs.names import new_name
 
@@ -79,7 +79,7 @@ def measure_store(store: EventStore) -> Sample:
     )
 
 
-def blocks(store: EventStore) -> Iterator[Block]:
+def blocks(store: EventStore) -> Iterator[EventBlock]:
     """Yield all events in order, in blocks."""
     for dataset_index in torch.arange(len(store)).split(EVENTS_PER_BLOCK):
         batch = store.make_batch(dataset_index)
@@ -126,14 +126,14 @@ def dense_images(store: EventStore, dataset_index: np.ndarray) -> Images:
 
 def fitting(images: Images) -> Float32[np.ndarray, "row column"]:
     """The event that a third of those that fit into FRAME exceed in extent; the smallest if none fits."""
-    extent = np.array([side_of(image) for image in images])
+    extent = np.array([window_side(image) for image in images])
     order = np.argsort(extent, kind="stable")
     return images[order[2 * int((extent <= FRAME).sum()) // 3]]
 
 
-def content(samples: Sequence[Sample], tables: Sequence[Table]) -> dict[str, Any]:
+def content(samples: Sequence[Sample], tables: Sequence[ClassTable]) -> dict[str, Any]:
     """The content of inspection.json: every number of the page, null where it is not defined."""
-    by_class = {table.name: _plain(table.figures) for table in tables}
+    by_class = {table.name: _plain(table.metrics) for table in tables}
     described = []
     for name, sample in zip(("summary", "summary_reference"), samples, strict=False):
         mean, std = pixel_mean_and_std(sample)

@@ -9,14 +9,13 @@ import torch
 from omegaconf import DictConfig
 from rich.console import Console
 
-from cdmtrain.atomic import whole_directory, write_json, write_text
+from cdmtrain.atomic import whole_directory, write_json
 from cdmtrain.batch import EventBatch
 from cdmtrain.config.overrides import apply_overrides
 from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
 from cdmtrain.probe.measure import Sensitivity, sensitivities
 from cdmtrain.probe.perturbations import perturbations
-from cdmtrain.report.kit.drawing import csv_text, png_bytes
 from cdmtrain.report.probe import draw_probe, probe_table
 from cdmtrain.runs.evaluation import open_test_data
 from cdmtrain.runs.names import new_name
@@ -55,5 +54,4 @@ def write(folder: Path, run: Run, found: list[Sensitivity]) -> None:
     with whole_directory(folder) as temporary:
         about = {"run": str(run.path), "checkpoint": str(run.checkpoint), "model": model}
         write_json(temporary / "probe.json", {**about, "movements": rows})
-        write_text(temporary / "probe.csv", csv_text(drawing.rows))
-        (temporary / "probe.png").write_bytes(png_bytes(drawing.figure))
+        drawing.write(temporary)

@@ -4,7 +4,7 @@ from omegaconf import DictConfig
 
 from cdmtrain.cluster.preemption import Preemption
 from cdmtrain.report.run.page import write_report
-from cdmtrain.report.run.terminal import show_results
+from cdmtrain.report.run.tables import show_results
 from cdmtrain.training import train_run
 
 

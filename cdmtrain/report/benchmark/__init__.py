@@ -1,1 +1,1 @@
-"""What a benchmark measured."""
+"""What a benchmark measured: the page and the tables of task=benchmark."""

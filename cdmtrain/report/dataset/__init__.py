@@ -1,1 +1,1 @@
-"""What a data set holds: the page of task=inspect."""
+"""What a data set holds: the page and the tables of task=inspect."""

@@ -1,4 +1,4 @@
-"""Distributions of a data set: the classes on one another, or each on the reference it is compared with."""
+"""Distributions of a data set: all classes in one figure, or each on top of the reference it is compared with."""
 
 from collections.abc import Callable, Sequence
 from math import ceil
@@ -12,7 +12,7 @@ from cdmtrain.report.dataset.measure import SPECTRUM_EDGES_MEV, Floats, Sample, 
 from cdmtrain.report.kit import style
 from cdmtrain.report.kit.drawing import Drawing, Rows
 
-SHADE = "#c9ced6"  # of the reference
+REFERENCE_SHADE = "#c9ced6"
 
 
 def whole_bins(values: Floats) -> Floats:
@@ -38,7 +38,7 @@ def log_bins(values: Floats) -> Floats:
 
 
 class Quantity(NamedTuple):
-    """A figure of an event and how its distribution is drawn."""
+    """A quantity of every event and how its distribution is drawn."""
 
     key: str
     title: str
@@ -55,21 +55,22 @@ QUANTITIES = (
     Quantity("vertex_to_edge_px", "Vertex to edge", "vertex to nearest edge (pixels)", whole_bins, yscale="log"),
     Quantity("kinetic_energy_mev", "Kinetic energy", "kinetic energy (MeV)", even_bins),
 )
+PIXELS = Quantity("pixel_spectrum", "Pixel energy", "energy of a pixel (MeV)", log_bins, "log", "log")
 
 
 class Histogram(NamedTuple):
-    """What is drawn: heights of the bins of each class, in the sample and, where there is one, in the reference."""
+    """The heights of the bins for each class, in the sample and, if there is one, in the reference."""
 
     quantity: Quantity
     edges: Floats
     ylabel: str
     caption: str
     heights: list[dict[str, Floats]]
-    notes: dict[str, str]
+    notes: dict[str, str]  # class -> its distance from the reference
 
 
 def draw_distributions(samples: Sequence[Sample]) -> list[Drawing]:
-    """Draw every figure that the sample, and the reference, know; the spectrum of all pixels fourth."""
+    """Draw every quantity that the sample and the reference have, and the spectrum of all pixels."""
     names = shared_classes(samples)
     known = [
         one for one in QUANTITIES if all(any(len(sample.values(one.key, name)) for name in names) for sample in samples)
@@ -80,28 +81,27 @@ def draw_distributions(samples: Sequence[Sample]) -> list[Drawing]:
 
 
 def _of_events(quantity: Quantity, samples: Sequence[Sample], names: list[str]) -> Histogram:
-    """The distribution of a figure of each event, and its distance from the reference's."""
     values = [{name: sample.values(quantity.key, name) for name in names} for sample in samples]
     edges = quantity.edges(np.concatenate([one for each in values for one in each.values()]))
-    heights = [{name: _fractions(one, edges) for name, one in each.items()} for each in values]
+    heights = [{name: _percent(one, edges) for name, one in each.items()} for each in values]
     notes = {name: f"KS {ks_distance(*(each[name] for each in values)):.3f}" for name in names if len(samples) > 1}
-    caption = "Each class adds up to 100 %; what lies beyond an end is counted in the last bin there."
+    caption = "Each class adds up to 100 %; the outermost bins hold the overflow."
     return Histogram(quantity, edges, "events per bin (%)", caption, heights, notes)
 
 
-def _fractions(values: Floats, edges: Floats) -> Floats:
+def _percent(values: Floats, edges: Floats) -> Floats:
     return 100 * np.histogram(values.clip(edges[0], edges[-1]), edges)[0] / max(1, len(values))
 
 
 def _of_pixels(samples: Sequence[Sample], names: list[str]) -> Histogram:
-    """The spectrum of all lit pixels, per event."""
     filled = np.flatnonzero(np.sum([sample.spectrum.sum(axis=0) for sample in samples], axis=0))
     first, last = (int(filled[0]), int(filled[-1]) + 1) if len(filled) else (0, 1)
-    spectra = [{name: each.total(each.spectrum, name) / each.of(name).sum() for name in names} for each in samples]
-    heights = [{name: spectrum[first:last] for name, spectrum in each.items()} for each in spectra]
-    quantity = Quantity("pixel_spectrum", "Pixel energy", "energy of a pixel (MeV)", log_bins, "log", "log")
-    caption = "Lit pixels of an average event, in bins of equal ratio, 20 a decade."
-    return Histogram(quantity, SPECTRUM_EDGES_MEV[first : last + 1], "pixels per event", caption, heights, {})
+    heights = [
+        {name: (each.total(each.spectrum, name) / each.of(name).sum())[first:last] for name in names}
+        for each in samples
+    ]
+    caption = "Number of lit pixels in an average event, in bins of equal ratio, 20 per decade."
+    return Histogram(PIXELS, SPECTRUM_EDGES_MEV[first : last + 1], "pixels per event", caption, heights, {})
 
 
 def _drawing(histogram: Histogram, titles: list[str]) -> Drawing:
@@ -109,8 +109,10 @@ def _drawing(histogram: Histogram, titles: list[str]) -> Drawing:
     alternative = f"{quantity.title} of {', '.join(histogram.heights[0])} in {titles[0]}."
     if len(titles) > 1:
         caption = f"Lines: {titles[0]}; grey: {titles[1]}. {caption}"
-        distances = [f"{name} {note}" for name, note in histogram.notes.items()]
-        alternative = f"{quantity.title} of {titles[0]} on {titles[1]}: {', '.join(distances or histogram.heights[0])}."
+        if histogram.notes:
+            caption += " KS: Kolmogorov-Smirnov distance, 0 for equal distributions."
+        notes = [f"{name} {note}" for name, note in histogram.notes.items()] or list(histogram.heights[0])
+        alternative = f"{quantity.title} of {titles[0]} against {titles[1]}: {', '.join(notes)}."
     figure = _draw_apart(histogram) if len(titles) > 1 else _draw_together(histogram)
     return Drawing(quantity.key, quantity.title, caption, alternative, figure, _rows(histogram))
 
@@ -124,35 +126,34 @@ def _rows(histogram: Histogram) -> Rows:
 
 
 def _draw_together(histogram: Histogram) -> Figure:
-    figure = style.new_figure(height_inches=4.0)
-    axes = style.new_axes(figure, histogram.quantity.xlabel, histogram.ylabel, bottom=0.135, top=0.89)
+    figure, axes = style.new_plot(
+        histogram.quantity.xlabel, histogram.ylabel, height_inches=4.0, top=style.LEGEND_INCHES
+    )
     for name, heights in histogram.heights[0].items():
-        axes.stairs(heights, histogram.edges, fill=True, color=style.colour(name), alpha=0.07)
-        line = style.DASHES.get(name, "-")
-        axes.stairs(heights, histogram.edges, color=style.colour(name), linestyle=line, linewidth=1.7, label=name)
+        line = style.line_style(name)
+        axes.stairs(heights, histogram.edges, fill=True, color=line.colour, alpha=0.07)
+        axes.stairs(heights, histogram.edges, **line.line, linewidth=1.7, label=name)
     _scale(axes, histogram)
     style.legend_above(axes)
     return figure
 
 
 def _draw_apart(histogram: Histogram) -> Figure:
-    """Draw one panel a class, all on the same scale."""
+    """Draw one panel for each class, all on the same scale."""
     names, (sample, reference) = list(histogram.heights[0]), histogram.heights
     num_rows = ceil(len(names) / 2)
     height = 1.75 * num_rows + 0.75
-    figure = style.new_figure(height_inches=height)
-    grid = figure.add_gridspec(
-        num_rows, min(2, len(names)), left=0.135, right=0.98, bottom=0.55 / height, top=1 - 0.28 / height,
-        hspace=0.24, wspace=0.07,
-    )  # fmt: skip
-    for place, name in enumerate(names):
-        shared = figure.axes[0] if figure.axes else None
-        axes = figure.add_subplot(grid[divmod(place, 2)], sharex=shared, sharey=shared)
+    figure = style.new_figure(height)
+    edges = {"left": 0.135, "right": 0.98, "bottom": 0.55 / height, "top": 1 - 0.28 / height}
+    grid = figure.add_gridspec(num_rows, min(2, len(names)), **edges, hspace=0.24, wspace=0.07)
+    for index, name in enumerate(names):
+        shared, colour = figure.axes[0] if figure.axes else None, style.line_style(name).colour
+        axes = figure.add_subplot(grid[divmod(index, 2)], sharex=shared, sharey=shared)
         style.dress(axes)
-        axes.tick_params(labelleft=place % 2 == 0, labelbottom=place + 2 >= len(names))
-        axes.stairs(reference[name], histogram.edges, fill=True, color=SHADE)
-        axes.stairs(sample[name], histogram.edges, color=style.colour(name), linewidth=1.5)
-        axes.set_title(name, loc="left", fontsize=style.FONT_SIZE, color=style.colour(name), pad=3, fontweight="bold")
+        axes.tick_params(labelleft=index % 2 == 0, labelbottom=index + 2 >= len(names))
+        axes.stairs(reference[name], histogram.edges, fill=True, color=REFERENCE_SHADE)
+        axes.stairs(sample[name], histogram.edges, color=colour, linewidth=1.5)
+        axes.set_title(name, loc="left", fontsize=style.FONT_SIZE, color=colour, pad=3, fontweight="bold")
         axes.set_title(histogram.notes.get(name, ""), loc="right", fontsize=style.SMALL, color=style.GREY, pad=3)
     _scale(figure.axes[0], histogram)
     figure.supxlabel(histogram.quantity.xlabel, fontsize=style.FONT_SIZE, color=style.INK, x=0.557, y=0.015)
@@ -162,8 +163,8 @@ def _draw_apart(histogram: Histogram) -> Figure:
 
 def _scale(axes: Axes, histogram: Histogram) -> None:
     heights = np.concatenate([one for each in histogram.heights for one in each.values()])
-    axes.set_xlim(histogram.edges[0], histogram.edges[-1])
     floor = 0.6 * heights[heights > 0].min(initial=1.0) if histogram.quantity.yscale == "log" else 0
-    axes.set_ylim(floor, (2 if floor else 1.06) * max(heights.max(), 2 * floor, 1e-9))
-    axes.set_xscale(histogram.quantity.xscale)
-    axes.set_yscale(histogram.quantity.yscale)
+    axes.set(xlim=(histogram.edges[0], histogram.edges[-1]), xscale=histogram.quantity.xscale)
+    axes.set(
+        ylim=(floor, (2 if floor else 1.06) * max(heights.max(), 2 * floor, 1e-9)), yscale=histogram.quantity.yscale
+    )

@@ -1,4 +1,4 @@
-"""What a data set holds, in numbers: figures of every event, sums over all pixels, the distance of two samples."""
+"""Measure a data set: quantities of every event, sums over all pixels, the distance between two samples."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,29 +9,27 @@ from numpy.typing import NDArray
 
 from cdmtrain.particles import NAMES
 
-ALL, UNKNOWN = "all", "unknown"  # beside the particles: every event, and events of a file without pdg
+ALL, UNKNOWN = "all", "unknown"  # beside the particles: all events, and events of a file without pdg
 CLASSES = (*NAMES, UNKNOWN)  # the class index -1 is the last
 SPECTRUM_EDGES_MEV = np.geomspace(1e-3, 1e3, 121)  # 20 bins a decade, from a pixel below noise to one above any track
-MOST_CELLS = 48  # a side of the mean image: cells of 4 x 4 pixels in 192 x 192
+MOST_CELLS = 48  # on a side of the mean image: cells of 4 x 4 pixels for 192 x 192
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 Bools = NDArray[np.bool_]
-Block = tuple[Ints, Ints, Floats]  # offset (event + 1,), pixel (hit,), energy in MeV (hit,) of consecutive events
+EventBlock = tuple[Ints, Ints, Floats]  # offset (event + 1,), pixel (hit,), energy in MeV (hit,)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A data set, measured: N events of S x S pixels."""
+    """What was measured of a data set of N events of S x S pixels."""
 
     title: str
     image_size: int
     class_index: Ints  # (N,) 0..3, -1 where unknown
-    event: dict[
-        str, Floats
-    ]  # figure -> (N,), NaN where unknown; vertex and kinetic energy only where the file knows them
+    event: dict[str, Floats]  # quantity -> (N,), NaN where unknown; vertex and kinetic energy only if the file has them
     spectrum: Floats  # (5, bin) lit pixels of each class between SPECTRUM_EDGES_MEV
-    cell_mev: Floats  # (5, cell, cell) energy of each class deposited in each cell of the image
+    cell_mev: Floats  # (5, cell, cell) energy that each class deposits in each cell of the image
     sources: list[dict[str, Any]]  # what the events were read from
 
     @property
@@ -40,23 +38,23 @@ class Sample:
         return [name for name in CLASSES if self.of(name).any()]
 
     def of(self, name: str) -> Bools:
-        """(N,) whether an event is of the class, every one for ALL."""
+        """(N,) whether each event belongs to the class; all do for ALL."""
         if name == ALL:
             return np.ones(len(self.class_index), dtype=bool)
         return np.asarray(self.class_index % len(CLASSES) == CLASSES.index(name))
 
     def values(self, key: str, name: str) -> Floats:
-        """The known values of a figure for one class; empty where the file has none."""
+        """The known values of a quantity for one class; empty where the file has none."""
         values = self.event[key][self.of(name)] if key in self.event else np.empty(0)
         return values[np.isfinite(values)]
 
     def total(self, per_class: Floats, name: str) -> Floats:
-        """The part of `spectrum` or `cell_mev` that belongs to one class, or the sum of all."""
+        """The row of `spectrum` or `cell_mev` for one class, or the sum over all."""
         return np.asarray(per_class.sum(axis=0) if name == ALL else per_class[CLASSES.index(name)])
 
 
 def measure(
-    blocks: Iterable[Block],
+    blocks: Iterable[EventBlock],
     *,
     title: str,
     image_size: int,
@@ -64,15 +62,15 @@ def measure(
     truth: Mapping[str, Floats],
     sources: list[dict[str, Any]],
 ) -> Sample:
-    """Measure events that come block by block; only figures with one value an event are kept.
+    """Measure events block by block; only one value per event and quantity is kept in memory.
 
     Args:
-        blocks: the events, sparse, in the order of `class_index`.
+        blocks: consecutive events, sparse, in the order of `class_index`.
         truth: `kinetic_energy_mev` (N,) and `vertex_px` (N, 2), row and column, where the file has them.
     """
-    place = np.arange(image_size) * min(MOST_CELLS, image_size) // image_size
-    cells = int(place[-1]) + 1
-    cell_of_pixel = (place[:, None] * cells + place).ravel()
+    cell = np.arange(image_size) * min(MOST_CELLS, image_size) // image_size
+    cells = int(cell[-1]) + 1
+    cell_of_pixel = (cell[:, None] * cells + cell).ravel()
     spectrum: Floats = np.zeros((len(CLASSES), len(SPECTRUM_EDGES_MEV) - 1))
     cell_mev: Floats = np.zeros((len(CLASSES), cells**2))
     parts, first = [], 0
@@ -88,16 +86,18 @@ def measure(
     return Sample(title, image_size, class_index, event, spectrum, cell_mev.reshape(-1, cells, cells), sources)
 
 
-def _by_class(of_hit: Ints, place: Ints, weight: NDArray[Any], num_places: int) -> Floats:
-    """Return (class, place): the sum of `weight` over the hits."""
-    sums = np.bincount(of_hit * num_places + place, weight, len(CLASSES) * num_places)
-    return sums.reshape(len(CLASSES), num_places).astype(np.float64)
+def _by_class(of_hit: Ints, bin_of_hit: Ints, weight: NDArray[Any], num_bins: int) -> Floats:
+    """Return (class, bin): the sum of `weight` over the hits in each bin."""
+    sums = np.bincount(of_hit * num_bins + bin_of_hit, weight, len(CLASSES) * num_bins)
+    return sums.reshape(len(CLASSES), num_bins).astype(np.float64)
 
 
 def event_sums(offset: Ints, energy_mev: Floats) -> dict[str, Floats]:
-    """Return lit pixels, sum, sum of squares and brightest pixel of each event; all zero for one without a hit."""
+    """Return lit pixels, sum, sum of squares and brightest pixel of each event; zeros without a hit."""
     filled = np.diff(offset) > 0
-    first = offset[:-1][filled] - offset[0]  # events without a hit have no span, so the others' spans meet
+    first = (
+        offset[:-1][filled] - offset[0]
+    )  # reduceat needs strictly rising offsets, so events without a hit are left out
 
     def reduced(reduce: np.ufunc, values: Floats) -> Floats:
         result = np.zeros(len(filled))
@@ -115,7 +115,7 @@ def event_sums(offset: Ints, energy_mev: Floats) -> dict[str, Floats]:
 
 
 def _truth(truth: Mapping[str, Floats], image_size: int) -> dict[str, Floats]:
-    """Return what is known of the particle: kinetic energy, pixels between its vertex and the nearest edge."""
+    """Return the true quantities that are known: kinetic energy, pixels from the vertex to the nearest edge."""
     known = {"kinetic_energy_mev": truth["kinetic_energy_mev"]} if "kinetic_energy_mev" in truth else {}
     if "vertex_px" in truth:
         vertex = truth["vertex_px"]
@@ -123,8 +123,8 @@ def _truth(truth: Mapping[str, Floats], image_size: int) -> dict[str, Floats]:
     return {key: np.asarray(values, dtype=np.float64) for key, values in known.items()}
 
 
-def figures(sample: Sample, name: str) -> dict[str, float]:
-    """Return the figures of one class, NaN where there is no event or the file does not know."""
+def class_metrics(sample: Sample, name: str) -> dict[str, float]:
+    """Return the metrics of one class; NaN where there is no event or the file has no such quantity."""
     lit, kinetic, edge = (sample.values(key, name) for key in ("lit_pixels", "kinetic_energy_mev", "vertex_to_edge_px"))
     p10, p50, p90 = np.percentile(lit, (10, 50, 90)).tolist() if len(lit) else [np.nan] * 3
     return {
@@ -148,7 +148,7 @@ def _mean(values: NDArray[Any]) -> float:
 
 
 def pixel_mean_and_std(sample: Sample) -> tuple[float, float]:
-    """Return mean and standard deviation over all pixels of all images, dark ones included, in MeV."""
+    """Return mean and standard deviation over all pixels of all images, also dark ones, in MeV."""
     pixels = len(sample.class_index) * sample.image_size**2
     mean, square = (sample.event[key].sum() / pixels for key in ("sum_mev", "sum_squares_mev2"))
     return float(mean), float(np.sqrt(max(square - mean**2, 0.0)))
@@ -159,7 +159,7 @@ def ks_distance(one: Floats, other: Floats) -> float:
     if not len(one) or not len(other):
         return float("nan")
     ordered = [np.sort(values) for values in (one, other)]
-    both = np.concatenate(ordered)  # a jump counts whole, at its upper end: ties need no more
+    both = np.concatenate(ordered)  # with side="right" each jump of F counts in full, so ties need no special care
     below = [np.searchsorted(values, both, side="right") / len(values) for values in ordered]
     return float(np.abs(below[0] - below[1]).max())
 

@@ -1,1 +1,1 @@
-"""What every page is made of: style, markup, tables, numbers, event displays."""
+"""What every page is made of: the plotting style, HTML, tables, numbers, event displays."""

@@ -1,37 +1,49 @@
-"""A figure with the words and the numbers that belong to it."""
+"""A figure with its title, its caption and the numbers that it shows."""
 
 import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-Rows = list[Sequence[Any]]  # of a table; the first row names the columns
+from cdmtrain.atomic import whole_file, write_text
+from cdmtrain.report.kit import markup
+
+Rows = list[Sequence[Any]]  # the first row holds the names of the columns
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure of the page, its picture and its numbers."""
+    """One figure of a page."""
 
-    name: str  # of the files: name.png and name.csv
+    name: str  # of its files, name.png and name.csv
     title: str
-    caption: str  # what the reader sees
-    alternative: str  # what a reader who cannot see it is told
+    caption: str
+    alternative: str  # the text for screen readers
     figure: Figure
-    rows: Rows  # what is drawn
+    rows: Rows  # the numbers that are drawn
+
+    def write(self, folder: Path) -> str:
+        """Write the figure as PNG and its numbers as CSV into `folder`; return it as HTML."""
+        png = write_png(folder / f"{self.name}.png", self.figure)
+        write_csv(folder / f"{self.name}.csv", self.rows)
+        return markup.picture(png, title=self.title, caption=self.caption, alternative=self.alternative)
 
 
-def png_bytes(figure: Figure) -> bytes:
-    """Return `figure` as PNG, the same bytes for the same figure."""
+def write_png(path: Path, figure: Figure) -> bytes:
+    """Write a figure and return its bytes, which are the same for the same figure."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
+    with whole_file(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
     return buffer.getvalue()
 
 
-def csv_text(rows: Rows) -> str:
-    """Return `rows` as comma-separated values; an absent value is an empty field."""
+def write_csv(path: Path, rows: Rows) -> None:
+    """Write `rows` as comma-separated values; None becomes an empty field."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()
+    write_text(path, buffer.getvalue())

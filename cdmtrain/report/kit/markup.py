@@ -1,87 +1,81 @@
-"""The few pieces of HTML the page is made of. Whatever comes from a file is escaped here, and nowhere else."""
+"""The HTML elements of a page. All text from files is escaped here, and nowhere else."""
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from html import escape
+from importlib.resources import files
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from cdmtrain.report.kit import style
-from cdmtrain.report.kit.drawing import Drawing
 
 
 class Link(NamedTuple):
-    """A cell that leads to a file beside the page."""
+    """A table cell that links to a file, whose path is relative to the page."""
 
     text: str
-    path: str  # from the page's directory
+    path: str
 
 
 def element(tag: str, content: Any, css_class: str = "") -> str:
-    """Return an element around plain text, escaped."""
+    """Return an element around plain text, which is escaped; nothing where there is no text."""
     attribute = f' class="{css_class}"' if css_class else ""
-    return f"<{tag}{attribute}>{escape(str(content))}</{tag}>"
+    return f"<{tag}{attribute}>{escape(str(content))}</{tag}>" if content != "" else ""
 
 
-def section(heading: str, content: str) -> str:
-    """Return `content` (HTML) under a heading."""
-    return f"<section>{element('h2', heading)}{content}</section>"
+def pair(content: str) -> str:
+    """Return HTML elements two side by side where the screen is wide enough."""
+    return f'<div class="pair">{content}</div>' if content else ""
 
 
 def tiles(pairs: Iterable[tuple[str, str]]) -> str:
-    """Return the headline figures: (value, what it is)."""
-    return f'<div class="tiles">{"".join(_tile(value, words) for value, words in pairs)}</div>'
+    """Return the headline numbers of a page, as (value, what it is)."""
+    inside = (f'<div class="tile">{element("b", value)}{element("span", name)}</div>' for value, name in pairs)
+    return f'<div class="tiles">{"".join(inside)}</div>'
 
 
-def _tile(value: str, words: str) -> str:
-    return f'<div class="tile">{element("b", value)}{element("span", words)}</div>'
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str | Link]]) -> str:
-    """Return a table of figures; a particle's name in the first column gets its colour."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
-    body = "".join(f"<tr>{_first_cell(row[0])}{''.join(map(_cell, row[1:]))}</tr>" for row in rows)
+def table(header: Sequence[str], rows: Iterable[Sequence[str | Link]], *, words: Collection[int] = ()) -> str:
+    """Return a table; a particle's name gets a dot in its colour, the columns `words` are aligned left."""
+    classes = [' class="words"' if index in words else "" for index in range(len(header))]
+    head = "".join(f'<th scope="col"{one}>{escape(name)}</th>' for name, one in zip(header, classes, strict=True))
+    cells = ["".join(f"<td{one}>{_cell(cell)}</td>" for cell, one in zip(row, classes, strict=True)) for row in rows]
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _cell(content: str | Link) -> str:
     if isinstance(content, Link):
-        return f'<td><a href="{quote(content.path)}">{escape(content.text)}</a></td>'
-    return element("td", content)
-
-
-def _first_cell(name: str | Link) -> str:
-    if isinstance(name, Link):
-        return _cell(name)
-    colour = style.COLOURS.get(name)
-    dot = f'<span class="dot" style="background:{colour}"></span>' if colour else ""
-    return f"<td>{dot}{escape(name)}</td>"
+        return f'<a href="{quote(content.path)}">{escape(content.text)}</a>'
+    if content in style.PARTICLES:
+        return f'<span class="dot" style="background:{style.line_style(content).colour}"></span>{content}'
+    return escape(content)
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
     """Return a table of names and values, both plain text."""
-    rows = "".join(f'<tr><th scope="row">{escape(name)}</th>{element("td", value)}</tr>' for name, value in pairs)
+    rows = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in pairs)
     return f'<table class="facts"><tbody>{rows}</tbody></table>'
 
 
 def folded(summary: str, content: str) -> str:
-    """Return `content` (HTML) folded away behind a line of text."""
+    """Return HTML that opens at a click on its summary."""
     return f"<details>{element('summary', summary)}{content}</details>"
 
 
-def picture(drawing: Drawing, png: bytes) -> str:
-    """Return a figure, the picture in the page itself, with its title, its caption and words for the blind."""
+def picture(png: bytes, *, title: str, caption: str, alternative: str) -> str:
+    """Return a figure with the picture embedded in the page; screen readers read `alternative`."""
     source = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
-    image = f'<img src="{source}" alt="{escape(drawing.alternative)}">'
-    return f"<figure>{element('h3', drawing.title)}{image}{element('figcaption', drawing.caption)}</figure>"
+    image = f'<img src="{source}" alt="{escape(alternative)}">'
+    return f"<figure>{element('h3', title)}{image}{element('figcaption', caption)}</figure>"
 
 
-def document(title: str, css: str, body: str) -> str:
-    """Return the whole page; its policy forbids the browser every request and every script."""
+def document(title: str, body: str) -> str:
+    """Return the whole page; its content security policy forbids the browser every request and every script."""
+    css = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"{element('title', title)}\n<style>{css}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"{element('title', title)}\n<style>\n{css}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )

@@ -1,13 +1,13 @@
-"""Numbers as a reader wants them; what is absent or not finite is a dash."""
+"""Numbers as text for readers; an absent or infinite number is a dash."""
 
 import math
 from typing import Any
 
-DASH = "-"  # also printable where the terminal knows only ASCII
+DASH = "-"  # printable on terminals that know only ASCII
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether `value` is a finite number."""
+    """Whether `value` is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -24,6 +24,11 @@ def percent(value: Any) -> str:
 def count(value: Any) -> str:
     """67332 -> 67,332."""
     return f"{round(value):,}" if is_number(value) else DASH
+
+
+def plural(number: int, noun: str) -> str:
+    """1200, run -> 1,200 runs."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def rate(value: Any) -> str:

@@ -1,88 +1,137 @@
-"""The one plotting style: colours, sizes and axes of every figure.
+"""The plotting style of every figure: colours, line styles, axes and legends.
 
-Figures are drawn on the Agg canvas as objects, without pyplot and without touching matplotlib's global settings, so
-that they can be made without a display and in threads. A figure 4.8 inches wide is legible at the 358 px of a phone.
+Figures are built as objects, without pyplot and without matplotlib's global settings, so that they can be drawn
+without a display and in threads. At a width of 4.8 inches they are legible on a phone.
 """
 
-from typing import Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
 
-Place = Literal["best", "upper left", "lower right"]
-
-# Okabe and Ito, Color Universal Design (2008): told apart with every kind of colour vision; one a particle, everywhere
-COLOURS: Final = {"electron": "#0072B2", "muon": "#009E73", "photon": "#E69F00", "proton": "#CC79A7"}
-MARKERS: Final = {"electron": "o", "muon": "s", "photon": "^", "proton": "D"}  # in grey print the shape tells
-DASHES: Final = {"electron": "-", "muon": (0, (5, 1.5)), "photon": (0, (3, 1, 1, 1)), "proton": (0, (1.2, 1.2))}
-BEST: Final = "#D55E00"  # Okabe and Ito's vermillion, no particle's
+BEST: Final = "#D55E00"  # Okabe and Ito's vermillion, which no particle has
 INK: Final = "#1f2430"
 GREY: Final = "#737a87"
 GRID: Final = "#e3e6eb"
 PAPER: Final = "#ffffff"
+SHADES: Final = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#d7e6f2", "#86b5d9", "#2f7fb8", "#08426b"])
 
+DASHED: Final = (0, (5, 1.5))
+THIN_DASHED: Final = (0, (4, 3))
 DPI: Final = 200
 FONT_SIZE: Final = 11.0
 SMALL: Final = 9.5
 WIDTH_INCHES: Final = 4.8
+LEFT, RIGHT = 0.155, 0.96  # edges of the axes, the same in every figure so that they line up on the page
+BOTTOM_INCHES, TOP_INCHES, LEGEND_INCHES = 0.56, 0.15, 0.44
 
 
-def colour(name: str) -> str:
-    """Return a particle's colour; ink for all together or for events of unknown particle."""
-    return COLOURS.get(name, INK)
+class LineStyle(NamedTuple):
+    """How a particle or a configuration is drawn in every figure; colour is never the only difference."""
+
+    colour: str
+    marker: str
+    dash: Any
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Matplotlib's keywords for a curve."""
+        return {"color": self.colour, "linestyle": self.dash}
+
+    @property
+    def points(self) -> dict[str, Any]:
+        """Matplotlib's keywords for a curve with markers."""
+        return {**self.line, "marker": self.marker}
+
+
+# Okabe and Ito, Color Universal Design (2008): distinguishable with every kind of colour vision
+PARTICLES: Final = {
+    "electron": LineStyle("#0072B2", "o", "-"),
+    "muon": LineStyle("#009E73", "s", DASHED),
+    "photon": LineStyle("#E69F00", "^", (0, (3, 1, 1, 1))),
+    "proton": LineStyle("#CC79A7", "D", (0, (1.2, 1.2))),
+}
+OTHER: Final = LineStyle(INK, "o", "-")
+
+
+def line_style(name: str) -> LineStyle:
+    """Return a particle's line style; ink for all events together and for unknown particles."""
+    return PARTICLES.get(name, OTHER)
 
 
 def new_figure(height_inches: float = 3.7, width_inches: float = WIDTH_INCHES, colour: str = PAPER) -> Figure:
-    """Return an empty figure with its own Agg canvas."""
-    figure = Figure(figsize=(width_inches, height_inches), dpi=DPI, facecolor=colour)
-    FigureCanvasAgg(figure)
-    return figure
+    """Return an empty figure."""
+    return Figure(figsize=(width_inches, height_inches), dpi=DPI, facecolor=colour)
 
 
-def new_axes(figure: Figure, xlabel: str, ylabel: str, *, bottom: float = 0.15, top: float = 0.96) -> Axes:
-    """Return axes at the place they have in every figure (left and right edges line up on the page)."""
-    axes = figure.add_axes((0.155, bottom, 0.805, top - bottom))
+def new_axes(
+    figure: Figure,
+    xlabel: str = "",
+    ylabel: str = "",
+    *,
+    left: float = LEFT,
+    bottom: float = BOTTOM_INCHES,
+    top: float = TOP_INCHES,
+) -> Axes:
+    """Return labelled axes; `left` is a fraction of the figure, `bottom` and `top` are margins in inches."""
+    height = figure.get_figheight()
+    axes = figure.add_axes((left, bottom / height, RIGHT - left, 1 - (bottom + top) / height))
     axes.set_xlabel(xlabel, fontsize=FONT_SIZE, color=INK)
     axes.set_ylabel(ylabel, fontsize=FONT_SIZE, color=INK)
     dress(axes)
     return axes
 
 
+def new_plot(xlabel: str, ylabel: str = "", *, height_inches: float = 3.7, **margins: float) -> tuple[Figure, Axes]:
+    """Return a figure with one pair of axes; the margins are those of `new_axes`."""
+    figure = new_figure(height_inches)
+    return figure, new_axes(figure, xlabel, ylabel, **margins)
+
+
 def dress(axes: Axes) -> None:
-    """Give axes the colours, ticks and grid that all have."""
+    """Give axes the colours, ticks and grid of every figure."""
     axes.tick_params(labelsize=SMALL, colors=INK, color=GREY, length=3)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(GREY)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
 
 
-def legend(axes: Axes, *, place: Place = "best", title: str | None = None) -> None:
+def whole_numbers(axes: Axes) -> None:
+    """Put the ticks of the horizontal axis at whole numbers: epochs, trials."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def legend(axes: Axes, *, loc: Literal["best", "upper left", "lower right"] = "best", title: str = "") -> None:
     """Add a legend inside the axes, without a frame."""
-    box = axes.legend(loc=place, title=title, fontsize=SMALL, labelcolor=INK, framealpha=0.85, edgecolor="none")
-    box.get_title().set_fontsize(SMALL)
-    box.get_title().set_color(GREY)
+    box = axes.legend(loc=loc, title=title, fontsize=SMALL, labelcolor=INK, framealpha=0.85, edgecolor="none")
+    box.get_title().set(fontsize=SMALL, color=GREY)
 
 
 def legend_above(axes: Axes) -> None:
-    """Add a legend in one line above the axes, where no point can be hidden."""
-    axes.legend(
-        loc="lower center",
-        bbox_to_anchor=(0.46, 1.0),
-        ncols=5,
-        columnspacing=0.8,
-        handletextpad=0.3,
-        handlelength=1.6,
-        fontsize=SMALL,
-        labelcolor=INK,
-        frameon=False,
-    )
+    """Add a legend in one line above the axes, where it hides no point; needs the top margin LEGEND_INCHES."""
+    spacing: dict[str, Any] = {"columnspacing": 0.8, "handletextpad": 0.3, "handlelength": 1.6}
+    where: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.46, 1.0), "ncols": 5}
+    axes.legend(**where, **spacing, fontsize=SMALL, labelcolor=INK, frameon=False)
 
 
 def diagonal(axes: Axes, label: str) -> None:
     """Draw the line from (0, 0) to (1, 1): guessing in a ROC figure, perfect calibration in a reliability diagram."""
-    axes.add_line(Line2D([0, 1], [0, 1], color=GREY, linewidth=1.0, linestyle=(0, (4, 3)), label=label))
+    axes.add_line(Line2D([0, 1], [0, 1], color=GREY, linewidth=1.0, linestyle=THIN_DASHED, label=label))
+
+
+def colour_bar(figure: Figure, mappable: ScalarMappable, label: str, *, width: float, colour: str = INK) -> None:
+    """Add a horizontal logarithmic colour bar in the middle of the lower margin, `width` (a fraction) wide."""
+    height = figure.get_figheight()
+    axes = figure.add_axes(((1 - width) / 2, 0.5 / height, width, 0.105 / height))
+    bar = figure.colorbar(mappable, cax=axes, orientation="horizontal")
+    bar.locator, bar.formatter = LogLocator(subs=(1, 2, 5)), StrMethodFormatter("{x:g}")
+    bar.minorticks_off()
+    bar.update_ticks()
+    bar.ax.tick_params(labelsize=SMALL, colors=colour, length=3)
+    bar.ax.set_xlabel(label, fontsize=10, color=colour, labelpad=2)
+    bar.outline.set_visible(False)

@@ -1,1 +1,1 @@
-"""Runs ranked beside each other."""
+"""The leaderboard: runs ranked side by side."""

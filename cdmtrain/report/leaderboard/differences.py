@@ -3,17 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from cdmtrain.report.run.summary import settings
-from cdmtrain.report.run_files import RunFiles
+from cdmtrain.report.kit.settings import settings
+from cdmtrain.runs.read import RunFiles
 
-# what changes neither what is trained nor how well: places, what is shown, and what the rows are averaged over
-BESIDE = ("run", "run_dir", "print_config", "sweep", "launch", "logger", "callbacks.progress", "data.cache_dir")
+# Settings that change neither what is trained nor how well, and those that the rows are averaged over
+IGNORED = ("run", "run_dir", "print_config", "sweep", "launch", "logger", "callbacks.progress", "data.cache_dir")
 REPEATED = ("seed", "data.seed")
-FIRST = ("experiment", "model")  # the columns one looks for
+FIRST = ("experiment", "model")  # the most interesting columns
 
 
 class Configuration(NamedTuple):
-    """A run's configuration in its two forms, and which of its keys were typed."""
+    """A run's options and settings, and which of them were typed."""
 
     choices: Mapping[str, str]  # group -> option
     values: Mapping[str, str]  # dotted key -> value as it is typed
@@ -25,58 +25,44 @@ class Configuration(NamedTuple):
 
 
 def configuration(run: RunFiles) -> Configuration:
-    """Return what makes a run's configuration, without seed, fold and what lies beside it."""
-    place = str(run.config.get("run_dir") or "")
-    values = {key: value.replace(place, "") if place else value for key, value in settings(run.config)}
-    beside = [*BESIDE, *REPEATED, *(["data.split.fold"] if num_folds(run) else [])]
-    inside = {key: value for key, value in values.items() if not any(_covers(one, key) for one in beside)}
-    choices = {str(group): str(option) for group, option in (run.provenance.get("choices") or {}).items()}
-    typed = {str(word).lstrip("+~").partition("=")[0] for word in run.provenance.get("overrides") or []}
+    """Return a run's configuration without seed, fold and settings that do not matter for the result."""
+    run_dir = str(run.config.get("run_dir") or "")
+    values = {key: value.replace(run_dir, "") if run_dir else value for key, value in settings(run.config)}
+    ignored = (*IGNORED, *REPEATED, *(("data.split.fold",) if run.settings.data.split.folds else ()))
+    made = run.provenance
     return Configuration(
-        {group: option for group, option in choices.items() if option != "None" and group not in BESIDE},
-        inside,
-        frozenset(typed),
+        {group: option for group, option in made.choices.items() if option and group not in IGNORED},
+        {key: value for key, value in values.items() if not f"{key}.".startswith(tuple(f"{one}." for one in ignored))},
+        frozenset(word.lstrip("+~").partition("=")[0] for word in made.overrides),
     )
 
 
-def num_folds(run: RunFiles) -> int | None:
-    """Return into how many folds the run's events were divided; None without cross-validation."""
-    return ((run.config.get("data") or {}).get("split") or {}).get("folds")
-
-
-def _covers(prefix: str, key: str) -> bool:
-    return key == prefix or key.startswith(f"{prefix}.")
-
-
 def differences(configurations: Sequence[Configuration]) -> list[dict[str, str]]:
-    """Return for each configuration the groups and keys that tell it from the others, with their options and values.
+    """Return for each configuration the groups and keys in which it differs from the others, with their values.
 
-    A group or key that somebody typed is told wherever it differs; another only where those told so far leave two
-    configurations alike. So `model=dnn,cnn` is told, and the widths and strides that come with a model are not.
+    A group or key that somebody typed is named wherever it differs; another only where the ones named before leave
+    two configurations alike. So `model=dnn,cnn` is named, and the widths and strides that come with a model are not.
     """
-    everything = [one.entries for one in configurations]
-    keys = [key for key in dict.fromkeys(key for one in everything for key in one) if _differs(key, everything)]
+    entries = [one.entries for one in configurations]
+    known = dict.fromkeys(key for one in entries for key in one)
+    keys = [key for key in known if len({one.get(key) for one in entries}) > 1]
     keys.sort(key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST))
     typed = [key for key in keys if any(key in one.typed for one in configurations)]
-    told: list[str] = []
+    named: list[str] = []
     for key in [*typed, *(key for key in keys if key not in typed)]:
-        if key in typed or not _is_implied(key, told, everything):
-            told.append(key)
-    return [{key: one[key] for key in told if key in one} for one in everything]
+        if key in typed or not _is_implied(key, named, entries):
+            named.append(key)
+    return [{key: one[key] for key in named if key in one} for one in entries]
 
 
-def _differs(key: str, everything: Sequence[Mapping[str, str]]) -> bool:
-    return len({one.get(key) for one in everything}) > 1
-
-
-def _is_implied(key: str, told: Sequence[str], everything: Sequence[Mapping[str, str]]) -> bool:
-    """Tell whether configurations alike in all that is told are alike in `key` too."""
+def _is_implied(key: str, named: Sequence[str], entries: Sequence[Mapping[str, str]]) -> bool:
+    """Whether configurations that agree in all `named` keys agree in `key` too."""
     found: dict[tuple[str | None, ...], str | None] = {}
-    return all(found.setdefault(tuple(one.get(k) for k in told), one.get(key)) == one.get(key) for one in everything)
+    return all(found.setdefault(tuple(one.get(k) for k in named), one.get(key)) == one.get(key) for one in entries)
 
 
 def short_name(differing: Mapping[str, str], keys: Sequence[str]) -> str:
-    """Return `cnn, lr=0.01`: options of FIRST alone, other keys by their last word where one of `keys` has it."""
+    """Return `cnn, lr=0.01`: options of FIRST alone, other keys by their last word where no other key has the same."""
     last = [key.rpartition(".")[2] for key in keys]
 
     def word(key: str) -> str:

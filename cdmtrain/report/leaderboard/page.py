@@ -1,56 +1,43 @@
-"""The page of a leaderboard: which architecture to choose, and leaderboard.md and leaderboard.csv beside it."""
+"""The page of a leaderboard, with leaderboard.md and leaderboard.csv beside it."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from cdmtrain.atomic import write_text
 from cdmtrain.report.kit import markup
-from cdmtrain.report.kit.drawing import Drawing, csv_text
-from cdmtrain.report.kit.numbers import count, duration, fraction, is_number, memory, rate
-from cdmtrain.report.kit.stylesheet import CSS
+from cdmtrain.report.kit.drawing import Drawing, write_csv
+from cdmtrain.report.kit.metrics import BY_KEY
+from cdmtrain.report.kit.numbers import DASH, fraction
+from cdmtrain.report.kit.page import figures, write_page
+from cdmtrain.report.leaderboard import tables
 from cdmtrain.report.leaderboard.cost import draw_costs, draw_learning_curves
-from cdmtrain.report.leaderboard.ranking import Leaderboard, Row, fold_of, state_of
+from cdmtrain.report.leaderboard.ranking import Leaderboard, fold_of
 from cdmtrain.report.leaderboard.side_by_side import draw_confusions, draw_losses, draw_rocs
-from cdmtrain.report.leaderboard.tables import (
-    UNFINISHED_HEADER,
-    Column,
-    board_rows,
-    cells,
-    cost_columns,
-    counted_states,
-    markdown,
-    quality_columns,
-    run_rows,
-    spread_words,
-    unfinished,
-    with_spread,
-)
-from cdmtrain.report.run.metrics import OVERALL
-from cdmtrain.report.run.page import write_drawing
-from cdmtrain.report.run_files import RunFiles
-
-QUANTITIES = {quantity.key: quantity for quantity in OVERALL}
+from cdmtrain.runs import files
+from cdmtrain.runs.read import RunFiles
 
 
 def write_leaderboard(board: Leaderboard, folder: Path) -> Path:
-    """Write leaderboard.html, .md and .csv into `folder`, figures and the table of all runs into leaderboard/."""
+    """Write leaderboard.html, .md and .csv into `folder`, the figures and a table of all runs into leaderboard/."""
     inside = folder / "leaderboard"
-    parts = [_head(board), _tables(board)]
-    for heading, drawings in _drawings(board).items():
-        pictures = [write_drawing(inside, drawing) for drawing in drawings if drawing is not None]
-        if pictures:
-            parts.append(markup.section(heading, f'<div class="pair">{"".join(pictures)}</div>'))
-    parts += [
-        _runs(board, folder),
-        "<footer>Figures and the table of all runs lie in leaderboard/ as PNG and CSV.</footer>",
-    ]
-    write_text(inside / "runs.csv", csv_text(run_rows(board)))
-    write_text(folder / "leaderboard.csv", csv_text(board_rows(board)))
-    write_text(folder / "leaderboard.md", markdown(board))
-    page = folder / "leaderboard.html"
-    write_text(page, markup.document("leaderboard", CSS, "\n".join(part for part in parts if part)))
-    return page
+    write_csv(inside / "runs.csv", tables.run_rows(board))
+    write_csv(folder / "leaderboard.csv", tables.board_rows(board))
+    write_text(folder / "leaderboard.md", tables.markdown(board))
+    number = len(board.rows)
+    by = " and ".join(board.keys[:3]) or "settings"
+    return write_page(
+        folder / "leaderboard.html",
+        kind="cdmtrain leaderboard",
+        title=board.rows[0].name if number == 1 else f"{number} configurations, by {by}",
+        head=_head(board),
+        sections={
+            "Leaderboard": _tables(board),
+            **{heading: figures(inside, drawings) for heading, drawings in _drawings(board).items()},
+            "Runs": _runs(board, folder),
+        },
+        footer="The figures and a table of all runs are in leaderboard/ as PNG and CSV.",
+    )
 
 
 def _drawings(board: Leaderboard) -> dict[str, list[Drawing | None]]:
@@ -61,122 +48,94 @@ def _drawings(board: Leaderboard) -> dict[str, list[Drawing | None]]:
     }
 
 
-def _head(board: Leaderboard) -> str:
-    parts = [
-        markup.element("p", "cdmtrain leaderboard", "kind"),
-        markup.element("h1", _title(board)),
-        markup.element("p", f"{counted_states(board)}. {spread_words(board).capitalize()}.", "soft"),
-    ]
+def _head(board: Leaderboard) -> list[str]:
+    words = f"{tables.state_counts(board)}. {tables.spread_words(board).capitalize()}."
+    parts = [markup.element("p", words, "soft")]
     if board.ranked:
-        parts.append(markup.tiles(_headline(board.ranked[0])))
+        best = board.ranked[0]
+        names = {
+            "accuracy": f"test accuracy of the best, {best.name}",
+            "cross_entropy": "test cross entropy",
+            "electron_photon_auc": "electron-photon area",
+            "parameters": "parameters",
+            "events_per_second": "training events/s",
+            "train_seconds": "training",
+        }
+        parts.append(markup.tiles((BY_KEY[key].write(best.metric(key).mean), name) for key, name in names.items()))
         parts.append(markup.element("p", _finding(board), "lead"))
-    parts += [markup.element("p", sentence, "note") for sentence in warnings(board)]
-    return f"<header>{''.join(parts)}</header>"
-
-
-def _title(board: Leaderboard) -> str:
-    number = len(board.rows)
-    if number == 1:
-        return board.rows[0].name
-    return f"{number} configurations, by {' and '.join(board.keys[:3]) or 'settings'}"
-
-
-def _headline(best: Row) -> list[tuple[str, str]]:
-    return [
-        (fraction(best.figure("accuracy").mean), f"test accuracy of the first, {best.name}"),
-        (fraction(best.figure("cross_entropy").mean), "test cross entropy"),
-        (fraction(best.figure("electron_photon_auc").mean), "electron-photon area"),
-        (count(best.figure("parameters").mean), "parameters"),
-        (rate(best.figure("events_per_second").mean), "training events/s"),
-        (duration(best.figure("train_seconds").mean), "training"),
-    ]
+    return parts + [markup.element("p", sentence, "note") for sentence in warnings(board)]
 
 
 def _finding(board: Leaderboard) -> str:
-    """Return which row is the best by validation, and by how much, in one or two sentences."""
-    best, *others = board.ranked
-    quantity = QUANTITIES[board.rank]
-    first = best.figure(f"val_{board.rank}")
+    """Return which row is best by validation, and by how much."""
+    (best, *others), metric = board.ranked, BY_KEY[board.rank]
+    first = best.metric(f"val_{board.rank}")
+    on_test = tables.mean_and_spread(metric, best.metric(board.rank))
     sentence = (
-        f"Best by validation: {best.name}, {quantity.title} {with_spread(quantity, first)}; on test events "
-        f"{with_spread(quantity, best.figure(board.rank))}."
+        f"Best by validation: {best.name}, with a {metric.title} of {tables.mean_and_spread(metric, first)}; "
+        f"{on_test} on test events."
     )
-    if not others:
+    second = others[0].metric(f"val_{board.rank}") if others else first
+    if not others or first.mean is None or second.mean is None:
         return sentence
-    second = others[0].figure(f"val_{board.rank}")
-    if not is_number(first.mean) or not is_number(second.mean):
-        return sentence
-    apart = abs((first.mean or 0) - (second.mean or 0))
-    known = first.spread is not None and second.spread is not None
-    within = " That is within the spread." if known and apart < max(first.spread or 0, second.spread or 0) else ""
-    return f"{sentence} The next, {others[0].name}, is behind by {fraction(apart)}.{within}"
+    difference = abs(first.mean - second.mean)
+    within = first.spread is not None and second.spread is not None and difference < max(first.spread, second.spread)
+    note = ", which is within the spread" if within else ""
+    return f"{sentence} The next, {others[0].name}, is behind by {fraction(difference)}{note}."
 
 
 def warnings(board: Leaderboard) -> Iterator[str]:
-    """Yield what makes the rows less comparable than they look."""
+    """Yield the reasons why the rows are less comparable than they look."""
     finished = [run for row in board.ranked for run in row.finished]
     data = {_test_events(run) for run in finished}
     if len(data) > 1:
-        yield f"The runs were tested on {len(data)} different sets of events: their figures are not comparable."
-    machines = {(run.provenance.get("host"), run.provenance.get("accelerator")) for run in finished}
+        yield f"The runs were tested on {len(data)} different sets of events: their metrics are not comparable."
+    machines = {f"{run.provenance.host or ''} {run.provenance.accelerator or ''}".strip() for run in finished}
     if len(machines) > 1:
-        told = ", ".join(sorted(" ".join(str(part) for part in machine if part) for machine in machines))
-        yield f"The runs were made on different machines ({told}): times, rates and memory compare machines too."
-    commits = {str((run.provenance.get("git") or {}).get("commit")) for run in finished}
+        names = ", ".join(sorted(machines))
+        yield f"The runs were made on different machines ({names}): times, rates and memory are not comparable."
+    commits = {run.provenance.git.commit for run in finished}
     if len(commits) > 1:
         yield f"The runs were made by {len(commits)} different commits of the program."
 
 
 def _test_events(run: RunFiles) -> str:
-    """Return what stands for the test events: the sources, the test part, and how it was drawn."""
-    data = run.provenance.get("data") or {}
-    split = (run.config.get("data") or {}).get("split") or {}
-    sources = [source.get("fingerprint") for source in data.get("sources") or []]
-    return f"{sources} {data.get('test')} {split.get('_target_')} {split.get('test')} {split.get('seed')}"
+    """Return what identifies the test events: the sources, the test part, and how it was chosen."""
+    data, split = run.provenance.data, (run.config.get("data") or {}).get("split") or {}
+    sources = [source.fingerprint for source in data.sources] if data else []
+    return f"{sources} {data and data.test} {split.get('_target_')} {split.get('test')} {split.get('seed')}"
 
 
 def _tables(board: Leaderboard) -> str:
-    parts = []
+    missing, parts = tables.unfinished_table(board), []
     if board.ranked:
-        quality, cost = quality_columns(board), cost_columns()
-        parts.append(_table(board, quality))
-        words = f"Ranked by {QUANTITIES[board.rank].title} of validation events; test events are for the reader alone."
-        parts.append(markup.element("p", words, "soft"))
-        parts.append(markup.element("h3", "Cost, mean over the runs"))
-        parts.append(_table(board, cost))
-    if rows := unfinished(board):
-        parts += [markup.element("h3", "Not finished"), markup.table(UNFINISHED_HEADER, rows)]
-    return markup.section("Leaderboard", "".join(parts))
-
-
-def _table(board: Leaderboard, columns: Sequence[Column]) -> str:
-    rows = [[f"{place}  {name}", *row] for place, name, *row in cells(board, columns)]
-    return markup.table(["configuration", "over", *(column.title for column in columns)], rows)
+        words = f"Ranked by the {BY_KEY[board.rank].title} of validation events; test events decide nothing here."
+        quality, cost = tables.quality_columns(board), tables.cost_columns()
+        parts += [tables.board_table(board, quality).html(), markup.element("p", words, "soft")]
+        parts += [markup.element("h3", "Cost, mean over the runs"), tables.board_table(board, cost).html()]
+    if missing.rows:
+        parts += [markup.element("h3", missing.title), missing.html()]
+    return "".join(parts)
 
 
 def _runs(board: Leaderboard, folder: Path) -> str:
-    """Return every run with a link to its own page."""
+    """Return all runs with links to their own pages."""
     header = ["configuration", "run", "seed", "fold", "state", "validation", "test", "memory", "time"]
     rows = [[row.name, _link(run, folder), *_run_cells(run, board.rank)] for row in board.rows for run in row.runs]
-    return markup.section("Runs", markup.folded("Every run", markup.table(header, rows)))
+    return markup.folded("Every run", markup.table(header, rows, words=range(5)))
 
 
 def _run_cells(run: RunFiles, rank: str) -> list[str]:
-    fold = fold_of(run)
-    results = run.results
+    repeat = [DASH if value is None else str(value) for value in (run.settings.seed, fold_of(run))]
+    metrics = [BY_KEY[rank].text(run.results, prefix) for prefix in ("val_", "")]
     return [
-        str(run.config.get("seed", "-")),
-        "-" if fold is None else str(fold),
-        state_of(run),
-        fraction(results.get(f"val_{rank}")),
-        fraction(results.get(rank)),
-        memory(results.get("peak_memory_bytes")),
-        duration(results.get("train_seconds")),
+        *repeat,
+        run.state,
+        *metrics,
+        *(BY_KEY[key].text(run.results) for key in ("peak_memory_bytes", "train_seconds")),
     ]
 
 
 def _link(run: RunFiles, folder: Path) -> str | markup.Link:
-    page = run.directory / "report" / "index.html"
-    if not page.exists():
-        return run.directory.name
-    return markup.Link(run.directory.name, os.path.relpath(page, folder))
+    page, name = run.directory / files.PAGE, run.directory.name
+    return markup.Link(name, os.path.relpath(page, folder)) if page.exists() else name

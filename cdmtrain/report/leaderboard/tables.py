@@ -1,195 +1,155 @@
 """The leaderboard as tables: for the terminal, the page, Markdown and CSV."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from rich import box
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from cdmtrain.report.kit import numbers
 from cdmtrain.report.kit.drawing import Rows
-from cdmtrain.report.kit.numbers import DASH, is_number
-from cdmtrain.report.leaderboard.ranking import Figure, Leaderboard, Row, figure_of, fold_of, state_of
-from cdmtrain.report.run.metrics import COST, OVERALL, Quantity
-from cdmtrain.report.run_files import RunFiles
+from cdmtrain.report.kit.metrics import BY_KEY, COST, OVERALL, Metric
+from cdmtrain.report.kit.numbers import is_number, plural
+from cdmtrain.report.kit.tables import Table
+from cdmtrain.report.leaderboard.ranking import Leaderboard, MeanSpread, Row, fold_of, metric_of
 
 PLUS_MINUS = "±"
-MOST_IN_TERMINAL = 3  # figures of quality that fit into 80 columns
-TRAIN_EVENTS = Quantity("train_events", "training events", numbers.count)
-RUN_COST = (TRAIN_EVENTS, *COST)
-COST_SHOWN = [quantity for quantity in RUN_COST if quantity.key not in ("epochs", "best_epoch")]
-STATES = (
-    "finished",
-    "running",
-    "submitted",
-    "interrupted",
-    "preempted",
-    "lost",
-    "failed",
-)  # the order they are told in
+MOST_IN_TERMINAL = 3  # columns of quality that fit into 80 characters
+TRAIN_EVENTS = Metric("train_events", "training events", numbers.count)
+IN_CSV = [*(f"{part}{metric.key}" for part in ("val_", "") for metric in OVERALL), "train_events"]
+IN_CSV += [metric.key for metric in COST]
+STATES = ("finished", "running", "submitted", "interrupted", "preempted", "lost", "failed")  # in the order of the text
+UNFINISHED_HEADER = ("configuration", "run", "state", "epoch", "validation\nloss", "why")
 
 
 class Column(NamedTuple):
-    """A column of the leaderboard: a title and what writes its cell."""
+    """A column of the leaderboard: a metric's mean over the runs of a row, with its spread where wanted."""
 
     title: str
-    write: Callable[[Row], str]
+    metric: Metric
+    prefix: str = ""
+    with_spread: bool = True
+
+    def text(self, row: Row) -> str:
+        found = row.metric(self.prefix + self.metric.key)
+        return mean_and_spread(self.metric, found) if self.with_spread else self.metric.write(found.mean)
 
 
-def with_spread(quantity: Quantity, figure: Figure) -> str:
+def mean_and_spread(metric: Metric, found: MeanSpread) -> str:
     """0.7231 and 0.0042 -> `0.7231 ± 0.0042`; without a spread the mean alone."""
-    mean = quantity.write(figure.mean)
-    return mean if figure.spread is None else f"{mean} {PLUS_MINUS} {quantity.write(figure.spread)}"
+    mean = metric.write(found.mean)
+    return mean if found.spread is None else f"{mean} {PLUS_MINUS} {metric.write(found.spread)}"
 
 
 def quality_columns(board: Leaderboard) -> list[Column]:
-    """Return the figure ranked by, of validation and of test, then the test figures one looks for."""
-    by_key = {quantity.key: quantity for quantity in OVERALL}
-    rank = by_key[board.rank]
-    others = [by_key[key] for key in ("accuracy", "electron_photon_auc", "cross_entropy") if key != board.rank][:2]
-    return [_column(rank, "val_"), _column(rank, ""), *(_column(quantity, "") for quantity in others)]
-
-
-def _column(quantity: Quantity, prefix: str) -> Column:
-    part = "validation" if prefix else "test"
-    return Column(f"{part} {quantity.title}", lambda row: with_spread(quantity, row.figure(prefix + quantity.key)))
+    """Return validation and test of the metric ranked by, then the most important other test metrics."""
+    rank = BY_KEY[board.rank]
+    others = [key for key in ("accuracy", "electron_photon_auc", "cross_entropy") if key != board.rank][:2]
+    columns = [("validation", rank, "val_"), ("test", rank, ""), *(("test", BY_KEY[key], "") for key in others)]
+    return [Column(f"{part}\n{metric.title}", metric, prefix) for part, metric, prefix in columns]
 
 
 def cost_columns() -> list[Column]:
     """Return what the rows cost, means alone."""
-    return [Column(quantity.title, _mean(quantity)) for quantity in COST_SHOWN]
+    shown = [TRAIN_EVENTS, *(metric for metric in COST if metric.key not in ("epochs", "best_epoch"))]
+    return [Column(metric.title.replace(" ", "\n", 1), metric, with_spread=False) for metric in shown]
 
 
-def _mean(quantity: Quantity) -> Callable[[Row], str]:
-    return lambda row: quantity.write(row.figure(quantity.key).mean)
-
-
-def cells(board: Leaderboard, columns: Sequence[Column]) -> list[list[str]]:
+def board_table(board: Leaderboard, columns: Sequence[Column], title: str = "") -> Table:
     """Return rank, name, repeats and `columns` of every row with a finished run."""
-    return [
-        [str(place), row.name, row.repeats, *(column.write(row) for column in columns)]
-        for place, row in enumerate(board.ranked, 1)
+    rows = [
+        [str(rank), row.name, row.repeats, *(column.text(row) for column in columns)]
+        for rank, row in enumerate(board.ranked, 1)
     ]
+    return Table(["#", "configuration", "over", *(column.title for column in columns)], rows, title, words=(1, 2))
 
 
-def unfinished(board: Leaderboard) -> list[list[str]]:
-    """Return row, directory, state, epoch, validation loss and sentence of every run that is not finished."""
-    return [
-        [row.name, run.directory.name, state_of(run), *_last(run), str(run.status.get("error") or "")]
-        for row in board.rows
-        for run in row.runs
-        if run not in row.finished
-    ]
+def unfinished_table(board: Leaderboard) -> Table:
+    """Return the state, the progress and the error of every run that is not finished."""
+    rows = []
+    for row in board.rows:
+        for run in (run for run in row.runs if run not in row.finished):
+            epoch, metric = (run.status.epoch, run.status.metric) if run.status else (None, None)
+            progress = [numbers.count(epoch), numbers.fraction(metric and metric.value)]
+            rows.append([row.name, run.directory.name, run.state, *progress, run.error or ""])
+    return Table(UNFINISHED_HEADER, rows, "Not finished", words=(0, 1, 2, 5))
 
 
-UNFINISHED_HEADER = ("configuration", "run", "state", "epoch", "validation loss", "why")
-
-
-def _last(run: RunFiles) -> list[str]:
-    epoch, metric = run.status.get("epoch"), run.status.get("metric") or {}
-    return [numbers.count(epoch), numbers.fraction(metric.get("value"))]
-
-
-def counted_states(board: Leaderboard) -> str:
+def state_counts(board: Leaderboard) -> str:
     """Return `12 runs: 10 finished, 1 lost, 1 failed`."""
-    states = [state_of(run) for run in board.runs]
-    order = [*STATES, *sorted(set(states) - set(STATES))]
-    parts = [f"{states.count(state)} {state}" for state in order if state in states]
-    return f"{numbers.count(len(states))} {'run' if len(states) == 1 else 'runs'}: {', '.join(parts)}"
+    states = [run.state for run in board.runs]
+    parts = [f"{states.count(state)} {state}" for state in dict.fromkeys((*STATES, *sorted(states))) if state in states]
+    return f"{plural(len(states), 'run')}: {', '.join(parts)}"
 
 
 def leaderboard_tables(board: Leaderboard, *, plus_minus: str = PLUS_MINUS) -> Group:
-    """Return the leaderboard for a terminal of 80 columns: quality, cost, and what is not finished."""
-    parts: list[Any] = []
+    """Return the leaderboard for a terminal of 80 columns: quality, cost, and the runs that are not finished."""
+    parts = []
     if board.ranked:
-        quality = quality_columns(board)[:MOST_IN_TERMINAL]
-        rows = [[cell.replace(PLUS_MINUS, plus_minus) for cell in row] for row in cells(board, quality)]
-        over = {row[2] for row in rows}
-        title, place = (f"Leaderboard, mean over {rows[0][2]}", 3) if len(over) == 1 else ("Leaderboard", 2)
-        header = ["#", "", *(["over"] if place == 2 else []), *(column.title for column in quality)]
-        parts.append(_table(title, header, [[*row[:2], *row[place:]] for row in rows], left=(1, 6 - 2 * place)))
-        cost = [[place, name, *row] for place, name, _, *row in cells(board, cost_columns())]
-        parts.append(_table("Cost", ["#", "", *(column.title for column in cost_columns())], cost, left=(1,)))
-    if missing := unfinished(board):
-        parts.append(_table("Not finished", UNFINISHED_HEADER[1:], [row[1:] for row in missing], left=(0, 1, 4)))
-    return Group(*parts, Text(counted_states(board)))
+        same = len({row.repeats for row in board.ranked}) == 1
+        title = f"Leaderboard, mean over {board.ranked[0].repeats}" if same else "Leaderboard"
+        quality = board_table(board, quality_columns(board)[:MOST_IN_TERMINAL], title)
+        rows = [[str(cell).replace(PLUS_MINUS, plus_minus) for cell in row] for row in quality.rows]
+        parts.append(_without(quality._replace(rows=rows), *([2] if same else [])).terminal())
+        parts.append(_without(board_table(board, cost_columns(), "Cost, mean over the runs"), 2).terminal())
+    missing = unfinished_table(board)
+    if missing.rows:
+        parts.append(_without(missing, 0).terminal())
+    return Group(*parts, Text(state_counts(board)))
 
 
-def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> Table:
-    """Return a table whose words give way to its numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for place, name in enumerate(header):
-        words = place in left
-        table.add_column(name.replace(" ", "\n", 1), justify="left" if words else "right", no_wrap=not words)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
+def _without(table: Table, *dropped: int) -> Table:
+    """Return the table without some columns."""
+    kept = [index for index in range(len(table.header)) if index not in dropped]
+    words = [kept.index(index) for index in table.words if index in kept]
+    header, *rows = ([row[index] for index in kept] for row in (table.header, *table.rows))
+    return Table([str(name) for name in header], rows, table.title, words)
 
 
 def markdown(board: Leaderboard) -> str:
     """Return the leaderboard as Markdown."""
-    columns = [*quality_columns(board), *cost_columns()]
-    lines = ["# Leaderboard", "", f"{counted_states(board)}. Ranked by validation; {spread_words(board)}.", ""]
+    parts = ["# Leaderboard", f"{state_counts(board)}. Ranked by validation; {spread_words(board)}."]
     if board.ranked:
-        lines += _markdown_table(["#", "configuration", "over", *(c.title for c in columns)], cells(board, columns))
-    if rows := unfinished(board):
-        lines += ["", "## Not finished", "", *_markdown_table(UNFINISHED_HEADER, rows)]
-    return "\n".join(lines) + "\n"
-
-
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    written = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in [header, *rows]]
-    lines = [f"| {' | '.join(row)} |" for row in written]
-    return [lines[0], "|" + "---|" * len(header), *lines[1:]]
+        parts.append(board_table(board, [*quality_columns(board), *cost_columns()]).markdown())
+    if unfinished_table(board).rows:
+        parts += ["## Not finished", unfinished_table(board).markdown()]
+    return "\n\n".join(parts) + "\n"
 
 
 def spread_words(board: Leaderboard) -> str:
-    """Return what stands behind the sign ±, in words."""
-    over = " and ".join(
-        name
-        for name, some in (("seeds", _vary(board, "seed")), ("folds", any(row.num_folds for row in board.rows)))
-        if some
-    )
-    return (
-        f"{PLUS_MINUS} is the sample standard deviation over {over}" if over else "one run a row, so no spread is known"
-    )
-
-
-def _vary(board: Leaderboard, key: str) -> bool:
-    return any(len({run.config.get(key) for run in row.finished}) > 1 for row in board.rows)
+    """Return what the number behind ± is."""
+    seeds = ["seeds"] if any(row.num_seeds > 1 for row in board.rows) else []
+    folds = ["folds"] if any(row.num_folds for row in board.rows) else []
+    over = " and ".join(seeds + folds)
+    words = f"{PLUS_MINUS} is the sample standard deviation over {over}"
+    return words if over else "each row has a single run, so no spread is known"
 
 
 def board_rows(board: Leaderboard) -> Rows:
-    """Return every row in numbers: what it differs in, runs, mean and spread of every figure, its directories."""
+    """Return every row as numbers: what differs, runs, mean and spread of every metric, directories."""
     keys = board.keys
-    figures = [*(prefix + quantity.key for prefix in ("val_", "") for quantity in OVERALL), *(q.key for q in RUN_COST)]
-    header = ["rank", "configuration", *keys, "runs", "finished", "seeds", "folds"]
-    header += [f"{key}_{part}" for key in figures for part in ("mean", "spread")] + ["directories"]
-    rows: Rows = [header]
-    for place, row in enumerate(board.rows, 1):
-        seeds = len({run.config.get("seed") for run in row.finished})
-        told = [place if row.finished else None, row.name, *(row.differing.get(key) for key in keys)]
-        counted = [len(row.runs), len(row.finished), seeds, row.num_folds]
-        values = [value for key in figures for value in row.figure(key)]
-        rows.append([*told, *counted, *values, " ".join(str(run.directory) for run in row.runs)])
+    metrics = [f"{key}_{part}" for key in IN_CSV for part in MeanSpread._fields]
+    rows: Rows = [["rank", "configuration", *keys, "runs", "finished", "seeds", "folds", *metrics, "directories"]]
+    for rank, row in enumerate(board.rows, 1):
+        rows.append(
+            [
+                rank if row.finished else None,
+                row.name,
+                *(row.differing.get(key) for key in keys),
+                *(len(row.runs), len(row.finished), row.num_seeds, row.num_folds),
+                *(value for key in IN_CSV for value in row.metric(key)),
+                " ".join(str(run.directory) for run in row.runs),
+            ]
+        )
     return rows
 
 
 def run_rows(board: Leaderboard) -> Rows:
-    """Return every run in numbers, those not finished too."""
-    figures = [*(prefix + quantity.key for prefix in ("val_", "") for quantity in OVERALL), *(q.key for q in RUN_COST)]
-    rows: Rows = [["rank", "configuration", "run", "state", "seed", "fold", *figures, "error"]]
-    for place, row in enumerate(board.rows, 1):
+    """Return every run as numbers, also those that are not finished."""
+    rows: Rows = [["rank", "configuration", "run", "state", "seed", "fold", *IN_CSV, "error"]]
+    for rank, row in enumerate(board.rows, 1):
         for run in row.runs:
-            values = [value if is_number(value := figure_of(run, key)) else None for key in figures]
-            told = [place if row.finished else None, row.name, str(run.directory), state_of(run)]
-            rows.append([*told, run.config.get("seed"), fold_of(run), *values, run.status.get("error")])
+            values = [value if is_number(value := metric_of(run, key)) else None for key in IN_CSV]
+            about = [rank if row.finished else None, row.name, str(run.directory), run.state]
+            rows.append([*about, run.settings.seed, fold_of(run), *values, run.error])
     return rows
-
-
-def seed_and_fold(run: RunFiles) -> str:
-    """Return `seed 1`, with the fold where there are folds."""
-    fold = fold_of(run)
-    return f"seed {run.config.get('seed', DASH)}" + (f", fold {fold}" if fold is not None else "")

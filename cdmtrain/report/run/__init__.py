@@ -1,1 +1,1 @@
-"""The page of one run and the table at the end of its training."""
+"""The page of one run, and the tables at the end of its training."""

@@ -1,45 +1,37 @@
-"""The reliability diagram: is an event called 80 % certain right in 80 % of the cases?"""
+"""The reliability diagram: are 80 % of the events that the network is 80 % sure of classified correctly?"""
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from cdmtrain.report.kit import style
 from cdmtrain.report.kit.drawing import Drawing, Rows
-from cdmtrain.report.kit.numbers import count, fraction
-from cdmtrain.report.run.curve_points import Floats, binomial_interval, reliability
-from cdmtrain.report.run_files import RunFiles
+from cdmtrain.report.kit.numbers import fraction, plural
+from cdmtrain.report.run.curve_points import binomial_interval, reliability
+from cdmtrain.runs.read import RunFiles
 
 
-def draw_calibration(run: RunFiles) -> Drawing | None:
-    """Draw accuracy against the highest softmax probability, and how many events have it."""
+def draw_calibration(run: RunFiles) -> list[Drawing]:
+    """Draw the accuracy and the number of events against the highest softmax probability."""
     if run.predictions is None or not len(run.predictions.class_index):
-        return None
+        return []
     confidence = run.predictions.probability.max(axis=1)
     mean, right, total = reliability(confidence, run.predictions.is_right)
     low, high = binomial_interval(right, total)
-    accuracy = right / total
-    figure = style.new_figure(height_inches=4.3)
-    axes = style.new_axes(figure, "", "fraction right", bottom=0.37)
+    accuracy, error = right / total, fraction(run.results.get("calibration_error"))
+    figure, axes = style.new_plot("", "accuracy", height_inches=4.3, bottom=1.6)
     style.diagonal(axes, "perfect calibration")
-    error = fraction(run.results.get("calibration_error"))
-    _plot_points(axes, mean, accuracy, low, high, label=f"network, error {error}")
-    below = style.new_axes(figure, "highest softmax probability", "events", bottom=0.13, top=0.32)
+    bars = np.stack([accuracy - low, high - accuracy])
+    axes.errorbar(mean, accuracy, yerr=bars, **style.OTHER.points, markersize=5, label=f"network, error {error}")
+    axes.set(xlim=(0, 1.01), ylim=(0, 1.03))
+    axes.tick_params(labelbottom=False)
+    style.legend(axes, loc="upper left")
+    below = style.new_axes(figure, "highest softmax probability", "events", top=2.9)
     below.hist(confidence, bins=np.linspace(0, 1, 31).tolist(), color=style.INK, alpha=0.75)
     below.set_xlim(axes.get_xlim())
-    words = (
-        "Events binned in the network's own certainty; above the line it is too modest, below too sure. "
-        "Bars: 68.3 % Wilson intervals."
+    caption = (
+        "Accuracy of events in bins of the network's own confidence, and how many events each confidence has. Below "
+        "the diagonal the network is overconfident, above it underconfident. Bars: 68.3 % Wilson intervals."
     )
-    alternative = f"Reliability diagram of {count(len(confidence))} events; expected calibration error {error}."
+    alternative = f"Reliability diagram of {plural(len(confidence), 'event')}; expected calibration error {error}."
     rows: Rows = [["mean_confidence", "fraction_right", "low", "high", "events"]]
     rows += list(zip(mean, accuracy, low, high, total.astype(int), strict=True))
-    return Drawing("calibration", "Calibration", words, alternative, figure, rows)
-
-
-def _plot_points(axes: Axes, mean: Floats, accuracy: Floats, low: Floats, high: Floats, *, label: str) -> None:
-    spread = np.stack([accuracy - low, high - accuracy])
-    axes.errorbar(mean, accuracy, yerr=spread, color=style.INK, marker="o", markersize=5, label=label)
-    axes.set_xlim(0, 1.01)
-    axes.set_ylim(0, 1.03)
-    axes.tick_params(labelbottom=False)
-    style.legend(axes, place="upper left")
+    return [Drawing("calibration", "Calibration", caption, alternative, figure, rows)]

@@ -1,105 +1,84 @@
-"""Efficiency of each particle, and accuracy of all, against what is known of an event: pixels, energies, the vertex."""
+"""Efficiency of each particle, and accuracy of all, against pixels, energies and the vertex of an event."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
 
-from cdmtrain.particles import PARTICLES
-from cdmtrain.report.kit import numbers, style
+from cdmtrain.particles import NAMES
+from cdmtrain.report.kit import style
 from cdmtrain.report.kit.drawing import Drawing, Rows
-from cdmtrain.report.run.curve_points import Floats, binomial_interval, equal_population_bins
-from cdmtrain.report.run_files import RunFiles
+from cdmtrain.report.run.curve_points import Bools, Floats, binomial_interval, equal_population_bins
+from cdmtrain.runs.predictions import Predictions
+from cdmtrain.runs.read import RunFiles
 
 MOST_BINS = 8
-FEWEST_EVENTS = 25  # of a bin: an efficiency of 0.8 is then known to 0.08
+FEWEST_EVENTS = 25  # in a bin: an efficiency of 0.8 is then known to 0.08
+ALL = "all"
 
 
-def draw_efficiency_by_pixels(run: RunFiles) -> Drawing | None:
-    """Draw efficiency against the number of lit pixels."""
-    value = None if run.predictions is None else run.predictions.lit_pixels.astype(float)
-    return _draw(run, value, name="efficiency_lit_pixels", of="lit pixels", xlabel="lit pixels")
+class Variable(NamedTuple):
+    """A property of every test event."""
+
+    name: str  # of the files
+    title: str
+    xlabel: str
+    value: Floats  # (event,), NaN where unknown
 
 
-def draw_efficiency_by_deposit(run: RunFiles) -> Drawing | None:
-    """Draw efficiency against the energy deposited in the image."""
-    value = None if run.predictions is None else run.predictions.deposited_energy_mev
-    name, xlabel = "efficiency_deposited_energy", "deposited energy in the image (MeV)"
-    return _draw(run, value, name=name, of="deposited energy", xlabel=xlabel)
+def draw_efficiencies(run: RunFiles) -> list[Drawing]:
+    """Draw the efficiency against every property of the events that is known."""
+    if run.predictions is None or not len(run.predictions.class_index):
+        return []
+    return [_draw(run.predictions, one) for one in _variables(run.predictions, run.settings.data.image_size)]
 
 
-def draw_efficiency_by_kinetic_energy(run: RunFiles) -> Drawing | None:
-    """Draw efficiency against the particle's kinetic energy, where the file knew it."""
-    value = None if run.predictions is None else run.predictions.kinetic_energy_mev
-    return _draw(run, value, name="efficiency_kinetic_energy", of="kinetic energy", xlabel="kinetic energy (MeV)")
+def _variables(events: Predictions, image_size: int | None) -> Iterator[Variable]:
+    yield Variable("lit_pixels", "lit pixels", "lit pixels", events.lit_pixels.astype(np.float64))
+    xlabel = "deposited energy in the image (MeV)"
+    yield Variable("deposited_energy", "deposited energy", xlabel, events.deposited_energy_mev)
+    if events.kinetic_energy_mev is not None:
+        yield Variable("kinetic_energy", "kinetic energy", "kinetic energy (MeV)", events.kinetic_energy_mev)
+    if events.vertex_px is not None and image_size is not None:
+        to_edge = np.minimum(events.vertex_px, image_size - 1 - events.vertex_px).min(axis=1)
+        title = "distance of the vertex to the edge"
+        yield Variable("vertex_to_edge", title, "vertex to the nearest edge (pixels)", to_edge)
 
 
-def draw_efficiency_by_vertex(run: RunFiles) -> Drawing | None:
-    """Draw efficiency against the distance of the vertex to the nearest edge of the image, where the file knew it."""
-    vertex = None if run.predictions is None else run.predictions.vertex_px
-    size: Any = (run.config.get("data") or {}).get("image_size")
-    if vertex is None or not numbers.is_number(size) or not len(vertex):
-        return None
-    value = np.minimum(vertex, size - 1 - vertex).min(axis=1)
-    name, xlabel = "efficiency_vertex_to_edge", "vertex to the nearest edge (pixels)"
-    return _draw(run, value, name=name, of="distance of the vertex to the edge", xlabel=xlabel)
-
-
-def _draw(run: RunFiles, value: Floats | None, *, name: str, of: str, xlabel: str) -> Drawing | None:
-    if run.predictions is None or value is None or not len(value):
-        return None
-    figure = style.new_figure(height_inches=4.0)
-    axes = style.new_axes(figure, xlabel, "efficiency", bottom=0.135, top=0.89)
+def _draw(events: Predictions, variable: Variable) -> Drawing:
+    figure, axes = style.new_plot(variable.xlabel, "efficiency", height_inches=4.0, top=style.LEGEND_INCHES)
     rows: Rows = [["particle", "mean", "efficiency", "low", "high", "events"]]
-    for particle in PARTICLES:
-        events = np.flatnonzero((run.predictions.class_index == particle.class_index) & np.isfinite(value))
-        points = _points(value[events], run.predictions.is_right[events])
-        if len(points):
-            _plot(axes, particle.name, points)
-            rows += [[particle.name, *point[:4], int(point[4])] for point in points.tolist()]
-    everything = np.flatnonzero(np.isfinite(value))
-    points = _points(value[everything], run.predictions.is_right[everything])
-    if len(points):
-        axes.plot(points[:, 0], points[:, 1], color=style.INK, linestyle=(0, (4, 2)), linewidth=1.4, label="all")
-        rows += [["all", *point[:4], int(point[4])] for point in points.tolist()]
+    spans: list[str] = []
+    for index, name in enumerate((*NAMES, ALL)):
+        of_name = (events.class_index == index) | (name == ALL)
+        chosen = np.flatnonzero(of_name & np.isfinite(variable.value))
+        points = _points(variable.value[chosen], events.is_right[chosen])
+        if not len(points):
+            continue
+        mean, efficiency, low, high, _ = points.T
+        if name == ALL:
+            axes.plot(mean, efficiency, color=style.INK, linestyle=(0, (4, 2)), linewidth=1.4, label=name)
+        else:
+            bars = np.stack([efficiency - low, high - efficiency])
+            line = style.PARTICLES[name]
+            axes.errorbar(mean, efficiency, yerr=bars, **line.points, markersize=5.5, linewidth=1.4, label=name)
+            spans.append(f"{name} {efficiency[0]:.2f} and {efficiency[-1]:.2f}")
+        rows += [[name, *point[:4], int(point[4])] for point in points.tolist()]
     axes.set_ylim(0, 1.03)
     style.legend_above(axes)
-    words = (
-        f"Fraction of each particle's events that get its name, against {of}; dashed: accuracy, of all together. Bins "
-        "of equal population, drawn at their mean; bars: 68.3 % Wilson intervals."
+    caption = (
+        f"Fraction of each particle's test events classified correctly, against {variable.title}; dashed: of all "
+        "events, the accuracy. Bins of equal population, at the mean of their events; bars: 68.3 % Wilson intervals."
     )
-    spans = [f"{particle.name} {_span(rows, particle.name)}" for particle in PARTICLES if _span(rows, particle.name)]
-    alternative = f"Efficiency against {of}; lowest and highest bin: {'; '.join(spans)}."
-    return Drawing(name, f"Efficiency against {of}", words, alternative, figure, rows)
+    title = f"Efficiency against {variable.title}"
+    alternative = f"{title}; lowest and highest bin: {'; '.join(spans)}."
+    return Drawing(f"efficiency_{variable.name}", title, caption, alternative, figure, rows)
 
 
-def _points(value: Floats, is_right: np.ndarray) -> Floats:
-    """Return (bin, 5): mean of `value`, efficiency, its interval, events."""
+def _points(value: Floats, is_right: Bools) -> Floats:
+    """Return (bin, 5): mean of `value`, efficiency, the two ends of its interval, events."""
     bins = equal_population_bins(value, most_bins=MOST_BINS, fewest_events=FEWEST_EVENTS)
     if not bins:
         return np.empty((0, 5))
-    mean = np.array([value[events].mean() for events in bins])
-    passed = np.array([is_right[events].sum() for events in bins], dtype=float)
-    total = np.array([len(events) for events in bins], dtype=float)
+    mean, passed, total = np.array([(value[one].mean(), is_right[one].sum(), len(one)) for one in bins]).T
     return np.stack([mean, passed / total, *binomial_interval(passed, total), total], axis=1)
-
-
-def _plot(axes: Axes, name: str, points: Floats) -> None:
-    mean, efficiency, low, high, _ = points.T
-    axes.errorbar(
-        mean,
-        efficiency,
-        yerr=np.stack([efficiency - low, high - efficiency]),
-        color=style.COLOURS[name],
-        marker=style.MARKERS[name],
-        markersize=5.5,
-        linewidth=1.4,
-        elinewidth=1.4,
-        label=name,
-    )
-
-
-def _span(rows: Rows, name: str) -> str:
-    """Return the efficiency in the first and the last bin of a particle, in words."""
-    mine = [row for row in rows[1:] if row[0] == name]
-    return f"{mine[0][2]:.2f} and {mine[-1][2]:.2f}" if mine else ""

@@ -1,4 +1,4 @@
-"""Where does it fail? Events called rightly and wrongly, by pixel count, by mean pixel, by softmax score."""
+"""Where the network fails: right and wrong events by lit pixels, by mean pixel energy, by softmax score."""
 
 from typing import NamedTuple
 
@@ -6,90 +6,85 @@ import numpy as np
 
 from cdmtrain.report.kit import style
 from cdmtrain.report.kit.drawing import Drawing, Rows
-from cdmtrain.report.kit.numbers import percent
+from cdmtrain.report.kit.numbers import DASH, percent
 from cdmtrain.report.run.curve_points import Bools, Floats
-from cdmtrain.report.run_files import RunFiles
+from cdmtrain.runs.predictions import Predictions
 
 NUM_BINS = 30
+HEADER = ["", "median, right", "median, wrong", "wrong, lowest quarter", "wrong, highest quarter"]
 
 
-class Measure(NamedTuple):
-    """A figure of each test event."""
+class Variable(NamedTuple):
+    """A property of every test event."""
 
-    name: str  # of the file
+    name: str  # of the files
     title: str
     xlabel: str
-    digits: int  # significant, where it is written
     value: Floats  # (event,)
 
+    def median(self, chosen: Bools) -> str:
+        """The median over the chosen events, to three digits."""
+        return f"{np.median(self.value[chosen]):.3g}" if chosen.any() else DASH
 
-def measures(run: RunFiles) -> list[Measure]:
-    """Return what failures are looked for in; empty without predictions."""
-    events = run.predictions
-    if events is None or not len(events.class_index):
-        return []
-    lit, energy = events.lit_pixels.astype(np.float64), events.deposited_energy_mev
-    mean = energy / lit.clip(min=1)
-    score = events.probability.max(axis=1)
+
+def variables(events: Predictions) -> list[Variable]:
+    """Return the properties against which failures are shown."""
+    lit, score = events.lit_pixels.astype(np.float64), events.probability.max(axis=1)
+    mean = events.deposited_energy_mev / lit.clip(min=1)
     return [
-        Measure("failures_lit_pixels", "lit pixels", "lit pixels of an event", 3, lit),
-        Measure("failures_mean_pixel", "mean pixel", "mean over the lit pixels (MeV)", 3, mean),
-        Measure("failures_softmax_score", "softmax score", "highest softmax probability", 3, score),
+        Variable("failures_lit_pixels", "lit pixels", "lit pixels of an event", lit),
+        Variable("failures_mean_pixel", "mean pixel", "mean energy of the lit pixels (MeV)", mean),
+        Variable("failures_softmax_score", "softmax score", "highest softmax probability", score),
     ]
 
 
-def draw_failures(run: RunFiles) -> list[Drawing]:
-    """Draw, for each measure, the distribution of right and of wrong events."""
-    if run.predictions is None:
-        return []
-    return [_draw(measure, run.predictions.is_right) for measure in measures(run)]
+def failure_rows(events: Predictions) -> list[list[str]]:
+    """Return a row for each property: its median for right and wrong events, how often its extreme quarters fail."""
+    right = events.is_right
+    return [
+        [one.title, one.median(right), one.median(~right), *map(percent, _wrong_in_quarters(one, right))]
+        for one in variables(events)
+    ]
 
 
-def failure_rows(run: RunFiles) -> list[list[str]]:
-    """Return a row a measure: its median where right and where wrong, the share of wrong in its ends' quarters."""
-    rows = []
-    for measure in measures(run):
-        assert run.predictions is not None
-        right = run.predictions.is_right
-        low, high = np.quantile(measure.value, [0.25, 0.75])
-        lowest, highest = ~right[measure.value <= low], ~right[measure.value >= high]
-        medians = [_median(measure, right), _median(measure, ~right)]
-        rows.append([measure.title, *medians, percent(lowest.mean()), percent(highest.mean())])
-    return rows
+def _wrong_in_quarters(variable: Variable, right: Bools) -> list[float]:
+    """Return the fraction of wrong events in the quarters with the lowest and with the highest values."""
+    low, high = np.quantile(variable.value, [0.25, 0.75])
+    return [float((~right[quarter]).mean()) for quarter in (variable.value <= low, variable.value >= high)]
 
 
-FAILURE_HEADER = ["", "median, right", "median, wrong", "wrong, lowest quarter", "wrong, highest quarter"]
-
-
-def finding(run: RunFiles) -> str:
-    """Return where it fails most, in a sentence."""
-    rows = failure_rows(run)
-    if not rows or run.predictions is None or run.predictions.is_right.all():
+def failure_sentence(events: Predictions) -> str:
+    """Return where the network fails most often; empty where it never fails."""
+    if events.is_right.all():
         return ""
-    wrong = percent(1 - run.predictions.is_right.mean())
-    parts = [f"by {title} {lowest} of the lowest and {highest} of the highest" for title, _, _, lowest, highest in rows]
-    return f"{wrong} of the test events get a wrong name; of the quarters of all events, {'; '.join(parts)}."
+    quarters = [
+        (wrong, f"the {which} quarter by {one.title}")
+        for one in variables(events)
+        for which, wrong in zip(("lowest", "highest"), _wrong_in_quarters(one, events.is_right), strict=True)
+    ]
+    worst, words = max(quarters)
+    all_wrong = percent(1 - events.is_right.mean())
+    return f"{all_wrong} of the test events are classified wrongly, and {percent(worst)} in {words}."
 
 
-def _median(measure: Measure, chosen: Bools) -> str:
-    return f"{np.median(measure.value[chosen]):.{measure.digits}g}" if chosen.any() else "-"
-
-
-def _draw(measure: Measure, right: Bools) -> Drawing:
-    low, high = float(measure.value.min()), float(np.quantile(measure.value, 0.995))
+def draw_failure(variable: Variable, right: Bools) -> Drawing:
+    """Draw the distribution of a property for the events that are classified right and wrong."""
+    low, high = float(variable.value.min()), float(np.quantile(variable.value, 0.995))
     edges = np.linspace(low, max(high, low + 1e-6), NUM_BINS + 1)
-    inside = measure.value.clip(edges[0], edges[-1])
+    inside = variable.value.clip(edges[0], edges[-1])
     shares = [100 * np.histogram(inside[chosen], edges)[0] / max(1, chosen.sum()) for chosen in (right, ~right)]
-    figure = style.new_figure(height_inches=3.4)
-    axes = style.new_axes(figure, measure.xlabel, "events per bin (%)", bottom=0.16)
-    axes.stairs(shares[0], edges, color=style.INK, linewidth=1.7, label="called rightly")
-    axes.stairs(shares[1], edges, color=style.BEST, linewidth=1.7, linestyle=(0, (5, 1.5)), label="called wrongly")
+    figure, axes = style.new_plot(variable.xlabel, "events per bin (%)", height_inches=3.4)
+    axes.stairs(shares[0], edges, color=style.INK, linewidth=1.7, label="classified right")
+    axes.stairs(shares[1], edges, color=style.BEST, linewidth=1.7, linestyle=style.DASHED, label="classified wrong")
     axes.stairs(shares[1], edges, fill=True, color=style.BEST, alpha=0.15)
     axes.set_ylim(0, None)
     style.legend(axes)
-    medians = f"{_median(measure, right)} where right, {_median(measure, ~right)} where wrong"
-    words = f"Each outline adds up to 100 %; medians: {medians}. What lies beyond the right end is in the last bin."
+    medians = f"{variable.median(right)} (right) and {variable.median(~right)} (wrong)"
+    caption = (
+        "Events fail more often than average where the dashed outline is above the solid one. Each outline adds up to "
+        f"100 %; medians: {medians}. The last bin holds the overflow."
+    )
     rows: Rows = [["from", "to", "right_percent", "wrong_percent"]]
     rows += list(zip(edges[:-1], edges[1:], *shares, strict=True))
-    alternative = f"Distribution of {measure.title} of events called rightly and wrongly; medians {medians}."
-    return Drawing(measure.name, f"By {measure.title}", words, alternative, figure, rows)
+    alternative = f"Distribution of {variable.title} of events classified right and wrong; medians {medians}."
+    return Drawing(variable.name, f"By {variable.title}", caption, alternative, figure, rows)

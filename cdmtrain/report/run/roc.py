@@ -1,68 +1,85 @@
-"""ROC curves: each particle against the rest, and electron against photon alone."""
+"""ROC curves: each particle against the three others, and electrons against photons."""
+
+from typing import Any
 
 from matplotlib.axes import Axes
 
-from cdmtrain.particles import ELECTRON, PARTICLES, PHOTON
+from cdmtrain.particles import ELECTRON, NAMES, PHOTON
 from cdmtrain.report.kit import style
 from cdmtrain.report.kit.drawing import Drawing, Rows
 from cdmtrain.report.kit.numbers import DASH, fraction
-from cdmtrain.report.run.curve_points import roc_points
-from cdmtrain.report.run_files import RunFiles
+from cdmtrain.report.run.curve_points import Floats, roc_points
+from cdmtrain.runs.predictions import Predictions
+from cdmtrain.runs.read import RunFiles
+
+PAIR = "electron_photon"
+UPPER_LEFT = "A curve nearer to the upper left corner is better; the area under it is 1 at best and 0.5 for guessing."
 
 
-def draw_roc(run: RunFiles) -> Drawing | None:
-    """Draw the curve of every particle against the three others; areas are those of results.json."""
+def draw_rocs(run: RunFiles) -> list[Drawing]:
+    """Draw the curves of all particles in one figure, and of electrons against photons in another."""
     if run.predictions is None:
-        return None
-    figure = style.new_figure(height_inches=4.3)
-    axes = style.new_axes(figure, "fraction of the other particles kept", "efficiency", bottom=0.13)
-    areas: dict[str, str] = {}
+        return []
+    curves = {name: roc_curve(run.predictions, name) for name in (*NAMES, PAIR)}
+    known = {name: curve for name, curve in curves.items() if len(curve[0])}
+    pair = known.pop(PAIR, None)
+    drawings = [_draw_particles(run, known)] if known else []
+    return [*drawings, _draw_pair(run, *pair)] if pair else drawings
+
+
+def roc_curve(predictions: Predictions, name: str) -> tuple[Floats, Floats]:
+    """Return the curve of a particle, or of the electron-photon pair.
+
+    A particle's score is its softmax probability. For the pair it is p(e) / (p(e) + p(photon)), for true electrons and
+    photons alone; an event where both vanish counts as a photon.
+    """
+    truth, probability = predictions.class_index, predictions.probability
+    if name != PAIR:
+        index = NAMES.index(name)
+        return roc_points(probability[:, index], truth == index)
+    in_pair = (truth == ELECTRON.class_index) | (truth == PHOTON.class_index)
+    electron, photon = probability[in_pair, ELECTRON.class_index], probability[in_pair, PHOTON.class_index]
+    score = electron / (electron + photon).clip(min=1e-300)
+    return roc_points(score, truth[in_pair] == ELECTRON.class_index)
+
+
+def roc_area(results: dict[str, Any], name: str) -> str:
+    """Return the area under a curve of `roc_curve` as results.json has it."""
+    return fraction(results.get("electron_photon_auc") if name == PAIR else (results.get("roc_auc") or {}).get(name))
+
+
+def finish_roc(axes: Axes, guessing: str) -> None:
+    """Draw the line of a network that guesses and set the limits."""
+    style.diagonal(axes, guessing)
+    axes.set(xlim=(-0.02, 1), ylim=(0, 1.02))
+
+
+def _draw_particles(run: RunFiles, curves: dict[str, tuple[Floats, Floats]]) -> Drawing:
+    figure, axes = style.new_plot("fraction of the other particles kept", "efficiency", height_inches=4.3)
     rows: Rows = [["particle", "background_fraction", "efficiency"]]
-    for particle in PARTICLES:
-        score = run.predictions.probability[:, particle.class_index]
-        background, signal = roc_points(score, run.predictions.class_index == particle.class_index)
-        if not len(signal):
-            continue
-        name = particle.name
-        areas[name] = fraction((run.results.get("roc_auc") or {}).get(name))
-        colour, dash = style.COLOURS[name], style.DASHES[name]
-        axes.plot(background, signal, color=colour, linestyle=dash, linewidth=2.2, label=f"{name}  {areas[name]}")
+    areas = {name: roc_area(run.results, name) for name in curves}
+    for name, (background, signal) in curves.items():
+        axes.plot(background, signal, **style.PARTICLES[name].line, linewidth=2.2, label=f"{name}  {areas[name]}")
         rows += [[name, x, y] for x, y in zip(background, signal, strict=True)]
-    if not areas:
-        return None
-    _finish(axes, title="area under the curve")
-    words = "Each particle against the three others: the score is its softmax probability. Upper left is best."
+    finish_roc(axes, "guessing  0.5")
+    style.legend(axes, loc="lower right", title="area under the curve")
+    caption = (
+        "Fraction of a particle's events kept (its efficiency) against the fraction of all other events kept, as the "
+        f"cut on its softmax probability is loosened. {UPPER_LEFT}"
+    )
     alternative = "ROC curves; areas: " + ", ".join(f"{name} {area}" for name, area in areas.items()) + "."
-    return Drawing("roc", "ROC, one particle against the rest", words, alternative, figure, rows)
+    return Drawing("roc", "ROC, one particle against the rest", caption, alternative, figure, rows)
 
 
-def draw_electron_photon_roc(run: RunFiles) -> Drawing | None:
-    """Draw electron against photon: score p_e / (p_e + p_gamma), only true electrons and photons."""
-    if run.predictions is None:
-        return None
-    truth, probability = run.predictions.class_index, run.predictions.probability
-    pair = (truth == ELECTRON.class_index) | (truth == PHOTON.class_index)
-    electron, photon = probability[pair, ELECTRON.class_index], probability[pair, PHOTON.class_index]
-    total = electron + photon
-    score = electron / total.clip(min=1e-300)  # both zero: score 0, as likely a photon
-    background, signal = roc_points(score, truth[pair] == ELECTRON.class_index)
-    if not len(signal):
-        return None
-    figure = style.new_figure(height_inches=4.3)
-    axes = style.new_axes(figure, "fraction of photons kept", "fraction of electrons kept", bottom=0.13)
-    area = fraction(run.results.get("electron_photon_auc"))
+def _draw_pair(run: RunFiles, background: Floats, signal: Floats) -> Drawing:
+    figure, axes = style.new_plot("fraction of photons kept", "fraction of electrons kept", height_inches=4.3)
+    area, colour = roc_area(run.results, PAIR), style.PARTICLES["electron"].colour
+    axes.fill_between(background, signal, color=colour, alpha=0.10, linewidth=0)
     label = "electron against photon" if area == DASH else f"electron against photon  {area}"
-    axes.fill_between(background, signal, color=style.COLOURS["electron"], alpha=0.10, linewidth=0)
-    axes.plot(background, signal, color=style.COLOURS["electron"], linewidth=2.2, label=label)
-    _finish(axes, title="area under the curve")
-    words = "True electrons and photons only, by the score p(e) / (p(e) + p(γ)). Upper left is best."
+    axes.plot(background, signal, color=colour, linewidth=2.2, label=label)
+    finish_roc(axes, "guessing  0.5")
+    style.legend(axes, loc="lower right", title="area under the curve")
+    caption = f"The same for true electrons and photons alone, by the score p(e) / (p(e) + p(γ)). {UPPER_LEFT}"
     rows: Rows = [["photons_kept", "electrons_kept"], *zip(background, signal, strict=True)]
     alternative = f"ROC curve of electrons against photons; area {area}."
-    return Drawing("electron_photon_roc", "Electron against photon", words, alternative, figure, rows)
-
-
-def _finish(axes: Axes, *, title: str) -> None:
-    style.diagonal(axes, "guessing  0.5")
-    axes.set_xlim(-0.02, 1)
-    axes.set_ylim(0, 1.02)
-    style.legend(axes, place="lower right", title=title)
+    return Drawing("electron_photon_roc", "Electron against photon", caption, alternative, figure, rows)

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from cdmtrain.report.benchmark.page import write_benchmarks
-from cdmtrain.report.benchmark.tables import comparison_table, scientific, stage_table
+from cdmtrain.report.benchmark.tables import comparison_table, job_tables, scientific
 from cdmtrain.report.benchmark.timings import JOB, STAGES, read_benchmarks
 
 SECONDS = {"loader": 0.001, "representation": 0.002, "plain": 0.1, "training": 0.11, "inference": 0.04, "epoch": 12.0}
@@ -60,18 +60,18 @@ def test_the_cost_of_the_program_is_what_a_step_takes_longer(tmp_path: Path) -> 
     assert found.overhead == pytest.approx(0.10)
     parts = found.step_parts()
     assert parts == pytest.approx({"step": 0.22, "plain": 0.2, "loader": 0.002, "representation": 0.004, "rest": 0.014})
-    text = printed(stage_table(found))
+    text = printed(job_tables(found))
     assert "220 ms, +10.0% over the plain loop's 200 ms: loader 2 ms, representation 4 ms, rest 14 ms" in " ".join(
         text.split()
     )
-    assert "650 MB (added to what was held before the data: 250 MB)" in text
+    assert "650 MB, of which 250 MB since the data were opened" in text
     assert max(map(len, text.splitlines())) <= 80
 
 
 def test_a_gpu_has_the_share_of_a_step_in_which_it_computes(tmp_path: Path) -> None:
     (found,) = read_benchmarks([job(tmp_path / "a", device_seconds=0.066)])
     assert found.busy_share == pytest.approx(0.2)
-    assert "20.0% of a training step" in printed(stage_table(found))
+    assert "20.0% of a training step" in printed(job_tables(found))
 
 
 def test_a_job_is_named_by_what_the_others_do_not_share(tmp_path: Path) -> None:
@@ -82,7 +82,9 @@ def test_a_job_is_named_by_what_the_others_do_not_share(tmp_path: Path) -> None:
     ]
     jobs = read_benchmarks(folders)
     assert [one.name for one in jobs] == ["cnn data.batch_size=50", "dnn data.batch_size=100"]
-    text = printed(comparison_table(jobs))
+    text = printed(comparison_table(jobs).terminal())
+    assert [line.split()[0] for line in text.splitlines() if "%" in line] == ["cnn", "dnn"]
+    assert all(line.split()[-1] == "s" for line in text.splitlines() if "%" in line)
     assert max(map(len, text.splitlines())) <= 80
     page = write_benchmarks(tmp_path / "page", jobs)
     assert {path.name for path in page.parent.iterdir()} == {

@@ -16,7 +16,7 @@ from cdmtrain.report.dataset.measure import (
     SPECTRUM_EDGES_MEV,
     UNKNOWN,
     Sample,
-    figures,
+    class_metrics,
     ks_distance,
     measure,
     pixel_mean_and_std,
@@ -87,7 +87,7 @@ def test_figures_equal_those_of_the_dense_images(rows: int) -> None:
             "vertex_at_edge": np.mean(at_edge),
             "events_without_lit_pixel": (lit == 0).sum(),
         }
-        found = figures(sample, name)
+        found = class_metrics(sample, name)
         assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-12)  # order of float64 sums
         assert np.isnan(found["kinetic_energy_min_mev"])
 
@@ -160,8 +160,8 @@ def test_distance_by_chance_is_exceeded_by_one_in_twenty_pairs_of_samples_of_one
 def test_events_without_pdg_are_one_class_unknown_compared_as_a_whole() -> None:
     unknown = make_sample(dense_images(12), np.full(12, -1))
     assert unknown.present == [UNKNOWN]
-    assert list(make_tables([unknown])[0].figures) == [UNKNOWN]
-    assert list(make_tables([unknown, four_classes()])[2].figures) == [ALL]
+    assert list(make_tables([unknown])[0].metrics) == [UNKNOWN]
+    assert list(make_tables([unknown, four_classes()])[2].metrics) == [ALL]
 
 
 def test_page_asks_for_nothing_and_shows_every_figure_with_words(tmp_path: Path) -> None:

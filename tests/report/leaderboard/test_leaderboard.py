@@ -17,14 +17,18 @@ from rich.console import Console
 
 from cdmtrain.errors import InputError
 from cdmtrain.report.leaderboard.page import warnings, write_leaderboard
-from cdmtrain.report.leaderboard.ranking import Leaderboard, find_runs, make_leaderboard
+from cdmtrain.report.leaderboard.ranking import Leaderboard, make_leaderboard
 from cdmtrain.report.leaderboard.side_by_side import draw_rocs
 from cdmtrain.report.leaderboard.tables import leaderboard_tables
-from cdmtrain.report.run.roc import draw_roc
-from cdmtrain.report.run_files import read_run
+from cdmtrain.report.run.roc import draw_rocs as draw_run_rocs
+from cdmtrain.runs.read import find_runs, read_run
 
 MakeRun = Callable[..., Path]
 WIDTH = {"dnn": {"width": 64}, "cnn": {"channels": [2, 4]}, "gnn": {"width": 256}}
+
+
+def source(fingerprint: str) -> dict[str, Any]:
+    return {"fingerprint": fingerprint, "num_events": 1160, "num_hits": 116000}
 
 
 @pytest.fixture
@@ -57,10 +61,11 @@ def add_run(make_run: MakeRun, tmp_path: Path) -> Callable[..., Path]:
                 node = node[part]
             node[last] = value
         overrides = [f"model={model}", f"seed={seed}", *(f"{key}={value}" for key, value in typed.items())]
+        train = typed.get("data.train_events") or 1000
         provenance = {
             "choices": {"model": model, "representation": {"gnn": "graph"}.get(model, "image"), "task": "train"},
             "overrides": overrides,
-            "data": {"sources": [{"fingerprint": "a"}], "train": typed.get("data.train_events") or 1000, "test": 80},
+            "data": {"sources": [source("a")], "events": 1160, "train": train, "val": 80, "test": 80},
             "host": "node12",
             "accelerator": "x86_64 processor",
             "git": {"commit": "45019cc"},
@@ -98,15 +103,15 @@ def test_seeds_make_one_row_with_their_mean_and_sample_deviation(add_run: AddRun
     for seed, accuracy in accuracies.items():
         add_run(seed=seed, accuracy=accuracy)
     (row,) = board_of(tmp_path).rows
-    assert row.figure("accuracy").mean == pytest.approx(statistics.fmean(accuracies.values()))
-    assert row.figure("accuracy").spread == pytest.approx(statistics.stdev(accuracies.values()))
+    assert row.metric("accuracy").mean == pytest.approx(statistics.fmean(accuracies.values()))
+    assert row.metric("accuracy").spread == pytest.approx(statistics.stdev(accuracies.values()))
     assert row.repeats == "3 seeds"
 
 
 def test_one_run_has_no_spread(add_run: AddRun, tmp_path: Path) -> None:
     add_run()
     (row,) = board_of(tmp_path).rows
-    assert row.figure("accuracy").spread is None
+    assert row.metric("accuracy").spread is None
     assert "±" not in shown(board_of(tmp_path))
 
 
@@ -115,7 +120,7 @@ def test_rows_are_ranked_by_validation_and_never_by_test(add_run: AddRun, tmp_pa
     add_run("dnn", val_cross_entropy=0.5, cross_entropy=0.1, val_accuracy=0.9)
     assert [row.name for row in board_of(tmp_path).rows] == ["cnn", "dnn"]
     assert [row.name for row in board_of(tmp_path, rank="accuracy").rows] == ["dnn", "cnn"]
-    with pytest.raises(InputError, match="rank=loss: one of cross_entropy, accuracy"):
+    with pytest.raises(InputError, match="rank=loss is not a metric to rank by; give one of cross_entropy, accuracy"):
         board_of(tmp_path, rank="loss")
 
 
@@ -166,7 +171,7 @@ def test_every_state_is_shown_with_its_sentence(add_run: AddRun, tmp_path: Path)
     assert "0.6543" in text
     page = write_leaderboard(board, tmp_path / "page").read_text()
     assert "the accelerator&#x27;s memory is full" in page
-    assert "config.yaml cannot be read as yaml" in page
+    assert "config.yaml is not valid YAML" in page
     assert {row["state"] for row in table(tmp_path / "page/leaderboard/runs.csv")} >= {"lost", "failed", "running"}
     assert "1 seed (1 of 5 runs)" in page
 
@@ -200,9 +205,8 @@ def test_the_files_hold_the_numbers_and_the_page_asks_for_nothing(add_run: AddRu
 
 def test_the_same_curve_is_drawn_for_a_run_as_on_its_own_page(add_run: AddRun, tmp_path: Path) -> None:
     run, _ = add_run("dnn"), add_run("cnn")
-    alone = draw_roc(read_run(run))
+    alone = draw_run_rocs(read_run(run))[0]
     beside = next(drawing for drawing in draw_rocs(board_of(tmp_path)) if drawing.name == "roc_muon")
-    assert alone is not None
     points = [row[1:] for row in alone.rows if row[0] == "muon"]
     assert len(points) >= 3
     assert [row[1:] for row in beside.rows if row[0] == "dnn"] == points
@@ -213,7 +217,7 @@ def test_what_cannot_be_compared_is_warned_of(add_run: AddRun, tmp_path: Path) -
     other = add_run("cnn")
     assert list(warnings(board_of(tmp_path))) == []
     content = json.loads((other / "provenance.json").read_text()) | {"host": "node13"}
-    content["data"]["sources"] = [{"fingerprint": "b"}]
+    content["data"]["sources"] = [source("b")]
     (other / "provenance.json").write_text(json.dumps(content))
     events, machines = warnings(board_of(tmp_path))
     assert "tested on 2 different sets of events" in events
@@ -236,7 +240,7 @@ def test_runs_are_found_at_any_depth_by_pattern_and_once(add_run: AddRun, tmp_pa
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="there is no run in it"):
         make_leaderboard([tmp_path / "empty"])
-    with pytest.raises(InputError, match="is no directory"):
+    with pytest.raises(InputError, match="is not a directory"):
         make_leaderboard([tmp_path / "nowhere"])
 
 

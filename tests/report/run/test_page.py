@@ -109,7 +109,7 @@ def test_the_page_says_where_it_fails(make_run: MakeRun) -> None:
     with h5py.File(run_dir / "predictions.h5") as file:
         lit = file["lit_pixels"][:]
     wrong = (lit < 80)[lit <= np.quantile(lit, 0.25)].mean()
-    assert f"by lit pixels {100 * wrong:.1f}% of the lowest and 0.0% of the highest" in page
+    assert f"and {100 * wrong:.1f}% in the lowest quarter by lit pixels." in page
     assert table_of(run_dir, "failures")[0]["wrong, lowest quarter"] == f"{100 * wrong:.1f}%"
     rows = table_of(run_dir, "mistakes")
     assert [row["truth"] for row in rows] == [name for name in NAMES for _ in range(3)]
@@ -121,7 +121,7 @@ def test_a_run_without_any_mistake_has_a_page(make_run: MakeRun) -> None:
         predictions["probability"] = np.eye(4, dtype=np.float32)[predictions["class_index"]]
 
     run_dir = make_run(change=perfect)
-    assert "get a wrong name" not in page_of(run_dir)
+    assert "are classified wrongly" not in page_of(run_dir)
     assert figures(run_dir) == TRAINING | TEST - {"mistakes"}
 
 
@@ -137,7 +137,7 @@ def test_accuracy_of_all_stands_beside_the_efficiencies(make_run: MakeRun) -> No
 def test_a_run_cut_after_two_epochs_has_a_page_that_says_so(make_run: MakeRun) -> None:
     run_dir = make_run(finished=False)
     page = page_of(run_dir)
-    assert "state is interrupted, its last epoch 1: there is no results.json and no predictions.h5" in page
+    assert "state of this run is interrupted after epoch 1: there is no results.json and no predictions.h5" in page
     assert figures(run_dir) == TRAINING
     assert "experiment=lecture_cnn" in page
 
@@ -152,25 +152,28 @@ def test_files_may_be_missing_one_after_the_other(make_run: MakeRun) -> None:
 def test_predictions_without_results_are_drawn_without_numbers(make_run: MakeRun) -> None:
     run_dir = make_run(num_events=40)
     (run_dir / "results.json").unlink()
-    assert "there is no results.json, and" in page_of(run_dir)
+    assert "there is no results.json, so" in page_of(run_dir)
     assert figures(run_dir) == TRAINING | TEST - {"confusion_counts", "confusion_normalised"}
 
 
 def test_an_empty_directory_has_a_page(tmp_path: Path) -> None:
-    assert "state is unknown" in page_of(tmp_path)
+    assert "state of this run is unknown" in page_of(tmp_path)
 
 
 def test_text_from_the_files_is_never_markup(make_run: MakeRun) -> None:
     run_dir, hostile = make_run(), "\"'><script>alert(1)</script><img src=x onerror=alert(1)>"
     choices = {"model": hostile, "data": hostile, "experiment": hostile}
-    git, data = {"commit": hostile, "dirty": hostile}, {"sources": [{hostile: hostile}], "train": hostile}
-    texts = dict.fromkeys(("command", "host", "accelerator", "started", "cdmtrain"), hostile)
-    change_json(run_dir / "provenance.json", choices=choices, git=git, data=data, versions={hostile: hostile}, **texts)
-    change_json(run_dir / "status.json", state=hostile, error=hostile, ended=hostile)
-    change_json(run_dir / "results.json", accuracy=hostile, roc_auc={"electron": hostile}, parameters=hostile)
-    config = {hostile: {hostile: hostile}, "seed": hostile, "model": {"_target_": hostile}}
+    counts = {"events": 4, "train": 2, "val": 1, "test": 1}
+    source = {"file": hostile, "fingerprint": hostile, "num_events": 4, "num_hits": 40}
+    texts = dict.fromkeys(("command", "host", "accelerator", "cdmtrain"), hostile)
+    changed, data = {hostile: [hostile, hostile]}, {**counts, "sources": [source]}
+    git, versions = {"commit": hostile, "dirty": True}, {hostile: hostile}
+    more = {"choices": choices, "changed": changed, "data": data, "git": git, "versions": versions}
+    change_json(run_dir / "provenance.json", overrides=[hostile], **more, **texts)
+    change_json(run_dir / "status.json", state="failed", error=hostile)
+    config = {hostile: {hostile: hostile}, "model": {"_target_": hostile}}
     (run_dir / "config.yaml").write_text(json.dumps(config), encoding="utf-8")
-    (run_dir / "metrics.csv").write_text('epoch,val_loss,"<script>"\n0,1.0,"<script>"\n', encoding="utf-8")
+    (run_dir / "metrics.csv").write_text('epoch,val_loss,"<script>"\n0,1.0,2.0\n', encoding="utf-8")
     (run_dir / "predictions.h5").unlink()
     page = page_of(run_dir)
     assert "<script" not in page
@@ -201,7 +204,7 @@ def test_without_electrons_there_is_no_electron_photon_curve(make_run: MakeRun) 
 
 def test_a_single_event_has_a_page(make_run: MakeRun) -> None:
     run_dir = make_run(num_events=1)
-    assert "Of 1 test events, 100.0% get the right name." in page_of(run_dir)
+    assert "Of 1 test event, 100.0% are classified correctly." in page_of(run_dir)
     assert "calibration" in figures(run_dir)
 
 
@@ -242,15 +245,15 @@ def test_what_is_not_a_run_is_answered_in_a_sentence(make_run: MakeRun, tmp_path
         write_report(tmp_path / "nowhere")
     run_dir = make_run(num_events=5)
     (run_dir / "predictions.h5").write_bytes((run_dir / "predictions.h5").read_bytes()[:700])
-    with pytest.raises(InputError, match="not a whole file of predictions"):
+    with pytest.raises(InputError, match="is damaged"):
         write_report(run_dir)
     (run_dir / "results.json").write_text('{"accuracy": 0.')
-    with pytest.raises(InputError, match=r"results\.json cannot be read as json"):
+    with pytest.raises(InputError, match=r"results\.json is not valid JSON"):
         write_report(run_dir)
 
 
 def test_the_room_needs_neither_torch_nor_pyplot() -> None:
-    rooms = "cdmtrain.report.run.page, cdmtrain.report.run.terminal, cdmtrain.report.kit.event_display"
+    rooms = "cdmtrain.report.run.page, cdmtrain.report.run.tables, cdmtrain.report.kit.event_display"
     heavy = "'torch', 'lightning', 'hydra', 'matplotlib.pyplot'"
     code = f"import sys, {rooms}; sys.exit(str([name for name in ({heavy}) if name in sys.modules] or ''))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cdmtrain.report.run.terminal import results_table
+from cdmtrain.report.run.tables import results_table
 
 MakeRun = Callable[..., Path]
 
