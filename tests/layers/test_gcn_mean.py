@@ -11,9 +11,9 @@ NUM_NODES, NUM_EVENTS = 40, 5
 
 
 def random_graph(num_features: int, *, directed: bool) -> Graph:
-    """Return four events of ten nodes and one without, event 2, with random edges inside events."""
+    """Return events of 10, 19, 0, 10 and 1 nodes with random edges inside events."""
     generator = torch.Generator().manual_seed(1)
-    event = torch.tensor([0, 1, 3, 4]).repeat_interleave(10)
+    event = torch.arange(NUM_EVENTS).repeat_interleave(torch.tensor([10, 19, 0, 10, 1]))
     adjacency = torch.rand(NUM_NODES, NUM_NODES, generator=generator) < 0.3
     adjacency = adjacency if directed else adjacency | adjacency.T
     adjacency &= (event == event.unsqueeze(1)) & ~torch.eye(NUM_NODES, dtype=torch.bool)
