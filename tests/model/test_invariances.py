@@ -1,10 +1,13 @@
-"""Symmetries of the lecture's networks: shifts of an event, edges of its graph, permutations of the pixels."""
+"""Symmetries of networks: shifts of an event, edges of its graph, permutations of the pixels."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
+from hydra import compose, initialize_config_module
+from hydra.utils import instantiate
+from torch import nn
 
 from cdmtrain.batch import EventBatch, Graph, Image
 from cdmtrain.model.cnn import CNN
@@ -94,3 +97,24 @@ def test_dense_network_of_permuted_pixels_is_a_dense_network_with_permuted_weigh
     image = ImageRepresentation()(central)
     mixed = Image(energy=image.energy.flatten(2)[..., order].view_as(image.energy))
     torch.testing.assert_close(permuted(mixed), net(image), **FLOAT32_SUMS)
+
+
+def sparse_resnet(*words: str) -> nn.Sequential:
+    """Return representation and network of `model=sparse_resnet` with three stages: 4 pixels to one of the last."""
+    small = ["model.channels=[4,6,8]", "model.blocks=[1,1,1]", "data=hdf5", "data.files=[x]", f"data.image_size={SIZE}"]
+    with initialize_config_module("cdmtrain.conf", version_base="1.3"):
+        cfg = compose("config", overrides=["model=sparse_resnet", *small, *words])
+    torch.manual_seed(1)
+    return nn.Sequential(instantiate(cfg.representation), instantiate(cfg.model)).eval()
+
+
+def test_sparse_resnet_logits_depend_on_where_the_borders_are(central):
+    net = sparse_resnet()
+    change = (net(shifted(central, 4, -4)) - net(central)).abs().amax(1)
+    assert (change[central.num_hits > 0] > 1e-4).all()
+
+
+def test_sparse_resnet_without_distances_to_the_border_is_invariant_under_shifts(central):
+    without = "representation/features=[energy]", "representation/event_features=[num_hits,energy,extent]"
+    net = sparse_resnet(*without)
+    torch.testing.assert_close(net(shifted(central, 4, -4)), net(central), **FLOAT32_SUMS)
