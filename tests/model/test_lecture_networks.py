@@ -99,15 +99,15 @@ def images(batch: EventBatch) -> Tensor:
 def graphs(batch: EventBatch) -> tuple[Tensor, Tensor, Tensor]:
     """Return nodes above 0.1 MeV (N, 1), edges (2, E) between pixels that share a side, and the event of each node."""
     image = images(batch)[:, 0]
-    places = (image > 0.1).nonzero().tolist()
-    number = {tuple(place): node for node, place in enumerate(places)}
+    pixels = (image > 0.1).nonzero().tolist()
+    number = {tuple(pixel): node for node, pixel in enumerate(pixels)}
     edges = []
-    for node, (event, row, column) in enumerate(places):
+    for node, (event, row, column) in enumerate(pixels):
         for r, c in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
             if (event, r, c) in number:
                 edges.append((number[event, r, c], node))
-    energy = torch.stack([image[tuple(place)] for place in places]).unsqueeze(1)
-    return energy, torch.tensor(edges).T, torch.tensor([event for event, _, _ in places])
+    energy = torch.stack([image[tuple(pixel)] for pixel in pixels]).unsqueeze(1)
+    return energy, torch.tensor(edges).T, torch.tensor([event for event, _, _ in pixels])
 
 
 def pairs(name: str) -> tuple[nn.Module, nn.Module]:
