@@ -34,7 +34,7 @@ class Check:
     """The table of one check: its rows, its time, its folder."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.quick, self.device = options.quick, options.device
+        self.quick, self.device, self.only = options.quick, options.device, options.only
         self.output, self.work = Path(options.output).resolve(), Path(tempfile.mkdtemp())
         self.output.mkdir(parents=True, exist_ok=True)
         self.data = [*options.data.split(), f"data.cache_dir={options.cache or self.work / 'cache'}"]
@@ -51,6 +51,8 @@ class Check:
 
     def row(self, name: str, measure: Callable[[], tuple[str, Any]]) -> None:
         """Print and keep what `measure` returns, a sentence and its figures; or why there is none."""
+        if self.only not in name:
+            return
         start = time.monotonic()
         try:
             if self.left() < LEAST_SECONDS:
@@ -113,6 +115,8 @@ def sample(check: Check) -> tuple[str, Any]:
 
 def measure_models(check: Check) -> None:
     """A row a model, from processes that are begun anew after a crash or a model that takes too long."""
+    if check.only not in "steps":
+        return
     check.say(
         f"{'model':<17}{'logit diff':>11} {'events/s float32, bf16-mixed: batch 100':>42}{'batch 1000':>22}"
         f"{'GPU busy':>10}{'loading':>9}{'kernels':>9}{'syncs':>7}{'MB':>8}"
@@ -228,11 +232,10 @@ def resumed(check: Check) -> tuple[str, Any]:
     return f"loss {losses[0]:.6f}, {words_for} of a run left alone, {losses[1]:.6f}", losses
 
 
-def evaluated(check: Check, accelerator: str) -> tuple[str, Any]:
-    run = check.work / "as_typed"
+def evaluated(check: Check, run: Path, accelerator: str) -> tuple[str, Any]:
     words = ["task=evaluate", f"run={run}", f"trainer.accelerator={accelerator}"]
     before = set(check.work.glob("outputs/evaluate/*"))
-    check.run(f"evaluated on {accelerator}", [*CDMTRAIN, *words], limit=60)
+    check.run(f"{run.name} evaluated", [*CDMTRAIN, *words], limit=60)
     (made,) = set(check.work.glob("outputs/evaluate/*")) - before
     losses = [json.loads((path / "results.json").read_text())["cross_entropy"] for path in (made, run)]
     return f"loss {losses[0]:.6f}, in its own test {losses[1]:.6f}", losses
@@ -250,6 +253,7 @@ def main() -> int:
     parser.add_argument("--device", choices=["gpu", "cpu"], default="gpu")
     parser.add_argument("--minutes", type=float, default=8, help="rows that do not fit are listed as not measured")
     parser.add_argument("--quick", action="store_true", help="few events and steps, for the logic alone")
+    parser.add_argument("--only", default="", help="rows with this word in their name; `steps` is that of all models")
     parser.add_argument("--data", default="", help="words that choose the data, by default 48 000 simulated events")
     parser.add_argument("--cache", default="", help="the directory of converted events, by default a new one")
     parser.add_argument("--output", default="outputs/gpu_check", help="folder of the table, the figures and the logs")
@@ -272,7 +276,12 @@ def main() -> int:
     check.row(f"an epoch of lecture_cnn {gpu} by 1000", lambda: training(check, "lecture_cnn by 1000", *large))
     check.row(f"an epoch of best {gpu}", lambda: training(check, "best of gpu", "experiment=best", gpu, epoch))
     check.row("killed and resumed", lambda: resumed(check))
-    check.row("trained there, evaluated on the CPU", lambda: evaluated(check, "cpu"))
+    check.row("that run, evaluated on the CPU", lambda: evaluated(check, check.work / "as_typed", "cpu"))
+    of_cpu = ["model=dnn", "trainer=cpu", "trainer.accelerator=cpu", "data.train_events=4000", epoch]
+    check.row("a training on the CPU", lambda: training(check, "of cpu", *of_cpu))
+    check.row(
+        f"that run, evaluated on the {check.device}", lambda: evaluated(check, check.work / "of_cpu", check.device)
+    )
     check.row("benchmark of cnn", lambda: benchmarked(check))
     for model in COMPILED:
         check.row(f"compiled {model}", lambda m=model: compiled(check, m))  # type: ignore[misc]
