@@ -151,7 +151,8 @@ def read_rows(check: Check, command: list[str], waiting: list[str], *, limit: fl
                 if line.startswith("ROW "):
                     show_model(check, json.loads(line[4:]))
                     waiting.pop(0)
-        except queue.Empty:
+            process.wait(timeout=20)
+        except (queue.Empty, subprocess.TimeoutExpired):
             return f"not done in {limit:.0f} s"
         finally:
             process.kill()
