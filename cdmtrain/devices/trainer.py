@@ -45,6 +45,7 @@ class Trainer(lightning.Trainer):
         if any(word in strategy for word in PICKLING_STRATEGIES):
             raise InputError(f"trainer.strategy={strategy}: a run cannot be pickled; use trainer.strategy=ddp")
         torch.set_float32_matmul_precision(matmul_precision)
+        torch.backends.cuda.enable_cudnn_sdp(False)  # cuDNN's attention plans anew for each length: 0.8 s a step
         callbacks = [*(callbacks or []), *([Compile()] if compile else [])]
         own: dict[str, Any] = {"enable_model_summary": False, "num_sanity_val_steps": 0, "plugins": slurm_plugins()}
         super().__init__(callbacks=callbacks, strategy=strategy, **own, **settings)

@@ -14,7 +14,9 @@ from omegaconf import OmegaConf
 @pytest.fixture(autouse=True)
 def torch_settings() -> Iterator[None]:
     precision, mode = torch.get_float32_matmul_precision(), torch.get_deterministic_debug_mode()
+    attention = torch.backends.cuda.cudnn_sdp_enabled()
     yield
+    torch.backends.cuda.enable_cudnn_sdp(attention)
     torch.set_float32_matmul_precision(precision)
     torch.set_deterministic_debug_mode(mode)
 
@@ -31,6 +33,12 @@ def test_a_gpu_is_given_bfloat16_tf32_and_algorithms_that_need_not_repeat(tmp_pa
     assert trainer.precision == "bf16-mixed"
     assert torch.get_float32_matmul_precision() == "high"
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_attention_is_not_planned_anew_for_every_length_of_a_sequence(tmp_path: Path) -> None:
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    instantiate(settings("gpu") | {"accelerator": "cpu", "logger": False, "default_root_dir": tmp_path})
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
 
 
 def test_the_next_run_of_a_sweep_does_not_inherit_tf32(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ class Check:
     """The table of one check: its rows, its time, its folder."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.quick, self.device, self.only = options.quick, options.device, options.only
+        self.quick, self.device = options.quick, options.device
+        self.only, self.models = options.only.split(","), options.models.split(",")
         self.output, self.work = Path(options.output).resolve(), Path(tempfile.mkdtemp())
         self.output.mkdir(parents=True, exist_ok=True)
         self.data = [*options.data.split(), f"data.cache_dir={options.cache or self.work / 'cache'}"]
@@ -51,7 +52,7 @@ class Check:
 
     def row(self, name: str, measure: Callable[[], tuple[str, Any]]) -> None:
         """Print and keep what `measure` returns, a sentence and its figures; or why there is none."""
-        if self.only not in name:
+        if not any(word in name for word in self.only):
             return
         start = time.monotonic()
         try:
@@ -101,9 +102,25 @@ def environment(check: Check) -> tuple[str, Any]:
     card = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no GPU"
     versions = {one.__name__: one.__version__ for one in (torch, lightning, torch_geometric, numba)}
     found = {"card": card, "python": platform.python_version(), "cores": os.cpu_count(), **versions}
-    if check.device == "gpu" and card == "no GPU":
-        raise NotMeasuredError("torch finds no GPU")
+    if check.device == "gpu":
+        if card == "no GPU":
+            raise NotMeasuredError("torch finds no GPU")
+        found["launch_us"] = launch_microseconds()
     return ", ".join(f"{name} {value}" for name, value in found.items()), found
+
+
+def launch_microseconds() -> float:
+    """How long the processor takes to start one small kernel: what a step of many kernels waits for."""
+    import torch
+
+    x = torch.zeros(1, device="cuda")
+    for number in (100, 2000):  # the first warm up
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(number):
+            x.add_(1)
+        torch.cuda.synchronize()
+    return round(1e6 * (time.perf_counter() - start) / number, 1)
 
 
 def sample(check: Check) -> tuple[str, Any]:
@@ -115,13 +132,13 @@ def sample(check: Check) -> tuple[str, Any]:
 
 def measure_models(check: Check) -> None:
     """A row a model, from processes that are begun anew after a crash or a model that takes too long."""
-    if check.only not in "steps":
+    if not any(word in "steps" for word in check.only):
         return
     check.say(
         f"{'model':<17}{'logit diff':>11} {'events/s float32, bf16-mixed: batch 100':>42}{'batch 1000':>22}"
         f"{'GPU busy':>10}{'loading':>9}{'kernels':>9}{'syncs':>7}{'MB':>8}"
     )
-    waiting = ["perceptron", "gnn", "sparse_resnet"] if check.quick else list(MODELS)
+    waiting = list(check.models)
     while waiting and check.left() > LEAST_SECONDS:
         sizes = "20" if check.quick else "100,1000"
         script = [sys.executable, str(Path(__file__).with_name("measure_models.py"))]
@@ -254,11 +271,15 @@ def main() -> int:
     parser.add_argument("--device", choices=["gpu", "cpu"], default="gpu")
     parser.add_argument("--minutes", type=float, default=8, help="rows that do not fit are listed as not measured")
     parser.add_argument("--quick", action="store_true", help="few events and steps, for the logic alone")
-    parser.add_argument("--only", default="", help="rows with this word in their name; `steps` is that of all models")
+    parser.add_argument(
+        "--only", default="", help="rows with one of these words in their name: a,b; `steps` is of models"
+    )
+    parser.add_argument("--models", default="", help="whose steps are measured, as in cnn,gnn; by default all")
     parser.add_argument("--data", default="", help="words that choose the data, by default 48 000 simulated events")
     parser.add_argument("--cache", default="", help="the directory of converted events, by default a new one")
     parser.add_argument("--output", default="outputs/gpu_check", help="folder of the table, the figures and the logs")
     options = parser.parse_args()
+    options.models = options.models or ("perceptron,gnn,sparse_resnet" if options.quick else ",".join(MODELS))
     options.data = options.data or f"data=simulated data.events={400 if options.quick else 48000}"
     check = Check(options)
     check.row("environment", lambda: environment(check))
@@ -277,7 +298,7 @@ def main() -> int:
     check.row(f"an epoch of lecture_cnn {gpu} by 1000", lambda: training(check, "lecture_cnn by 1000", *large))
     check.row(f"an epoch of best {gpu}", lambda: training(check, "best of gpu", "experiment=best", gpu, epoch))
     check.row("killed and resumed", lambda: resumed(check))
-    check.row("that run, evaluated on the CPU", lambda: evaluated(check, check.work / "as_typed", "cpu"))
+    check.row("as typed, evaluated on the CPU", lambda: evaluated(check, check.work / "as_typed", "cpu"))
     of_cpu = ["model=dnn", "trainer=cpu", "trainer.accelerator=cpu", "data.train_events=4000", epoch]
     check.row("a training on the CPU", lambda: training(check, "of cpu", *of_cpu))
     check.row("that run, evaluated here", lambda: evaluated(check, check.work / "of_cpu", check.device))
