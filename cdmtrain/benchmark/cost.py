@@ -28,7 +28,7 @@ def flops(function: Callable[[], Tensor]) -> tuple[int, int]:
 
 def device_seconds(function: Callable[[], object]) -> float:
     """Seconds that a CUDA device computes for a function, waiting left out."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA], acc_events=True) as profile:
         function()
         torch.cuda.synchronize()
     kernels = [one for one in profile.events() if one.device_type == DeviceType.CUDA and not one.is_user_annotation]

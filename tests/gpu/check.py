@@ -231,7 +231,7 @@ def training(check: Check, name: str, *words: str, limit: float = 60) -> tuple[s
 
 def resumed(check: Check) -> tuple[str, Any]:
     """Kill a run in its second epoch, go on with it, and compare its end with a run that was left alone."""
-    words = [*check.words, "model=dnn", "trainer.max_epochs=3", "data.train_events=4000"]
+    words = [*check.words, "model=cnn", "trainer.max_epochs=3", "data.train_events=4000"]
     run, whole = check.work / "killed", check.work / "whole"
     with (check.output / "killed.log").open("w") as log:
         every = [f"run_dir={run}", "callbacks.checkpoint.every_seconds=0"]
@@ -293,18 +293,18 @@ def main() -> int:
             f"an epoch of {experiment}",
             lambda e=experiment: training(check, e, f"experiment={e}", epoch),  # type: ignore[misc]
         )
+    for model in COMPILED[:1] if check.quick else COMPILED:
+        check.row(f"compiled {model}", lambda m=model: compiled(check, m))  # type: ignore[misc]
     gpu = "trainer=gpu" if check.device == "gpu" else "trainer=cpu"
     large = ["experiment=lecture_cnn", gpu, "data.batch_size=1000", epoch]
     check.row(f"an epoch of lecture_cnn {gpu} by 1000", lambda: training(check, "lecture_cnn by 1000", *large))
     check.row(f"an epoch of best {gpu}", lambda: training(check, "best of gpu", "experiment=best", gpu, epoch))
     check.row("killed and resumed", lambda: resumed(check))
     check.row("as typed, evaluated on the CPU", lambda: evaluated(check, check.work / "as_typed", "cpu"))
-    of_cpu = ["model=dnn", "trainer=cpu", "trainer.accelerator=cpu", "data.train_events=4000", epoch]
+    of_cpu = ["model=cnn", "trainer=cpu", "trainer.accelerator=cpu", "data.train_events=4000", epoch]
     check.row("a training on the CPU", lambda: training(check, "of cpu", *of_cpu))
     check.row("that run, evaluated here", lambda: evaluated(check, check.work / "of_cpu", check.device))
     check.row("benchmark of cnn", lambda: benchmarked(check))
-    for model in COMPILED[:1] if check.quick else COMPILED:
-        check.row(f"compiled {model}", lambda m=model: compiled(check, m))  # type: ignore[misc]
     check.say("\n".join(["", f"NOT MEASURED: {len(check.missing)}", *(f"  {one}" for one in check.missing)]))
     return 2 if check.missing else 0
 

@@ -27,7 +27,7 @@ from cdmtrain.runs.open import make_classifier
 
 WARM_UP = 4  # steps: the first choose algorithms and fill the allocator
 STEPS = 20
-SECONDS = 2.0  # of one measurement; slow models make fewer steps
+SECONDS = 1.0  # of one measurement; slow models make fewer steps
 
 
 class Training:
@@ -103,7 +103,7 @@ def on_the_gpu(training: Training) -> dict[str, Any]:
     batch = training.load()
     training.compute(batch)
     training.synchronize()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA], acc_events=True) as profile:
         training.step()
         training.synchronize()
     work = [one for one in profile.events() if one.device_type == DeviceType.CUDA and not one.is_user_annotation]
