@@ -1,0 +1,179 @@
+"""Faults that somebody could make, each as a change of one line, and the tests that must notice it."""
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """Replace `old`, which occurs once in cdmtrain/<file>, by `new`: one of `tests` must fail."""
+
+    file: str
+    old: str
+    new: str
+    tests: str = ""  # files below tests/, separated by blanks; without any, those of the same name
+
+    @property
+    def test_files(self) -> list[str]:
+        room, _, module = self.file.removesuffix(".py").rpartition("/")
+        own = f"{room}/test_{module}.py" if room else f"test_{module}.py"
+        return [f"tests/{name}" for name in (self.tests or own).split()]
+
+
+MUTANTS = [
+    # model
+    Mutant("model/transformer.py", "[..., 1:3].unsqueeze(3) * self", "[..., 1:3].unsqueeze(3) * 0 * self"),
+    Mutant("model/transformer.py", "x = x + self.dropout(self._attention", "x = self.dropout(self._attention"),
+    Mutant("model/transformer.py", "nn.GELU()", "nn.ReLU()"),
+    Mutant("model/transformer.py", "attn_mask=mask[:, None, None]", "attn_mask=None"),
+    Mutant("model/graph_network.py", "(old + new for old, new in", "(new for old, new in"),
+    Mutant(
+        "model/graph_network.py",
+        "[self.rho(e, target, dim_size=len(v)), v]",
+        "[self.rho(e, graph.edge_index[0], dim_size=len(v)), v]",
+    ),
+    Mutant("model/graph_network.py", "v = torch.cat([v, u[n]], dim=1)", "v = torch.cat([v, 0 * u[n]], dim=1)"),
+    Mutant(
+        "model/sparse_resnet.py",
+        "x = self.stem(hits.feature[hit], neighbours)",
+        "x = self.stem(hits.feature, neighbours)",
+    ),
+    Mutant(
+        "model/sparse_resnet.py", "hits.event_feature.to(features.dtype)", "0 * hits.event_feature.to(features.dtype)"
+    ),
+    Mutant("model/sparse_resnet.py", "return (x + self.second(", "return (self.second("),
+    Mutant("model/gnn.py", "x if number == 0 else x.relu()", "x"),
+    Mutant("model/gnn.py", "size=graph.num_events", "size=None", "model/test_gnn.py test_models.py"),
+    Mutant("model/rnn.py", "last = mask.sum(1).clamp(min=1) - 1", "last = mask.sum(1) * 0 + mask.shape[1] - 1"),
+    Mutant(
+        "model/rnn.py",
+        "outputs.append(reverse(self.backward_rnn[number](reverse(x, mask))[0], mask))",
+        "outputs.append(self.backward_rnn[number](x)[0])",
+    ),
+    Mutant("model/vit.py", "+ self.position[patches.number]", "+ self.position[0]"),
+    Mutant("model/resnet.py", "stride = 2 if stage > 0 and index == 0 else 1", "stride = 2 if index == 0 else 1"),
+    # layers
+    Mutant(
+        "layers/sites.py", "counts = [*counts, len(here), *reversed(counts)]", "counts = [*counts, len(here), *counts]"
+    ),
+    Mutant(
+        "layers/sites.py",
+        "element, source = (row % 2 * 2 + column % 2)",
+        "element, source = (column % 2 * 2 + row % 2)",
+    ),
+    Mutant(
+        "layers/sparse_convolution.py",
+        "weight.transpose(1, 2), counts), by_source)",
+        "weight.transpose(1, 2), counts), ctx.kernel_map.by_target)",
+    ),
+    Mutant("layers/sparse_convolution.py", "[inputs.t() @ outputs for", "[outputs.t() @ inputs for"),
+    Mutant("layers/site_norm.py", "if self.training and len(x) > 1:", "if self.training:"),
+    Mutant("layers/mean_max_pooling.py", 'lit.reduce(x, "max")', 'lit.reduce(x, "sum")'),
+    Mutant("layers/pixel_linear.py", "return rows + self.bias", "return rows"),
+    Mutant(
+        "layers/pair_linear.py",
+        "self.target(x)[target] + self.source(x)[source]",
+        "self.target(x)[source] + self.source(x)[target]",
+    ),
+    # representation
+    Mutant("representation/graph.py", "batch.energy > self.threshold_mev", "batch.energy >= self.threshold_mev"),
+    Mutant(
+        "representation/graph.py",
+        "event_features(self.event_features, batch)",
+        "event_features(self.event_features, nodes)",
+        "representation/test_graph.py model/test_event_features.py representation/test_event_features.py",
+    ),
+    Mutant(
+        "representation/neighbours.py",
+        "shifts = ((0, 1), (1, 0), (1, 1), (1, -1))",
+        "shifts = ((0, 1), (1, 0), (1, 1))",
+    ),
+    Mutant("representation/neighbours.py", "<= self.radius_px**2", "< self.radius_px**2"),
+    Mutant("representation/neighbours.py", "unsure.append(hit[farthest >= (rows + 1) ** 2])", "unsure.append(hit[:0])"),
+    Mutant("representation/order.py", "_sorted(batch, -batch.energy)", "_sorted(batch, batch.energy)"),
+    Mutant(
+        "representation/scale.py",
+        "torch.log1p(energy / self.reference_mev)",
+        "torch.log1p(energy * self.reference_mev)",
+    ),
+    Mutant(
+        "representation/image.py",
+        "batch.pixel.add(batch.event, alpha=size**2)",
+        "batch.pixel.add(batch.event, alpha=size)",
+    ),
+    Mutant(
+        "representation/sequence.py",
+        "mask = torch.arange(length, device=event.device) < num_hits",
+        "mask = torch.arange(length, device=event.device) <= num_hits",
+    ),
+    Mutant(
+        "representation/edge_features.py",
+        "source, target = torch.stack",
+        "target, source = torch.stack",
+        "representation/test_features.py",
+    ),
+    Mutant(
+        "representation/features.py",
+        "torch.stack([hits.row, hits.column], dim=1) / last",
+        "torch.stack([hits.column, hits.row], dim=1) / last",
+    ),
+    Mutant("representation/event_features.py", "gap = last - batch.reduce", "gap = batch.image_size - batch.reduce"),
+    Mutant(
+        "representation/principal_axis.py",
+        "return torch.atan2(2 * yx + 0.0, xx - yy) / 2",
+        "return torch.atan2(2 * yx + 0.0, yy - xx) / 2",
+        "representation/test_order.py representation/test_event_features.py",
+    ),
+    # classifier, metrics, loss
+    Mutant(
+        "classifier.py",
+        "batch = self._augmentation(batch, self._generator(batch_index))",
+        "batch = self._augmentation(batch, self._generator(0))",
+    ),
+    Mutant("classifier.py", "return loss * batch.weight", "return loss"),
+    Mutant(
+        "classifier.py",
+        "loss.update(self.loss(logits, batch.class_index), batch.num_events)",
+        "loss.update(self.loss(logits, batch.class_index))",
+    ),
+    Mutant(
+        "metrics.py", "(class_index == ELECTRON.class_index) | (class_index == PHOTON.class_index)", "class_index >= 0"
+    ),
+    Mutant(
+        "metrics.py",
+        "logits[:, ELECTRON.class_index] - logits[:, PHOTON.class_index]",
+        "logits[:, PHOTON.class_index] - logits[:, ELECTRON.class_index]",
+    ),
+    Mutant(
+        "metrics.py",
+        "truth, predicted, total = counts.sum(1), counts.sum(0), counts.sum()",
+        "truth, predicted, total = counts.sum(0), counts.sum(1), counts.sum()",
+    ),
+    # data
+    Mutant(
+        "data/split.py",
+        "return round(part[0] * num_events), round(part[1] * num_events)",
+        "return int(part[0] * num_events), int(part[1] * num_events)",
+    ),
+    Mutant("data/split.py", "[self._fold :: self._folds]", "[self._fold + 1 :: self._folds]"),
+    Mutant("data/loader.py", "(seed, epoch)).generate_state", "(seed, 0)).generate_state"),
+    Mutant(
+        "data/loader.py",
+        'self._state = {"epoch": epoch, "event": end}',
+        'self._state = {"epoch": epoch, "event": start}',
+    ),
+    Mutant("data/loader.py", "weight = self._world_size * len(mine) / len(dataset_index)", "weight = 1.0"),
+    Mutant("data/loader.py", "dataset_index[self._rank :: self._world_size]", "dataset_index[:: self._world_size]"),
+    Mutant(
+        "data/store.py",
+        "class_index=self.class_index[dataset_index],",
+        "class_index=self.class_index[: len(dataset_index)],",
+    ),
+    Mutant(
+        "data/store.py", 'about["files"] == _file_facts(directory)', "True", "data/test_store.py data/test_cache.py"
+    ),
+    Mutant(
+        "data/hits.py",
+        "to_energy[begin + hit] = energy[start + hit]",
+        "to_energy[begin + hit] = energy[start]",
+        "data/test_hits.py data/test_store.py",
+    ),
+]
