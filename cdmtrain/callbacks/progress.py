@@ -6,6 +6,8 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import RichProgressBar
+from rich.progress import ProgressColumn, Task
+from rich.text import Text
 
 SHOWN = {"val_loss": "val", "val_accuracy": "acc", "val_electron_photon_auc": "e/γ"}  # and its name in a bar
 
@@ -29,15 +31,12 @@ class EpochProgress(RichProgressBar):
         self._figures: dict[str, str] = {}
 
     def configure_columns(self, trainer: lightning.Trainer) -> list[Any]:
-        description, bar, batches, times, _ = super().configure_columns(trainer)
+        _, bar, batches, times, _ = super().configure_columns(trainer)
         bar.bar_width = 12  # leaves room for the figures on one line
-        return [description, bar, batches, times]
+        return [Description(self, trainer), bar, batches, times]
 
     def get_metrics(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> dict[str, Any]:
         return dict(self._figures)
-
-    def _get_train_description(self, current_epoch: int) -> str:
-        return _epoch_of(self.trainer, current_epoch)
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         super().on_train_epoch_start(trainer, module)
@@ -66,6 +65,20 @@ class EpochProgress(RichProgressBar):
         line = "  ".join(f"{name} {float(value):.4f}" for name, value in figures.items())
         seconds = time.monotonic() - self._since
         print(f"{_epoch_of(trainer, trainer.current_epoch)}  {line}  {seconds:.0f} s", flush=True)
+
+
+class Description(ProgressColumn):
+    """What a bar counts: the training's epoch, counted from one as everywhere else, or Lightning's word."""
+
+    def __init__(self, bars: EpochProgress, trainer: lightning.Trainer) -> None:
+        super().__init__()
+        self._bars = bars
+        self._epoch = _epoch_of(trainer, trainer.current_epoch)  # every epoch has new bars
+
+    def render(self, task: Task) -> Text:
+        if task.id == self._bars.train_progress_bar_id:
+            return Text(self._epoch)
+        return Text(task.description)
 
 
 def _epoch_of(trainer: lightning.Trainer, epoch: int) -> str:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from cdmtrain.atomic import whole_file
 from cdmtrain.batch import EventBatch
 from cdmtrain.data.event_data import EventData
+from cdmtrain.devices.torch_private import any_number_of_events
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES
 from cdmtrain.runs.ensemble import combine_networks
@@ -138,8 +139,7 @@ def traced(wrapper: FromImages | FromHits, batch: EventBatch, run: Run) -> Any:
     arguments = tuple(map(torch.from_numpy, wrapper.arrays(batch)))
     dynamic = {name: {0: torch.export.Dim.DYNAMIC} for name in wrapper.inputs}
     try:
-        config: Any = torch.fx.experimental._config
-        with config.patch(backed_size_oblivious=True):  # else the program refuses a single event
+        with any_number_of_events():
             return torch.export.export(wrapper, arguments, dynamic_shapes=dynamic)
     except Exception as error:  # torch raises many kinds
         name = type(run.model).__name__
