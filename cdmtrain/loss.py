@@ -1,4 +1,4 @@
-"""Cross entropy of logits, with smoothed labels and weights of the classes on request."""
+"""The cross entropy of logits, with optional class weights and label smoothing."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,19 @@ from cdmtrain.particles import NAMES, NUM_CLASSES
 
 
 class CrossEntropy(nn.CrossEntropyLoss):
-    """- sum_i w_c(i) log softmax(logits_i)_c(i) / sum_i w_c(i), with c(i) the class of event i.
+    """Weighted mean of the cross entropy of events:
 
-    The weights move between devices with the loss and are in its checkpoints, as a plain tensor. The metric
-    `cross_entropy` of a run has neither weights nor smoothing, so that it compares runs.
+    - sum_i w_c(i) log softmax(logits_i)_c(i) / sum_i w_c(i), with c(i) the true class of event i.
+
+    The weights move between devices with the loss and are saved in checkpoints as a plain tensor. The metric
+    `cross_entropy` of a run uses neither weights nor smoothing, so that runs can be compared.
 
     Args:
-        label_smoothing: epsilon: the truth counts 1 - epsilon and every class epsilon / 4 more (arXiv:1512.00567).
-        class_weights: w of electron, muon, photon and proton, or None: all alike.
+        label_smoothing: epsilon. The target of the true class is 1 - epsilon, and every class gets epsilon / 4 on top
+            (Szegedy 2015, arXiv:1512.00567, sec. 7).
+        class_weights: w of electron, muon, photon and proton; None for equal weights.
+
+    Shapes: logits (events, 4), class indices (events) -> scalar.
     """
 
     def __init__(self, *, label_smoothing: float = 0.0, class_weights: Sequence[float] | None = None) -> None:

@@ -1,8 +1,9 @@
-"""Figures are means over events, learning rates follow their schedule, augmentation is for training alone."""
+"""Metrics are means over events, learning rates follow their schedule, augmentation is for training alone."""
 
 import functools
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ def test_train_loss_of_an_epoch_forgets_the_one_before(four):
 
 
 @pytest.mark.parametrize("part", ["val", "test"])
-def test_figures_of_a_part_are_those_of_all_its_events_together(uneven, part):
+def test_metrics_of_a_split_are_those_of_all_its_events_together(uneven, part):
     net, run = classifier(loss=nn.CrossEntropyLoss(label_smoothing=0.2)), trainer()
     run.validate(net, uneven, verbose=False) if part == "val" else run.test(net, uneven, verbose=False)
     logits, truth = logits_and_truth(net, uneven)
@@ -225,6 +226,46 @@ def test_plateau_lowers_the_rate_when_the_validation_loss_stalls(one, optimizer)
 def test_plateau_leaves_the_rate_while_the_validation_loss_falls(one):
     rates, left = rates_of(("optimizer=sgd", "optimizer.lr=0.001", "scheduler=plateau"), one, epochs=6)
     assert [*rates, left] == [0.001] * 7
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 2.0])
+def test_the_weight_of_a_process_scales_its_gradient_and_not_the_logged_loss(make_batch, weight):
+    """Under DDP gradients are averaged over processes, whose shares of a batch may differ; 0 is an empty share."""
+    net, batch = classifier(), make_batch(6, image_size=SIZE)
+    plain = net.training_step(batch, 0)
+    net.train_loss.reset()
+    torch.testing.assert_close(net.training_step(replace(batch, weight=weight), 0), weight * plain)
+    assert net.train_loss.weight == (6 if weight else 0)
+    if weight:
+        torch.testing.assert_close(net.train_loss.compute(), plain.detach())
+
+
+def test_every_process_draws_its_own_augmentation(make_batch, monkeypatch):
+    noted = Draws()
+    net, batch = classifier(augmentation=noted), make_batch(6, image_size=SIZE)
+    for rank in (0, 1):
+        monkeypatch.setattr(Classifier, "global_rank", rank)
+        net.training_step(batch, 0)
+    assert noted.numbers[0] != noted.numbers[1]
+
+
+def test_logits_are_single_precision_whatever_the_network_computes_in(make_batch):
+    class Half(TinyNetwork):
+        def forward(self, image: Image) -> Tensor:
+            return super().forward(image).bfloat16()
+
+    assert classifier(model=Half())(make_batch(6, image_size=SIZE)).dtype == torch.float32
+
+
+def test_a_sum_of_losses_that_was_resumed_is_counted_by_the_first_process_alone(make_batch, monkeypatch):
+    net = classifier()
+    net.training_step(make_batch(6, image_size=SIZE), 0)
+    for rank, counted in ((0, 6), (1, 0)):
+        checkpoint: dict[str, Any] = {"state_dict": {}}
+        net.on_save_checkpoint(checkpoint)
+        monkeypatch.setattr(Classifier, "global_rank", rank)
+        net.on_load_checkpoint(checkpoint)
+        assert checkpoint["state_dict"]["train_loss.weight"] == counted
 
 
 def draws_of(batches: Batches, *, seed: int, epochs: int = 2) -> list[int]:
