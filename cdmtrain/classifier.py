@@ -120,7 +120,8 @@ class Classifier(lightning.LightningModule):
     def _log_metrics(self, split: Split) -> None:
         metrics, loss = self._metrics_of(split)
         self.results[split] = metrics.compute()
-        values = {"loss": loss.compute(), **scalars(self.results[split])}
+        self.log(f"{split}_loss", loss.compute(), sync_dist=True)
+        values = scalars(self.results[split])
         self.log_dict({f"{split}_{name}": value for name, value in values.items()}, sync_dist=True)
         metrics.reset()
         loss.reset()

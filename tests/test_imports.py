@@ -29,6 +29,8 @@ PARTICLES, BATCH, COMPILED = {"cdmtrain.particles"}, {"cdmtrain.batch"}, {"cdmtr
 DATA, REPRESENTATION, MODEL = {"cdmtrain.data"}, {"cdmtrain.representation"}, {"cdmtrain.model"}
 RUN_READERS = {f"cdmtrain.runs.{name}" for name in ("files", "read", "records", "predictions")}
 HANDED_IN = DATA | REPRESENTATION | MODEL
+CONFIG, RUNS = {"cdmtrain.config"}, {"cdmtrain.runs"}
+UPPER = HANDED_IN | {"cdmtrain.report", "cdmtrain.tasks", "cdmtrain.callbacks"}  # rooms above or beside
 
 RULES = {
     "__init__": Rule(may={"cdmtrain.runs.open"}, never=set()),
@@ -55,7 +57,7 @@ RULES = {
         never=HANDED_IN,
     ),
     "loss": Rule(may=PARTICLES | TENSORS, never={"lightning"} | HANDED_IN),
-    "metrics": Rule(may=PARTICLES | BATCH | TENSORS | {"lightning", "torchmetrics"}, never=HANDED_IN),
+    "metrics": Rule(may=PARTICLES | TENSORS | {"torchmetrics"}, never=HANDED_IN | {"lightning"}),
     "report": Rule(
         may=PARTICLES | ARRAYS | RUN_READERS | {"matplotlib", "h5py", "rich", "yaml"}, never={"torch", "lightning"}
     ),
@@ -81,9 +83,14 @@ RULES = {
         | {"torch", "lightning", "hydra", "omegaconf", "rich"},
         never=MODEL | {"cdmtrain.tasks", "cdmtrain.report", "cdmtrain.cluster", "cdmtrain.search"},
     ),
-    "devices": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.report", "cdmtrain.tasks"}),
-    "cluster": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.report", "cdmtrain.tasks"}),
-    "search": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.report", "cdmtrain.tasks"}),
+    "devices": Rule(may=CONFIG | RUNS | {"torch", "lightning", "rich"}, never=UPPER | {"hydra", "h5py"}),
+    "cluster": Rule(
+        may=CONFIG | RUNS | {"cdmtrain", "lightning", "hydra", "omegaconf", "submitit"}, never=UPPER | {"torch", "h5py"}
+    ),
+    "search": Rule(
+        may=CONFIG | RUNS | {"cdmtrain.training", "numpy", "lightning", "hydra", "omegaconf", "optuna", "filelock"},
+        never=UPPER | {"torch", "h5py"},
+    ),
     "tasks": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.tasks"}),
     "cli": Rule(may={"cdmtrain.config", "hydra", "omegaconf", "rich"}, never={"torch", "lightning"}),
 }

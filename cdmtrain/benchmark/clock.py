@@ -1,4 +1,4 @@
-"""Seconds between marks, of a processor by its clock, of a GPU by events in its own stream of work."""
+"""Times batches: on a CPU by its clock, on a GPU by events in its stream of work."""
 
 import time
 from dataclasses import dataclass, field
@@ -8,18 +8,18 @@ import torch
 
 
 @dataclass
-class Block:
-    """Some batches in a row: the events and the seconds of each."""
+class BatchTimes:
+    """The number of events and the seconds of each of some consecutive batches."""
 
     events: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
 
 class Clock:
-    """Marks the ends of batches on a device without waiting for it; waits once, when a block is over.
+    """Marks the ends of batches without waiting for the device, which is synchronised only before and after a block.
 
-    On a GPU a batch lasts from the moment the GPU was done with the one before until it is done with this one: what it
-    computes and what it waits for.
+    On a GPU the time of a batch runs from the moment the GPU finished the previous batch until it finishes this one. It
+    includes what the GPU computes and how long it waits for the CPU.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -28,23 +28,23 @@ class Clock:
         self._marks: list[Any] = []
 
     def start(self) -> None:
-        """Begin a block, once the device has nothing left to do."""
+        """Wait for the device, then begin a block."""
         self._synchronize()
         self._events, self._marks = [], [self._now()]
 
     def mark(self, events: int) -> None:
-        """The end of a batch of so many events."""
+        """Mark the end of a batch of this many events."""
         self._marks.append(self._now())
         self._events.append(events)
 
     def __len__(self) -> int:
         return len(self._events)
 
-    def block(self) -> Block:
-        """What was marked since the start."""
+    def block(self) -> BatchTimes:
+        """Wait for the device, then return the times since the start."""
         self._synchronize()
         pairs = zip(self._marks[:-1], self._marks[1:], strict=True)
-        return Block(self._events, [self._between(one, other) for one, other in pairs])
+        return BatchTimes(self._events, [self._between(start, end) for start, end in pairs])
 
     def _synchronize(self) -> None:
         if self._device.type != "cpu":
@@ -57,5 +57,5 @@ class Clock:
         mark.record()
         return mark
 
-    def _between(self, one: Any, other: Any) -> float:
-        return other - one if self._device.type == "cpu" else one.elapsed_time(other) / 1000
+    def _between(self, start: Any, end: Any) -> float:
+        return end - start if self._device.type == "cpu" else start.elapsed_time(end) / 1000  # milliseconds

@@ -1,4 +1,4 @@
-"""What a network is, apart from any clock: parameters and floating-point operations."""
+"""Parameters and floating-point operations of a network, and the computing time of a GPU."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,9 +15,9 @@ def num_parameters(model: nn.Module) -> int:
 
 
 def flops(function: Callable[[], Tensor]) -> tuple[int, int]:
-    """Floating-point operations of a function, and of it with its backward pass, as torch counts them.
+    """Count the floating-point operations of a function, without and with its backward pass.
 
-    Those of matrix products, convolutions and attention; sums, activations, gathers and scatters are not counted.
+    torch counts matrix products, convolutions and attention, but no sums, activations, gathers or scatters.
     """
     with _without_onednn(), FlopCounterMode(display=False) as counter:
         result = function()
@@ -27,7 +27,7 @@ def flops(function: Callable[[], Tensor]) -> tuple[int, int]:
 
 
 def device_seconds(function: Callable[[], object]) -> float:
-    """Seconds that a CUDA device computes for a function, waiting left out."""
+    """Sum the seconds of the CUDA kernels of a function; waiting is not included."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA], acc_events=True) as profile:
         function()
         torch.cuda.synchronize()
@@ -37,8 +37,8 @@ def device_seconds(function: Callable[[], object]) -> float:
 
 @contextmanager
 def _without_onednn() -> Iterator[None]:
-    """Its LSTM is one operation, which is not counted; torch's own is matrix products."""
+    """Turn oneDNN off: torch does not count its LSTM, which is one operation, but its own, which is matrix products."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that there is no Intel GPU
+        warnings.simplefilter("ignore")  # warns that there is no Intel GPU
         with torch.backends.mkldnn.flags(enabled=False):
             yield

@@ -1,4 +1,4 @@
-"""Training steps and epochs as a run makes them, and in turn with the steps everything else that is timed."""
+"""Times the training steps and epochs of a run, and other stages in turn with the steps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,35 +8,35 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from cdmtrain.batch import EventBatch
-from cdmtrain.benchmark.clock import Block, Clock
+from cdmtrain.benchmark.clock import BatchTimes, Clock
 
-Stage = Callable[[Clock], None]  # starts the clock and marks the batches of a block
+Stage = Callable[[Clock], None]  # starts the clock and marks every batch of a block
 TRAINING = "training"
 
 
 class Rounds(Callback):
-    """Lets the Trainer make `steps` steps, then each stage a block, and so on: what slows the machine slows all alike.
+    """Alternates training steps with blocks of the other stages, so that all of them see the same machine load.
 
-    The last of the Trainer's callbacks, so that the time from one end of a step to the next is all a step costs:
-    loading, representation, Lightning, the other callbacks. Stops the training after `repeats` rounds; a first round,
-    which warms up, is not kept.
+    It has to be the last callback of the Trainer: the time between the ends of two steps then contains all of a step,
+    that is loading, representation, Lightning and the other callbacks. It stops the training after `repeats` rounds,
+    not counting a first round of warming up, whose times are dropped.
 
     Args:
-        device: that trains.
-        repeats: blocks of each stage.
-        steps: batches of a block.
+        device: the device that trains.
+        repeats: number of blocks of each stage.
+        steps: number of batches in a block.
     """
 
     def __init__(self, device: torch.device, *, repeats: int, steps: int) -> None:
         super().__init__()
-        self.stages: dict[str, Stage] = {}  # what is timed beside the training, by name
-        self.blocks: dict[str, list[Block]] = {}
+        self.stages: dict[str, Stage] = {}  # other stages by name
+        self.blocks: dict[str, list[BatchTimes]] = {}
         self._clock = Clock(device)
         self._repeats = repeats
         self._steps = steps
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self._clock.start()  # a block lies within an epoch
+        self._clock.start()  # a block never extends over two epochs
 
     def on_train_batch_end(
         self,
@@ -64,11 +64,11 @@ class Rounds(Callback):
 
 
 class Epochs(Callback):
-    """Times whole epochs: the training events, the validation, the callbacks before it."""
+    """Times whole epochs: training, validation, and the callbacks that come before this one."""
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()
-        self.blocks: list[Block] = []
+        self.blocks: list[BatchTimes] = []
         self._clock = Clock(device)
         self._events = 0
 

@@ -1,4 +1,4 @@
-"""What is timed beside the training steps of a run, each alone."""
+"""The stages that are timed separately, in turn with the training steps of a run."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -17,7 +17,7 @@ Context = Callable[[], AbstractContextManager[Any]]
 
 
 class Loading:
-    """The loader alone, epoch after epoch: events gathered from the store, not moved to a device."""
+    """The loader alone: batches gathered from the store, epoch after epoch, and not moved to a device."""
 
     def __init__(self, loader: Any, *, steps: int) -> None:
         self._batches = _endless(loader)
@@ -34,8 +34,8 @@ def _endless(loader: Any) -> Iterator[EventBatch]:
         yield from loader
 
 
-class Representing:
-    """The representation alone, of batches that are on the device."""
+class RepresentationStage:
+    """The representation alone, for batches that are on the device."""
 
     def __init__(self, representation: nn.Module, batches: Sequence[EventBatch]) -> None:
         self._representation = representation
@@ -49,7 +49,7 @@ class Representing:
 
 
 class Inference:
-    """Representation and network without gradients, of batches that are on the device."""
+    """Representation and network without gradients, for batches that are on the device."""
 
     def __init__(
         self, representation: nn.Module, model: nn.Module, batches: Sequence[EventBatch], *, precision: Context
@@ -67,9 +67,9 @@ class Inference:
 
 
 class PlainLoop:
-    """The training loop one writes by hand, on ready-made tensors: the same network, loss and optimizer, no more.
+    """A training loop written by hand, with the same network, loss and optimizer, on tensors prepared before.
 
-    Without this program and without Lightning, and without the deterministic mode, which a plain loop does not have.
+    It uses neither Lightning nor the deterministic mode.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
-"""What a training does when its cluster takes the machine away: save, see that it is queued again, leave.
+"""What a training does when SLURM takes its machine away: it saves itself, has itself queued again, and leaves.
 
-SLURM says so by SIGUSR2 (`--signal=USR2@120`: so many seconds before the time limit) or by SIGTERM (preempted, requeued
-or cancelled). One owner answers: `Preemption`. Lightning's own requeueing is off (`cdmtrain.devices.trainer`), and the
-handler of submitit, which counts time limits and queues again, is called by this one once the run is saved.
+SLURM sends SIGUSR2 before the time limit (`--signal=USR2@120`: 120 s before) and SIGTERM when a job is preempted,
+requeued or cancelled. `Preemption` alone answers these signals. Lightning's requeueing is turned off (in
+`cdmtrain.devices.trainer`); the handler of submitit, which counts time limits and requeues, is called once the run is
+saved.
 """
 
 import logging
@@ -26,18 +27,18 @@ SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
 
 
 class Preemption(Callback):
-    """In a job of SLURM, from entry to exit: on a signal saves last.ckpt at the end of the step, raises `Preempted`.
+    """In a SLURM job, between entry and exit: on a signal, saves last.ckpt after the current step, raises `Preempted`.
 
-    While validating, and before and after training, it leaves at once: what is on disk is whole, and a run goes on from
-    there to the same result. Where the job will not come back (it was cancelled) it leaves as interrupted. Of the
-    processes of a run on several devices the first one's signal counts, and all leave after the same step.
+    During a validation, and before and after training, it raises at once: the files on disk are complete, and the
+    resumed run has the same result. If the job was cancelled and will not run again, the run ends as interrupted.
+    With several processes the signal of the first one counts, and all of them leave after the same step.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._job = slurm_job()
         self._before: dict[signal.Signals, Any] = {}
-        self._checkpoint: Any = None  # the RunCheckpoint, while steps are made
+        self._checkpoint: Any = None  # the RunCheckpoint during training steps
         self._signalled = False
 
     def __enter__(self) -> Self:
@@ -53,7 +54,7 @@ class Preemption(Callback):
             raise KeyboardInterrupt from None
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        if self._job:  # Lightning has taken SIGTERM
+        if self._job:  # Lightning has set its own handler of SIGTERM
             for number in SIGNALS:
                 signal.signal(number, self._on_signal)
             self._begin_steps(trainer)
@@ -66,7 +67,7 @@ class Preemption(Callback):
             self._begin_steps(trainer)
 
     def on_fit_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self._end_steps()  # at the end of training, one hook before, the checkpoint is saved a last time
+        self._end_steps()  # the last checkpoint was saved in the hook before this one
 
     def _begin_steps(self, trainer: lightning.Trainer) -> None:
         self._checkpoint = trainer.checkpoint_callback
@@ -90,14 +91,14 @@ class Preemption(Callback):
         raise Preempted
 
     def _comes_back(self) -> bool:
-        """Whether the job will run again: SLURM has queued it already, or does so now for one it would let run on."""
+        """Whether the job will run again: SLURM has requeued it already, or does so now unless it was cancelled."""
         shown = _scontrol("show", "job", self._job)
         restarts = re.search(r"Restarts=(\d+)", shown)
         if restarts and int(restarts[1]) > int(os.environ.get("SLURM_RESTART_COUNT", 0)):
             return True
         if "JobState=RUNNING" not in shown:
             return False
-        if callable(requeue := self._before[signal.SIGUSR2]):  # submitit's
+        if callable(requeue := self._before[signal.SIGUSR2]):  # the handler of submitit
             with suppress(SystemExit):
                 requeue(signal.SIGUSR2, None)
             return True

@@ -1,4 +1,4 @@
-"""What a sweep hands to the cluster: jobs whose configuration and code no later edit changes."""
+"""Submits the runs of a sweep to SLURM, with configuration and code frozen against later edits."""
 
 import getpass
 import json
@@ -35,13 +35,16 @@ from cdmtrain.runs.status import write_submitted
 
 log = logging.getLogger(__name__)
 
-# what submitit names without the prefix slurm_
+# settings whose names in submitit have no prefix slurm_
 GENERIC = ("name", "timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per_node", "tasks_per_node")
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a job carries to its node: the composed configuration and the task, in a form that can be pickled."""
+    """What a job runs on its node: a task and its composed configuration, in a form that can be pickled.
+
+    Singletons are Hydra's state, which a launcher has to carry to its processes (as in Hydra's example of a launcher).
+    """
 
     cfg: DictConfig
     task: TaskFunction
@@ -49,11 +52,11 @@ class Work:
     singletons: dict[Any, Any]
 
     def __call__(self) -> None:
-        """Run the task; a failure ends with a sentence, or a traceback, and exit status 1."""
-        logging.getLogger("submitit").propagate = False  # it prints its lines itself
+        """Run the task. A failure is printed as a sentence or a traceback and gives exit status 1."""
+        logging.getLogger("submitit").propagate = False  # submitit prints its own lines
         Singleton.set_state(self.singletons)
         setup_globals()
-        with environment(dict.fromkeys(VARIABLES)):  # those of the command that submitted the job
+        with environment(dict.fromkeys(VARIABLES)):  # set by the command that submitted the job
             ended = run_job(self.task, self.cfg, "hydra.sweep.dir", "hydra.sweep.subdir", self.context)
         try:
             ended.return_value  # noqa: B018  (raises the exception of a task that failed)
@@ -64,7 +67,7 @@ class Work:
             raise SystemExit(f"error: {sentence}") from error
 
     def checkpoint(self) -> Any:
-        """What submitit queues again when the job is preempted or out of time: the same; the run knows where it was."""
+        """Return what submitit queues when the job was preempted or timed out: the same, as a run resumes by itself."""
         import submitit
 
         return submitit.helpers.DelayedSubmission(self)
@@ -72,20 +75,20 @@ class Work:
 
 @dataclass
 class Job:
-    """A job as the sweep sees it."""
+    """A job as the process that submits it sees it."""
 
     work: Work
-    run: Path | None  # its run directory; None where the task is no training
-    id: str | None = None  # of SLURM; None for a run that is finished already
+    run: Path | None  # run directory; None if the task is not a training
+    id: str | None = None  # of SLURM; None for a run that is already finished
     log: Path | None = None
-    result: Path | None = None  # where submitit writes that the task ended well
+    result: Path | None = None  # written by submitit when the task has succeeded
 
     @property
     def name(self) -> str:
         return self.run.name if self.run else " ".join(self.work.cfg.hydra.overrides.task)
 
     def ended(self, failure: Exception | None) -> JobReturn:
-        """What Hydra is told of the job; its failure is recorded, since Hydra would stop at the first one."""
+        """Return the job for Hydra as completed, and record its failure: Hydra would stop at the first failed job."""
         overrides = list(self.work.cfg.hydra.overrides.task)
         if failure:
             record_failure(overrides, str(failure), failure)
@@ -95,18 +98,18 @@ class Job:
 def submit(
     job_overrides: Sequence[Sequence[str]], config: DictConfig, context: HydraContext, task: TaskFunction
 ) -> list[Job]:
-    """Submit the runs that are neither finished nor in the queue, an array for every set of resources asked for."""
+    """Submit the runs that are neither finished nor queued, one job array for each set of resources."""
     check_machine()
     state = Singleton.get_state()
     composed = [context.config_loader.load_sweep_config(config, list(overrides)) for overrides in job_overrides]
-    jobs = [Job(Work(cfg, task, context, state), run) for cfg, run in map(frozen, composed)]
+    jobs = [Job(Work(cfg, task, context, state), run) for cfg, run in map(freeze, composed)]
     waiting = [job for job in jobs if not (job.run and is_finished(job.run))]
     queue, new = queued_jobs(), []
     for job in waiting:
         before = read_submission(job.run) if job.run else None
         if before and before.job in (queue or ()):
             job.id, job.log = before.job, Path(before.log)
-            log.info("%s: in the queue already as job %s", job.name, job.id)
+            log.info("%s: already in the queue as job %s", job.name, job.id)
         else:
             new.append(job)
     for same in arrays(new):
@@ -125,8 +128,8 @@ def check_machine() -> None:
         raise InputError("hydra/launcher=slurm: this machine has no sbatch; submit from a login node of the cluster")
 
 
-def frozen(cfg: DictConfig) -> tuple[DictConfig, Path | None]:
-    """The configuration of one job, checked and resolved, and its run directory; None where the task is no training."""
+def freeze(cfg: DictConfig) -> tuple[DictConfig, Path | None]:
+    """Check and resolve the configuration of a job; return it with its run directory (None if it is not a training)."""
     HydraConfig.instance().set_config(cfg)
     names = [str(name) for name in cfg if name != "hydra"]
     ours = OmegaConf.masked_copy(cfg, names)
@@ -137,7 +140,7 @@ def frozen(cfg: DictConfig) -> tuple[DictConfig, Path | None]:
             cfg.run_dir = str(path)
         cfg.hydra.sweep.dir = str(cfg.sweep.dir)
         cfg.hydra.launcher = OmegaConf.to_container(cfg.hydra.launcher, resolve=True)
-        cfg.hydra.mode = RunMode.RUN  # for the task on its node it is a run like any other
+        cfg.hydra.mode = RunMode.RUN  # on its node the job is a single run
         cfg.hydra.runtime.choices["hydra/launcher"] = "basic"
         for name in names:
             if OmegaConf.is_config(cfg[name]):
@@ -146,14 +149,14 @@ def frozen(cfg: DictConfig) -> tuple[DictConfig, Path | None]:
 
 
 def reserve(cfg: DictConfig) -> Path:
-    """The run directory of a training, with its configuration and with what made it."""
+    """Create the run directory of a training, with its configuration and provenance."""
     path = reserve_run_dir(cfg)
     RunProvenance(path, cfg)
     return path
 
 
 def arrays(jobs: list[Job]) -> Iterator[list[Job]]:
-    """The jobs that ask for the same resources, together."""
+    """Group the jobs by the resources they ask for."""
     groups: dict[str, list[Job]] = {}
     for job in jobs:
         groups.setdefault(json.dumps(resources(job.work.cfg)), []).append(job)
@@ -161,25 +164,25 @@ def arrays(jobs: list[Job]) -> Iterator[list[Job]]:
 
 
 def resources(cfg: DictConfig) -> dict[str, Any]:
-    """What submitit is asked for: the settings of the launcher, by submitit's names; without GPUs for the processor."""
+    """Return the settings of the launcher under submitit's names; a run on the CPU asks for no GPUs."""
     settings = dict(OmegaConf.to_container(cfg.hydra.launcher, resolve=True))  # type: ignore[arg-type]
     for key, name in {"tasks_per_node": "devices", "nodes": "num_nodes"}.items():
         if type(settings[key]) is not int:
-            raise InputError(f"trainer.{name}={settings[key]}: a cluster has to be told a number")
+            raise InputError(f"trainer.{name}={settings[key]}: a job on a cluster needs a number")
     if cfg.trainer.accelerator == "cpu":
         settings["gpus_per_node"] = None
-    if settings["cpus_per_task"]:  # since SLURM 22.05 srun does not take it from sbatch
+    if settings["cpus_per_task"]:  # since SLURM 22.05 srun does not inherit it from sbatch
         settings["srun_args"] = [*settings["srun_args"], f"--cpus-per-task={settings['cpus_per_task']}"]
     named = {key if key in GENERIC else f"slurm_{key}": value for key, value in settings.items() if key != "_target_"}
     return {key: value for key, value in named.items() if value is not None}
 
 
 def submit_array(jobs: list[Job], folder: Path) -> None:
-    """Submit jobs of equal resources; each run directory has the number and the log of its job in submission.json."""
+    """Submit an array of jobs with equal resources, and write the number and log of each to its submission.json."""
     import submitit
 
     asked = resources(jobs[0].work.cfg)
-    asked["slurm_setup"] = [*asked["slurm_setup"], *importing(code_copy(Path(jobs[0].work.cfg.launch.code_dir)))]
+    asked["slurm_setup"] = [*asked["slurm_setup"], *import_lines(copy_code(Path(jobs[0].work.cfg.launch.code_dir)))]
     executor = submitit.AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=asked.pop("slurm_max_num_timeout"))
     executor.update_parameters(stderr_to_stdout=True, **asked)
     for job in jobs:
@@ -190,15 +193,17 @@ def submit_array(jobs: list[Job], folder: Path) -> None:
             submitted = [executor.submit(job.work) for job in jobs]
     except submitit.core.utils.FailedJobError as error:
         reason = str(error.__cause__ or error).strip().splitlines()[-1]
-        raise InputError(f"the cluster takes no such job: {reason}; see hydra.launcher with --cfg hydra") from error
+        raise InputError(
+            f"the cluster refuses the job: {reason}; --cfg hydra shows the settings of hydra.launcher"
+        ) from error
     for job, there in zip(jobs, submitted, strict=True):
         job.id, job.log, job.result = there.job_id, there.paths.stdout, there.paths.result_pickle
         if job.run:
             write_json(job.run / files.SUBMISSION, asdict(Submission(job.id, str(job.log))))
 
 
-def code_copy(place: Path) -> Path:
-    """A copy of the program, named by its content, that the jobs import instead of what may be edited meanwhile."""
+def copy_code(folder: Path) -> Path:
+    """Copy the program into `folder`, in a directory named by its content, so that edits do not reach queued jobs."""
     package = Path(cdmtrain.__file__).parent
     sources = {
         "cdmtrain": package,
@@ -214,7 +219,7 @@ def code_copy(place: Path) -> Path:
     digest = blake2b(digest_size=4)
     for name, file in files.items():
         digest.update(f"{name}\0".encode() + file.read_bytes())
-    copy = place.absolute() / digest.hexdigest()
+    copy = folder.absolute() / digest.hexdigest()
     if not copy.exists():
         with whole_directory(copy) as temporary:
             for name, file in files.items():
@@ -223,13 +228,13 @@ def code_copy(place: Path) -> Path:
     return copy
 
 
-def importing(code: Path) -> list[str]:
-    """Lines of shell that let Python import the program from `code`, even in a directory that holds another."""
+def import_lines(code: Path) -> list[str]:
+    """Return lines of shell that let Python import the program from `code`, whatever the working directory holds."""
     return ["export PYTHONSAFEPATH=1", f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}"]
 
 
 def queued_jobs() -> dict[str, str] | None:
-    """This user's jobs that the cluster has not ended, each with the reason why it waits; None without an answer."""
+    """Return the jobs of this user in the queue, {number: reason for waiting}; None if the cluster does not answer."""
     command = ["squeue", "--noheader", "--array", "--format=%i %r", f"--user={getpass.getuser()}"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     jobs = (line.partition(" ") for line in answer.stdout.splitlines())

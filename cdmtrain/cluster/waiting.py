@@ -1,4 +1,4 @@
-"""Waiting for the jobs of a sweep: the queue says that a job is over, its own files how it ended."""
+"""Waits for the jobs of a sweep: the queue tells when a job has ended, the files of its run tell how."""
 
 import logging
 import time
@@ -16,14 +16,14 @@ LONGEST_PAUSE_S = 15.0
 
 
 def wait(jobs: list[Job]) -> list[JobReturn]:
-    """Return when no job is in the queue any more; say meanwhile whenever a run has changed its state."""
-    told: dict[str, str] = {}
+    """Wait until no job is left in the queue, and log every change of state of a run."""
+    logged: dict[str, str] = {}
     pause = 1.0
     try:
         while True:
             queue = queued_jobs()
             for job in jobs:
-                _tell(job, (queue or {}).get(str(job.id), ""), told)
+                _log_state(job, (queue or {}).get(str(job.id), ""), logged)
             if queue is not None and not any(job.id in queue for job in jobs):
                 return [job.ended(failure(job)) for job in jobs]
             time.sleep(pause)
@@ -31,14 +31,14 @@ def wait(jobs: list[Job]) -> list[JobReturn]:
     except KeyboardInterrupt:
         numbers = " ".join(sorted({job.id.split("_")[0] for job in jobs if job.id}))
         log.info(
-            "the jobs stay with the cluster: cdmtrain task=status runs=... shows the runs, scancel %s ends them",
+            "the jobs stay in the queue: cdmtrain task=status runs=... shows the runs, scancel %s ends them",
             numbers,
         )
         raise
 
 
 def failure(job: Job) -> Exception | None:
-    """Why a job that is over did not do its task; None if it did."""
+    """Return why a job that has ended failed; None if it succeeded."""
     if job.run:
         status = _status(job)
         if status and status.state == "finished":
@@ -56,16 +56,16 @@ def _status(job: Job) -> Status | None:
     return read_status(job.run) if job.run else None
 
 
-def _tell(job: Job, reason: str, told: dict[str, str]) -> None:
-    """Log the run's state where it is news, with its host, or with what the cluster says that it waits for."""
+def _log_state(job: Job, reason: str, logged: dict[str, str]) -> None:
+    """Log the state of a run if it has changed, with its host or the reason why its job waits."""
     status = _status(job)
     if status is None:
         return
     where = {
         "running": f" on {status.host}",
-        "submitted": f", waits for {reason}" if reason not in ("", "None") else "",
+        "submitted": f", waiting for {reason}" if reason not in ("", "None") else "",
     }
     line = status.state + where.get(status.state, "")
-    if told.get(job.name) != line:
-        told[job.name] = line
+    if logged.get(job.name) != line:
+        logged[job.name] = line
         log.info("%s: %s", job.name, line)

@@ -1,4 +1,4 @@
-"""Ctrl-C: once, a training saves its state and ends with its page; twice, it ends at once."""
+"""Ctrl-C: the first one lets a training save itself and write its page, the second one ends it at once."""
 
 import signal
 from types import FrameType, TracebackType
@@ -14,25 +14,26 @@ from cdmtrain.runs.process import is_first_process, slurm_job
 
 
 class Interruption(Callback):
-    """From entry to exit: whatever stops the run from outside, but a preemption, ends in KeyboardInterrupt.
+    """Between entry and exit, turns everything that stops the run from outside into KeyboardInterrupt.
 
-    While epochs are trained, the first Ctrl-C is answered after the step that is being made, and that of a validation
-    after the next: last.ckpt is saved then. Before and after that, and for the second Ctrl-C and SIGTERM, at once. Of
-    the processes of a run on several devices the first one's Ctrl-C counts, and all leave after the same step.
+    During training the first Ctrl-C takes effect after the current step, or after the next step if it comes during a
+    validation, and last.ckpt is saved then. At other times it takes effect at once, as a second Ctrl-C or SIGTERM does.
+    With several processes the Ctrl-C of the first one counts, and all of them leave after the same step. A preemption
+    by SLURM is not touched.
     """
 
     def __init__(self, run: RunDirectory) -> None:
         super().__init__()
-        self.at_once = False  # the second Ctrl-C has come: nobody waits for a page
+        self.at_once = False  # after a second Ctrl-C no page is written
         self._run = run
         self._asked = False
-        self._checkpoint: Any = None  # the RunCheckpoint, while epochs are trained
+        self._checkpoint: Any = None  # the RunCheckpoint during training
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as of a shell's background job
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a background job of a shell ignores it
             self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._on_ctrl_c)
-        if not slurm_job():  # where it is another's to answer
+        if not slurm_job():  # where Preemption answers it
             self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, signal.default_int_handler)
         return self
 
@@ -41,8 +42,8 @@ class Interruption(Callback):
             signal.signal(number, handler)
         if isinstance(error, KeyboardInterrupt | SystemExit) and not isinstance(error, Preempted):
             if is_first_process():
-                Console().print(f"interrupted; to go on: cdmtrain run={self._run.path}", soft_wrap=True)
-            raise KeyboardInterrupt from None  # Lightning makes an exit of it
+                Console().print(f"interrupted; to resume: cdmtrain run={self._run.path}", soft_wrap=True)
+            raise KeyboardInterrupt from None  # Lightning turns it into SystemExit
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self._checkpoint = trainer.checkpoint_callback
@@ -51,11 +52,11 @@ class Interruption(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         one_step = int(trainer.num_training_batches) <= trainer.accumulate_grad_batches
-        if self._asked and one_step:  # between two such epochs nothing is saved
+        if self._asked and one_step:  # epochs of one step save nothing in between
             self._leave()
 
     def on_fit_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self._checkpoint = None  # its last save, at the end of training, is made
+        self._checkpoint = None  # the last checkpoint is saved
         if self._asked:
             self._leave()
 

@@ -1,4 +1,4 @@
-"""A search space in Hydra's sweep syntax, as the distributions of optuna."""
+"""Reads a search space in Hydra's sweep syntax as distributions of optuna."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,13 +14,13 @@ FORMS = "choice(a, b), interval(a, b), int(interval(a, b)), range(a, b, step) or
 
 
 def read_space(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
-    """The distribution of every key (or group) of the space.
+    """Return the distribution of every key or group of the space.
 
     Args:
-        space: `{optimizer.lr: "tag(log, interval(1e-4, 1e-2))", ...}`, or nested by the words of the keys.
+        space: `{optimizer.lr: "tag(log, interval(1e-4, 1e-2))", ...}`; the keys may also be nested.
 
     Raises:
-        InputError: where a value is no sweep, or there is none.
+        InputError: if a value is not a sweep, or the space is empty.
     """
     found = {key: distribution(key, text) for key, text in _flat("", space)}
     if not found:
@@ -32,14 +32,14 @@ def _flat(prefix: str, space: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, value in space.items():
         if isinstance(value, Mapping):
             yield from _flat(f"{prefix}{key}.", value)
-        elif value is not None:  # null takes a key out
+        elif value is not None:  # null removes a key
             yield f"{prefix}{key}", str(value)
 
 
 def distribution(key: str, text: str) -> BaseDistribution:
-    """What a sweep of Hydra's syntax draws from: options of a choice, numbers of an interval or a range.
+    """Return the distribution that a sweep draws from: the options of a choice, or numbers of an interval or range.
 
-    `tag(log, ...)` draws evenly in the logarithm; as in Hydra, a range leaves out its end.
+    `tag(log, ...)` draws uniformly in the logarithm. As in Hydra, a range does not include its end.
     """
     try:
         override = OverridesParser.create().parse_override(f"{key}={text}")
@@ -68,7 +68,7 @@ def _numbers(sweep: IntervalSweep | RangeSweep) -> BaseDistribution:
 
 
 def _last(sweep: RangeSweep) -> float | int:
-    """The last number of a range, which is not its end."""
+    """Return the last number of a range, which does not include its end."""
     numbers = list(sweep.range())
     if not numbers:
         raise ValueError("the range is empty")

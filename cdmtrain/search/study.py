@@ -1,7 +1,7 @@
-"""A study of optuna in a directory: trials are asked for, reported and told; several processes may work on it.
+"""A study of optuna in a directory, which several processes may work on at the same time.
 
-What a killed process was training is known by its lock, which the system has released: the next process that asks goes
-on with that trial, from its checkpoint.
+Each trial is locked by the process that trains it. When a process is killed, the system releases its lock, and the next
+process that asks for a trial resumes that one from its checkpoint.
 """
 
 import warnings
@@ -29,33 +29,34 @@ NAME = "study"  # in its storage; a directory holds one study
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial that this process has to train."""
+    """A trial for this process to train."""
 
     number: int
     parameters: dict[str, Any]
     directory: Path
-    resumed: bool  # begun by a process that was killed
+    resumed: bool  # it was begun by a process that was killed
     optuna: optuna.trial.Trial
     lock: FileLock
 
     def is_bad(self, value: float, epoch: int) -> bool:
-        """Report the monitored figure of an epoch; whether the trial is to be pruned."""
+        """Report the monitored metric of an epoch; return whether the trial should be pruned."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an epoch trained again is reported again
+            warnings.simplefilter("ignore")  # a resumed trial reports an epoch a second time
             self.optuna.report(value, epoch)
         return bool(self.optuna.should_prune())
 
 
 class Study:
-    """The trials in `directory`.
+    """The study in `directory`, new or existing.
 
     Args:
         direction: "minimize" or "maximize".
-        sampler: makes a sampler of a seed.
-        seed: of all draws; with the number of a trial it fixes what is drawn, given the trials before.
+        sampler: called with `seed=`; returns a sampler.
+        pruner: decides which trials are stopped.
+        seed: with the number of a trial and the results of the trials before, it fixes the parameters of the trial.
 
     Raises:
-        InputError: when the directory holds a study of another direction.
+        InputError: if the directory holds a study of the other direction.
     """
 
     def __init__(
@@ -73,13 +74,13 @@ class Study:
         self._seed = seed
         self._lock = FileLock(directory / ".lock")
         with self._lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what optuna calls experimental
+            warnings.simplefilter("ignore")  # optuna warns of experimental features
             self._storage = JournalStorage(JournalFileBackend(str(directory / "journal.log")))
             self._study = optuna.create_study(
                 storage=self._storage, study_name=NAME, direction=direction, pruner=pruner, load_if_exists=True
             )
-        if self._study.direction.name.lower() != direction:
-            raise InputError(f"study={directory} is one to {self._study.direction.name.lower()}, not to {direction}")
+        if (found := self._study.direction.name.lower()) != direction:
+            raise InputError(f"study={directory} is a study to {found}, not to {direction}")
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -91,16 +92,16 @@ class Study:
         sign = 1 if self._study.direction == optuna.study.StudyDirection.MINIMIZE else -1
         return min(complete, key=lambda trial: sign * (trial.value or 0), default=None)
 
-    def place(self, number: int) -> Path:
+    def trial_dir(self, number: int) -> Path:
         return self.directory / f"trial_{number:04d}"
 
     def ask(self, space: Mapping[str, BaseDistribution], *, at_most: int) -> Trial | None:
-        """A trial whose process was killed, else a new one; None where the study has as many as it should."""
+        """Return a trial whose process was killed, else a new one; None if the study has `at_most` trials."""
         with self._lock:
             for trial in self.trials:
-                if trial.state == TrialState.RUNNING and (lock := self._claimed(trial.number)):
+                if trial.state == TrialState.RUNNING and (lock := self._try_lock(trial.number)):
                     again = self._running_trial(trial.number)
-                    return Trial(trial.number, trial.params, self.place(trial.number), True, again, lock)
+                    return Trial(trial.number, trial.params, self.trial_dir(trial.number), True, again, lock)
             number = len(self.trials)
             if number >= at_most:
                 return None
@@ -109,9 +110,9 @@ class Study:
                 warnings.simplefilter("ignore")
                 self._study.sampler = self._sampler(seed=seed)
                 asked = self._study.ask(dict(space))
-            lock = self._claimed(asked.number)
+            lock = self._try_lock(asked.number)
             assert lock is not None
-            return Trial(asked.number, asked.params, self.place(asked.number), False, asked, lock)
+            return Trial(asked.number, asked.params, self.trial_dir(asked.number), False, asked, lock)
 
     def _running_trial(self, number: int) -> optuna.trial.Trial:
         """A handle on a trial that another process began."""
@@ -119,18 +120,18 @@ class Study:
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
         return optuna.trial.Trial(self._study, trial_id)
 
-    def _claimed(self, number: int) -> FileLock | None:
-        """The lock of a trial, taken; None where another process has it."""
-        place = self.place(number)
-        place.mkdir(exist_ok=True)
-        lock = FileLock(place / ".worker")
+    def _try_lock(self, number: int) -> FileLock | None:
+        """Lock a trial; None if another process has locked it."""
+        directory = self.trial_dir(number)
+        directory.mkdir(exist_ok=True)
+        lock = FileLock(directory / ".worker")
         with suppress(Timeout):
             lock.acquire(blocking=False)
             return lock
         return None
 
     def tell(self, trial: Trial, state: TrialState) -> None:
-        """Record how a trial ended; its value is the best of what its epochs reported."""
+        """Record how a trial ended; its value is the best one that its epochs reported."""
         with self._lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             reported = [v for v in self.trials[trial.number].intermediate_values.values() if np.isfinite(v)]
@@ -142,7 +143,7 @@ class Study:
         trial.lock.release()
 
     def importances(self) -> dict[str, float]:
-        """How much each parameter mattered, by PED-ANOVA (Watanabe 2023, arXiv:2304.10255); empty for few trials."""
+        """Rate the importance of each parameter, by PED-ANOVA (Watanabe 2023, arXiv:2304.10255); {} for few trials."""
         complete = [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
         if len(complete) < 4:
             return {}

@@ -15,24 +15,30 @@ from cdmtrain.config.sources import BUNDLES, Composition, job_composition, searc
 from cdmtrain.config.suggestions import explain_composition
 from cdmtrain.errors import InputError
 
-OF_THE_SEARCH = ("task", "study", "trials", "worker", "sampler", "pruner")
+SEARCH_KEYS = ("task", "study", "trials", "worker", "sampler", "pruner")
 
 
 def base_words() -> list[str]:
-    """What was typed for the search and holds for each of its trials; the search space brings its own choices."""
+    """Return the overrides of the search command that also hold for its trials."""
     words = HydraConfig.get().overrides.task
-    return [word for word in words if word.lstrip("+~").partition("=")[0].partition(".")[0] not in OF_THE_SEARCH]
+    return [word for word in words if word.lstrip("+~").partition("=")[0].partition(".")[0] not in SEARCH_KEYS]
 
 
 @contextmanager
 def composed(words: Sequence[str], parameters: Mapping[str, Any], directory: Path) -> Iterator[DictConfig]:
-    """The configuration of a training with these parameters; Hydra's own is that of this training for as long.
+    """Compose the configuration of a trial, and let HydraConfig describe the trial while it is used.
+
+    Args:
+        words: overrides that hold for every trial.
+        parameters: what the study chose for this one.
+        directory: run directory of the trial.
 
     Raises:
-        InputError: where a key of the search space does not exist.
+        InputError: if a key of the search space does not exist.
     """
     before = HydraConfig.instance().cfg
-    typed = [*words, "task=train", *(f"{key}={value}" for key, value in parameters.items())]
+    paths = [word for word in HydraConfig.get().overrides.hydra if word.startswith("hydra.searchpath=")]
+    typed = [*paths, *words, "task=train", *(f"{key}={value}" for key, value in parameters.items())]
     typed += [f"run_dir='{directory}'", "print_config=false", "hydra.mode=RUN"]
     name = HydraConfig.get().job.config_name
     try:
@@ -50,7 +56,7 @@ def composed(words: Sequence[str], parameters: Mapping[str, Any], directory: Pat
 
 
 def experiment_yaml(head: str, cfg: DictConfig) -> str:
-    """The experiment that composes the configuration `cfg` of `composed`, as long as that lasts."""
+    """Return an experiment that composes `cfg`; called while `composed` lasts."""
     settings = {key: value for key, (_, value) in changes(cfg).items()}
     options = {group: option for group, option in job_composition().options.items() if group in settings}
     content: dict[str, Any] = {"defaults": [{f"override /{group}": option} for group, option in _needed(options)]}
@@ -63,7 +69,7 @@ def experiment_yaml(head: str, cfg: DictConfig) -> str:
 
 
 def _needed(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The options that the others do not bring with them: a model brings its representation."""
+    """Yield the options that no other option brings with it, as a model brings its representation."""
     chosen: dict[str, Any] = {}
     for group in sorted(options, key=lambda group: (group.count("/"), group != "data", group != "model")):
         option, brought = options[group], Composition(search_path(), chosen).options.get(group)

@@ -20,10 +20,10 @@ from rich.console import Console
 from torch import nn
 
 from cdmtrain.atomic import write_json
-from cdmtrain.benchmark.clock import Block, Clock
+from cdmtrain.benchmark.clock import BatchTimes, Clock
 from cdmtrain.benchmark.cost import device_seconds, flops, num_parameters
 from cdmtrain.benchmark.rounds import Epochs, Rounds
-from cdmtrain.benchmark.stages import Inference, Loading, PlainLoop, Representing
+from cdmtrain.benchmark.stages import Inference, Loading, PlainLoop, RepresentationStage
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes, reset_peak_memory
 from cdmtrain.config.build import build
 from cdmtrain.data.event_data import EventData
@@ -96,7 +96,7 @@ def measure(cfg: DictConfig, provenance: RunProvenance) -> dict[str, Any]:
     }
 
 
-def time_epochs(cfg: DictConfig, data: EventData, device: torch.device) -> list[Block]:
+def time_epochs(cfg: DictConfig, data: EventData, device: torch.device) -> list[BatchTimes]:
     """Time the first epochs of the training that the configuration describes, as a user would run it."""
     epochs = Epochs(device)
     with scratch_trainer(cfg, epochs, max_epochs=cfg.passes, check_val_every_n_epoch=1) as trainer:
@@ -106,7 +106,7 @@ def time_epochs(cfg: DictConfig, data: EventData, device: torch.device) -> list[
 
 def time_stages(
     cfg: DictConfig, data: EventData, device: torch.device
-) -> tuple[dict[str, list[Block]], dict[str, Any]]:
+) -> tuple[dict[str, list[BatchTimes]], dict[str, Any]]:
     """Time blocks of every stage in turn with blocks of training steps; also returns the cost of the network."""
     classifier = make_classifier(cfg).to(device)
     model, representation = classifier.model, classifier.representation
@@ -121,7 +121,7 @@ def time_stages(
         precision = trainer.precision_plugin.forward_context
         turns.stages = {
             "loader": Loading(loader, steps=steps),
-            "representation": Representing(representation, batches),
+            "representation": RepresentationStage(representation, batches),
             "plain": PlainLoop(classifier, ready, optimizer=build(cfg, "optimizer"), precision=precision),
             "inference": Inference(representation, model, batches, precision=precision),
         }

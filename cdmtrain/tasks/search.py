@@ -9,7 +9,6 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from cdmtrain.atomic import write_text
-from cdmtrain.callbacks.pruning import Pruning
 from cdmtrain.cluster.preemption import Preemption
 from cdmtrain.config.build import build
 from cdmtrain.config.explain import explain
@@ -18,6 +17,7 @@ from cdmtrain.errors import InputError, Pruned
 from cdmtrain.report.run.page import write_report
 from cdmtrain.report.search import SearchFacts, TrialFacts, trials_table, write_search
 from cdmtrain.runs.names import new_name
+from cdmtrain.search.pruning import Pruning
 from cdmtrain.search.trial_config import base_words, composed, experiment_yaml
 from cdmtrain.training import train_run
 
@@ -109,7 +109,7 @@ def trial_facts(study: "Study", trial: "FrozenTrial") -> TrialFacts:
         state={"COMPLETE": "finished", "FAIL": "failed"}.get(trial.state.name, trial.state.name.lower()),
         value=value,
         parameters={key: value if isinstance(value, str) else f"{value:.6g}" for key, value in trial.params.items()},
-        directory=study.place(trial.number),
+        directory=study.trial_dir(trial.number),
     )
 
 
@@ -118,7 +118,7 @@ def write_experiment(study: "Study", best: "FrozenTrial", facts: SearchFacts) ->
     name = re.sub(r"\W+", "_", f"best_of_{study.directory.name}")
     command = f"cdmtrain --config-dir {study.directory} experiment={name}"
     summary = f"{facts.monitor} {best.value:.4f}, trial {best.number} of {len(facts.trials)}"
-    with composed(base_words(), best.params, study.place(best.number)) as best_cfg:
+    with composed(base_words(), best.params, study.trial_dir(best.number)) as best_cfg:
         text = experiment_yaml(f"# {command}: {summary}", best_cfg)
     write_text(study.directory / "experiment" / f"{name}.yaml", text)
     return command

@@ -15,7 +15,7 @@ from cdmtrain.batch import EventBatch
 from cdmtrain.benchmark.clock import Clock
 from cdmtrain.benchmark.cost import device_seconds, flops, num_parameters
 from cdmtrain.benchmark.rounds import Epochs, Rounds
-from cdmtrain.benchmark.stages import Inference, Loading, PlainLoop, Representing
+from cdmtrain.benchmark.stages import Inference, Loading, PlainLoop, RepresentationStage
 from cdmtrain.classifier import Classifier
 from cdmtrain.model.perceptron import Perceptron
 from cdmtrain.representation.image import ImageRepresentation
@@ -142,7 +142,7 @@ def test_timing_leaves_the_network_as_it_was(classifier: Classifier, batches: li
     for stage in (
         PlainLoop(classifier, ready, optimizer=torch.optim.SGD, precision=nullcontext),
         Inference(representation, model, batches, precision=nullcontext),
-        Representing(representation, batches),
+        RepresentationStage(representation, batches),
     ):
         stage(clock)
         assert clock.block().events == [8, 5]

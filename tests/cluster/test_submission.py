@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import cdmtrain
 from cdmtrain import cli
-from cdmtrain.cluster.submission import Job, Work, arrays, code_copy, frozen, importing, resources
+from cdmtrain.cluster.submission import Job, Work, arrays, copy_code, freeze, import_lines, resources
 from cdmtrain.cluster.waiting import failure
 from cdmtrain.errors import InputError
 
@@ -66,7 +66,7 @@ def test_what_is_asked_of_the_cluster_follows_the_trainer(
 
 
 def test_a_number_of_devices_is_wanted(composed: Callable[..., DictConfig]) -> None:
-    with pytest.raises(InputError, match="devices=auto: a cluster has to be told a number"):
+    with pytest.raises(InputError, match="devices=auto: a job on a cluster needs a number"):
         resources(composed("trainer.devices=auto"))
 
 
@@ -83,7 +83,7 @@ def test_a_job_is_frozen_with_its_directory_when_it_is_submitted(
     composed: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["cdmtrain", "-m", "seed=5"])
-    cfg, run = frozen(composed("seed=5", "model=dnn", "logger=tensorboard", "sweep.dir=sweep"))
+    cfg, run = freeze(composed("seed=5", "model=dnn", "logger=tensorboard", "sweep.dir=sweep"))
     assert run is not None
     assert run.parent == Path("sweep")
     assert run.name.startswith("dnn_seed5_")
@@ -96,20 +96,20 @@ def test_a_job_is_frozen_with_its_directory_when_it_is_submitted(
     text = OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, [name for name in cfg if name != "hydra"]))
     assert "${" not in text
     assert cfg.hydra.sweep.dir == "sweep"
-    assert frozen(composed("seed=5", "model=dnn", "logger=tensorboard", "sweep.dir=sweep"))[1] == run
+    assert freeze(composed("seed=5", "model=dnn", "logger=tensorboard", "sweep.dir=sweep"))[1] == run
 
 
 def test_a_wrong_value_is_refused_before_anything_is_written(composed: Callable[..., DictConfig]) -> None:
     with pytest.raises(InputError, match="seed=x: a whole number is expected"):
-        frozen(composed("seed=x", "sweep.dir=sweep"))
+        freeze(composed("seed=x", "sweep.dir=sweep"))
     assert not Path("sweep").exists()
 
 
 def test_jobs_import_a_copy_of_the_program_named_by_its_content(tmp_path: Path) -> None:
-    copy = code_copy(tmp_path)
-    assert code_copy(tmp_path) == copy
+    copy = copy_code(tmp_path)
+    assert copy_code(tmp_path) == copy
     program = "import cdmtrain, cdmtrain.conf; print(cdmtrain.__file__, cdmtrain.conf.__file__)"
-    script = "\n".join([*importing(copy), shlex.join([sys.executable, "-c", program])])
+    script = "\n".join([*import_lines(copy), shlex.join([sys.executable, "-c", program])])
     checkout = Path(cdmtrain.__file__).parents[1]
     done = subprocess.run(["bash", "-c", script], cwd=checkout, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [f"{copy}/cdmtrain/__init__.py", f"{copy}/cdmtrain/conf/__init__.py"]

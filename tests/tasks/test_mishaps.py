@@ -126,7 +126,7 @@ def test_ctrl_c_saves_the_state_and_leaves_a_page_and_the_run_goes_on_to_the_sam
     file, run = challenge_file(num_events=100), tmp_path / "run"
     done = interrupted(run, file, place, number)
     assert "interrupted: saving after this step; Ctrl-C again ends it at once" in done.stdout
-    assert f"to go on: cdmtrain run={run}" in done.stdout
+    assert f"to resume: cdmtrain run={run}" in done.stdout
     assert f"page: {run}/report/index.html" in done.stdout
     assert "state is interrupted" in (run / "report/index.html").read_text()
     checkpoint = torch.load(run / "checkpoints/last.ckpt", weights_only=True)

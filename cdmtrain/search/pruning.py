@@ -1,4 +1,4 @@
-"""A trial that promises little is stopped."""
+"""Stops a trial that is worse than others at the same epoch."""
 
 from collections.abc import Callable
 
@@ -9,14 +9,14 @@ from cdmtrain.errors import Pruned
 
 
 class Pruning(Callback):
-    """Reports the monitored figure of every epoch, and stops the training where the answer is that it is bad.
+    """Reports the monitored metric after every validation, and stops the training if the trial should be pruned.
 
     Args:
-        is_bad: takes the figure and the epoch, from 1.
-        monitor: name of a logged figure.
+        is_bad: called with the metric and the epoch, counted from 1; returns whether to stop.
+        monitor: name of a logged metric.
 
     Raises:
-        Pruned: in the epoch that is bad.
+        Pruned: to stop the training.
     """
 
     def __init__(self, is_bad: Callable[[float, int], bool], *, monitor: str) -> None:
@@ -29,4 +29,4 @@ class Pruning(Callback):
             return
         value, epoch = float(trainer.callback_metrics[self._monitor]), trainer.current_epoch + 1
         if self._is_bad(value, epoch):
-            raise Pruned(f"pruned after epoch {epoch}: {self._monitor} {value:.4f} promised too little")
+            raise Pruned(f"pruned after epoch {epoch}: {self._monitor} {value:.4f} is worse than other trials")
