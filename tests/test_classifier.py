@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_module
@@ -168,6 +169,17 @@ def test_metrics_of_a_split_are_those_of_all_its_events_together(uneven, part):
     assert logged == pytest.approx(scalars(together.compute()), rel=1e-5, nan_ok=True)
     assert net.results[part]["confusion_matrix"] == together.compute()["confusion_matrix"]
     assert logged["cross_entropy"] == pytest.approx(nn.functional.cross_entropy(logits, truth).item(), rel=1e-5)
+
+
+def test_metrics_of_a_validation_forget_the_one_before(uneven, four):
+    net = classifier(loss=nn.CrossEntropyLoss(label_smoothing=0.2))
+    trainer().validate(net, uneven, verbose=False)
+    run = trainer()
+    run.validate(net, four, verbose=False)
+    assert np.sum(net.results["val"]["confusion_matrix"]) == 24
+    logits, truth = logits_and_truth(net, four)
+    smoothed = nn.functional.cross_entropy(logits, truth, label_smoothing=0.2)
+    torch.testing.assert_close(run.callback_metrics["val_loss"], smoothed)
 
 
 def test_validation_changes_no_weight(uneven):
