@@ -8,7 +8,7 @@ import pytest
 from cdmtrain.devices.processes import CHANGED_VARIABLES, Processes
 from cdmtrain.devices.trainer import Trainer
 from cdmtrain.errors import InputError
-from cdmtrain.runs.directory import is_first_process
+from cdmtrain.runs.process import is_first_process
 
 
 @pytest.mark.parametrize(
