@@ -8,7 +8,6 @@ import torch
 from hydra import compose, initialize_config_dir, initialize_config_module
 from hydra.utils import instantiate
 
-import cdmtrain.cli  # registers the resolver that the configuration uses
 from cdmtrain.errors import InputError
 from cdmtrain.representation.graph import GraphRepresentation
 from cdmtrain.representation.hits import HitsRepresentation
@@ -92,4 +91,3 @@ def test_every_representation_takes_a_scale_on_the_command_line(representation):
     with initialize_config_module("cdmtrain.conf", version_base="1.3"):
         assert isinstance(scale_of(f"representation={representation}"), LinearScale)
         assert isinstance(scale_of(f"representation={representation}", "representation/scale=sqrt"), SqrtScale)
-    assert cdmtrain.cli.main
