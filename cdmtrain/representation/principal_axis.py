@@ -27,7 +27,7 @@ class Covariance(NamedTuple):
         is spread alike in all directions has angle 0.
         """
         yy, xx, yx = self.sums.unbind(dim=1)
-        return torch.atan2(2 * yx + 0.0, xx - yy) / 2  # + 0.0: atan2 distinguishes -0 from 0
+        return torch.atan2(2 * yx, xx - yy) / 2
 
     def spread(self) -> Float[Tensor, "event 2"]:
         """Standard deviation along and across the axis in pixels: the square roots of the eigenvalues of C."""
