@@ -34,7 +34,8 @@ def translate(config: Any) -> Any:
 
 def as_in_0_1(config: dict[str, Any]) -> dict[str, Any]:
     """Return a copy of a plain configuration as 0.1 would have composed it: the form that names a sweep's job."""
-    return _with_targets(config, {new: old for old, new in RENAMED_TARGETS.items()})
+    config = _with_targets(config, {new: old for old, new in RENAMED_TARGETS.items()})
+    return _without_features_of_events(config)
 
 
 def _with_targets(config: Any, names: dict[str, str]) -> Any:
@@ -57,3 +58,23 @@ def _with_features_of_sparse_resnet(config: dict[str, Any]) -> dict[str, Any]:
         )
     model = {**config["model"], "num_features": 15, "num_event_features": 12}
     return {**config, "model": model, "representation": {**config["representation"], **SPARSE_RESNET_INPUT}}
+
+
+def _without_features_of_events(config: dict[str, Any]) -> dict[str, Any]:
+    """Remove the keys that 0.1 lacked, as long as they have their defaults."""
+    model, representation = dict(config["model"]), dict(config["representation"])
+    computed_by_itself = all(representation.get(key) == value for key, value in SPARSE_RESNET_INPUT.items())
+    if str(model.get("_target_")).endswith(".SparseResNet") and computed_by_itself:
+        del model["num_features"], model["num_event_features"]
+        representation = {
+            "_target_": representation["_target_"],
+            "scale": {"_target_": "cdmtrain.representation.scale.LinearScale"},
+        }
+    for node, key, default in (
+        (model, "num_event_features", 0),
+        (representation, "event_features", {}),
+        (representation, "features", {}),
+    ):
+        if node.get(key) == default:
+            del node[key]
+    return {**config, "model": model, "representation": representation}
