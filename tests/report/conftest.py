@@ -1,4 +1,4 @@
-"""A run directory made up from a seed: plausible events, and the figures that go with them."""
+"""A made-up run directory: plausible events from a seed, and the metrics that belong to them."""
 
 import json
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def make_predictions(rng: np.random.Generator, num_events: int) -> dict[str, np.
 
 
 def make_mistakes(predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return straight tracks for the first three events of each particle that were given another name."""
+    """Return straight tracks for the first three events of each particle that are classified wrongly."""
     truth, said = predictions["class_index"], predictions["probability"].argmax(axis=1)
     rows = np.concatenate([np.flatnonzero((truth == k) & (said != k))[:3] for k in range(4)]).astype(int)
     hits = np.arange(30) * 193 + 192 * 20
@@ -83,7 +83,7 @@ def make_results(predictions: dict[str, np.ndarray]) -> dict[str, Any]:
     efficiency = {n: float(counts[i, i] / by_truth[i]) if by_truth[i] else None for i, n in enumerate(NAMES)}
     purity = {n: float(counts[i, i] / by_name[i]) if by_name[i] else None for i, n in enumerate(NAMES)}
     areas = dict(zip(NAMES, (0.9264, 0.9997, 0.9271, 0.9999), strict=True))
-    figures: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "accuracy": float(np.trace(counts) / counts.sum()) if counts.any() else None,
         "macro_f1": 0.8411,
         "cross_entropy": 0.3578,
@@ -93,10 +93,10 @@ def make_results(predictions: dict[str, np.ndarray]) -> dict[str, Any]:
         "purity": purity,
         "calibration_error": 0.0213,
     }
-    validation = {f"val_{key}": value for key, value in figures.items()}
+    validation = {f"val_{key}": value for key, value in metrics.items()}
     cost = {"parameters": 18646, "events_per_second": 2764.31, "peak_memory_bytes": 1234567890}
     length = {"train_seconds": 1523.4, "epochs": 10, "best_epoch": 8}
-    return {**figures, "confusion_matrix": counts.tolist(), **cost, **length, **validation}
+    return {**metrics, "confusion_matrix": counts.tolist(), **cost, **length, **validation}
 
 
 def make_metrics(epochs: int) -> str:

@@ -1,4 +1,4 @@
-"""The page of a search shows every trial, whatever became of it."""
+"""The page of a search shows every trial, whatever its state."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ def trial(folder: Path, number: int, state: str, value: float | None) -> TrialFa
     return TrialFacts(number, state, value, {"optimizer.lr": f"{number}e-3"}, folder / f"trial_{number:04d}")
 
 
-def test_the_page_ranks_what_finished_and_leads_to_its_own_page(tmp_path: Path) -> None:
+def test_finished_trials_are_ranked_and_linked_to_their_pages(tmp_path: Path) -> None:
     states = [("finished", 0.7), ("pruned", 0.9), ("finished", 0.5), ("failed", None), ("running", None)]
     trials = [trial(tmp_path, number, *state) for number, state in enumerate(states)]
     (tmp_path / "trial_0002/report").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The figures of a benchmark are those one works out by hand from its times."""
+"""The numbers of a benchmark are those one works out by hand from its times."""
 
 import json
 from pathlib import Path

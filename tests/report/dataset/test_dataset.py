@@ -1,4 +1,4 @@
-"""What a data set holds: numbers against dense images, the distance of two samples, the page."""
+"""Metrics of a data set agree with those of its dense images; the distance between two samples; the page."""
 
 import base64
 import re

@@ -1,4 +1,4 @@
-"""Numbers in words."""
+"""Numbers as text."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +34,7 @@ def test_a_number_is_written_for_readers(write: Callable[[Any], str], value: flo
 
 @pytest.mark.parametrize("absent", [None, float("nan"), float("inf"), "0.5", True, []])
 @pytest.mark.parametrize("name", ["fraction", "percent", "count", "rate", "duration", "memory"])
-def test_what_is_not_a_number_is_a_dash(name: str, absent: Any) -> None:
+def test_an_absent_number_is_a_dash(name: str, absent: Any) -> None:
     assert getattr(numbers, name)(absent) == "-"
 
 

@@ -1,4 +1,4 @@
-"""The leaderboard: a row a configuration, what differs found, mean and spread right, any state of any run shown."""
+"""The leaderboard: one row per configuration, named by its differences, with mean and spread, for runs in any state."""
 
 import csv
 import io
@@ -124,7 +124,9 @@ def test_rows_are_ranked_by_validation_and_never_by_test(add_run: AddRun, tmp_pa
         board_of(tmp_path, rank="loss")
 
 
-def test_what_a_model_brings_with_it_is_not_told_and_what_was_typed_is(add_run: AddRun, tmp_path: Path) -> None:
+def test_a_row_is_named_by_typed_settings_and_not_by_those_that_come_with_the_model(
+    add_run: AddRun, tmp_path: Path
+) -> None:
     for model in ("dnn", "gnn", "cnn"):
         for rate in (0.01, 0.001):
             add_run(model, typed={"optimizer.lr": rate})
@@ -135,7 +137,7 @@ def test_what_a_model_brings_with_it_is_not_told_and_what_was_typed_is(add_run: 
     }
 
 
-def test_runs_that_differ_in_what_nobody_typed_are_told_apart(add_run: AddRun, tmp_path: Path) -> None:
+def test_rows_that_differ_only_in_settings_nobody_typed_are_named_by_them(add_run: AddRun, tmp_path: Path) -> None:
     add_run("cnn")
     other = add_run("cnn", typed={"optimizer.lr": 0.1})
     content = json.loads((other / "provenance.json").read_text())
@@ -143,7 +145,7 @@ def test_runs_that_differ_in_what_nobody_typed_are_told_apart(add_run: AddRun, t
     assert {row.name for row in board_of(tmp_path).rows} == {"lr=0.001", "lr=0.1"}
 
 
-def test_folds_are_one_row_that_says_so(add_run: AddRun, tmp_path: Path) -> None:
+def test_the_folds_of_a_cross_validation_share_one_row(add_run: AddRun, tmp_path: Path) -> None:
     for fold in range(4):
         add_run(typed={"data.split.folds": 5, "data.split.fold": fold})
     (row,) = board_of(tmp_path).rows
@@ -156,7 +158,7 @@ def test_folds_are_one_row_that_says_so(add_run: AddRun, tmp_path: Path) -> None
     assert "sample standard deviation over seeds and folds" in page
 
 
-def test_every_state_is_shown_with_its_sentence(add_run: AddRun, tmp_path: Path) -> None:
+def test_every_state_of_a_run_is_shown_with_its_error(add_run: AddRun, tmp_path: Path) -> None:
     now, past = datetime.now(UTC), datetime.now(UTC) - timedelta(hours=1)
     metric = {"name": "val_loss", "value": 0.6543}
     add_run(seed=1)
@@ -212,7 +214,7 @@ def test_the_same_curve_is_drawn_for_a_run_as_on_its_own_page(add_run: AddRun, t
     assert [row[1:] for row in beside.rows if row[0] == "dnn"] == points
 
 
-def test_what_cannot_be_compared_is_warned_of(add_run: AddRun, tmp_path: Path) -> None:
+def test_the_page_warns_of_different_test_events_and_machines(add_run: AddRun, tmp_path: Path) -> None:
     add_run("dnn")
     other = add_run("cnn")
     assert list(warnings(board_of(tmp_path))) == []

@@ -1,4 +1,4 @@
-"""The points of the curves against definitions written out."""
+"""The points of the curves agree with their definitions, written out."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""The run's page: self-contained, true to results.json, and there for every kind of run."""
+"""A run's page is self-contained, agrees with results.json and exists for every kind of run."""
 
 import base64
 import csv
@@ -56,7 +56,7 @@ def change_json(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes), encoding="utf-8")
 
 
-def test_a_whole_page_asks_for_nothing_and_shows_every_figure_in_picture_and_words(make_run: MakeRun) -> None:
+def test_the_page_loads_nothing_and_has_every_figure_with_a_text_alternative(make_run: MakeRun) -> None:
     run_dir = make_run()
     page = page_of(run_dir)
     assert not re.search(r"https?://|//cdn|url\(|@import|<script|<link|<iframe", page)
@@ -98,7 +98,7 @@ def test_the_page_says_what_differs_from_the_defaults(make_run: MakeRun) -> None
     assert "What differs from the defaults" not in page_of(run_dir)
 
 
-def test_the_page_says_where_it_fails(make_run: MakeRun) -> None:
+def test_the_page_says_where_the_network_fails(make_run: MakeRun) -> None:
     def hopeless_when_small(predictions: dict[str, np.ndarray]) -> None:
         few = predictions["lit_pixels"] < 80
         said = np.where(few, (predictions["class_index"] + 1) % 4, predictions["class_index"])
@@ -240,7 +240,7 @@ def test_same_files_give_the_same_bytes(make_run: MakeRun, tmp_path: Path) -> No
     assert sorted(path.name for path in (first / "report").iterdir() if path.name.startswith(".")) == []
 
 
-def test_what_is_not_a_run_is_answered_in_a_sentence(make_run: MakeRun, tmp_path: Path) -> None:
+def test_damaged_files_end_in_one_sentence_that_names_the_file(make_run: MakeRun, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a directory"):
         write_report(tmp_path / "nowhere")
     run_dir = make_run(num_events=5)
@@ -252,7 +252,7 @@ def test_what_is_not_a_run_is_answered_in_a_sentence(make_run: MakeRun, tmp_path
         write_report(run_dir)
 
 
-def test_the_room_needs_neither_torch_nor_pyplot() -> None:
+def test_report_imports_neither_torch_nor_pyplot() -> None:
     rooms = "cdmtrain.report.run.page, cdmtrain.report.run.tables, cdmtrain.report.kit.event_display"
     heavy = "'torch', 'lightning', 'hydra', 'matplotlib.pyplot'"
     code = f"import sys, {rooms}; sys.exit(str([name for name in ({heavy}) if name in sys.modules] or ''))"

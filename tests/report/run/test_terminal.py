@@ -1,4 +1,4 @@
-"""The table at the end of a training, on terminals of all kinds."""
+"""The tables at the end of a training, on all kinds of terminals."""
 
 import io
 import json
