@@ -186,9 +186,7 @@ def main() -> int:
             return 0
         if os.environ.get(outcomes.TRACEBACK_ENV) != "1":
             return run(words)
-        with outcomes.collected(raising=True) as recorded:
-            run_command()
-            show_leaderboard(recorded)
+        run_command()
         return 0
     except KeyboardInterrupt:
         return 130

@@ -18,9 +18,8 @@ from tempfile import TemporaryDirectory
 from cdmtrain.atomic import write_json
 
 DIRECTORY_ENV = "CDMTRAIN_OUTCOMES"  # tells the jobs of a command where to record
-RAISING_ENV = "CDMTRAIN_RAISING"  # the user asked for tracebacks
 TRACEBACK_ENV = "HYDRA_FULL_ERROR"  # 1: Hydra raises what it would print
-VARIABLES = (DIRECTORY_ENV, RAISING_ENV, TRACEBACK_ENV)  # that processes on other machines must not see
+VARIABLES = (DIRECTORY_ENV, TRACEBACK_ENV)  # that processes on other machines must not see
 
 
 @dataclass(frozen=True)
@@ -50,16 +49,10 @@ class Outcomes:
 
 
 @contextmanager
-def collected(*, raising: bool = False) -> Iterator[Outcomes]:
-    """Let the jobs that run meanwhile record how they end; errors of composition are raised.
-
-    Args:
-        raising: jobs raise their errors, as with HYDRA_FULL_ERROR=1, and only the sweep is recorded.
-    """
-    with TemporaryDirectory() as folder:
-        variables = {DIRECTORY_ENV: folder, TRACEBACK_ENV: "1", RAISING_ENV: "1" if raising else None}
-        with environment(variables):
-            yield Outcomes(Path(folder))
+def collected() -> Iterator[Outcomes]:
+    """Let the jobs that run meanwhile record how they end; errors of composition are raised."""
+    with TemporaryDirectory() as folder, environment({DIRECTORY_ENV: folder, TRACEBACK_ENV: "1"}):
+        yield Outcomes(Path(folder))
 
 
 @contextmanager
@@ -84,15 +77,13 @@ def environment(values: Mapping[str, str | None]) -> Iterator[None]:
 @contextmanager
 def tracebacks_as_typed() -> Iterator[None]:
     """Around a task: processes that it starts see the HYDRA_FULL_ERROR of the user, and record nothing."""
-    asked = os.environ.get(RAISING_ENV) == "1" or DIRECTORY_ENV not in os.environ
-    keep = os.environ.get(TRACEBACK_ENV) if asked else None
-    with environment(dict.fromkeys(VARIABLES) | {TRACEBACK_ENV: keep}):
+    with environment(dict.fromkeys(VARIABLES) if are_recorded() else {}):
         yield
 
 
 def are_recorded() -> bool:
     """Whether a failure is recorded for the command to print, rather than raised."""
-    return DIRECTORY_ENV in os.environ and RAISING_ENV not in os.environ
+    return DIRECTORY_ENV in os.environ
 
 
 def record_failure(overrides: Sequence[str], sentence: str | None, error: BaseException) -> None:

@@ -23,6 +23,7 @@ from cdmtrain.data.event_data import EventData
 from cdmtrain.devices.torch_private import any_number_of_events
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES
+from cdmtrain.representation.image import ImageRepresentation
 from cdmtrain.runs.ensemble import combine_networks
 from cdmtrain.runs.evaluation import evaluation_config, open_runs, open_test_data
 from cdmtrain.runs.open import Run
@@ -92,9 +93,7 @@ class FromImages(nn.Module):
         return self._from_hits(pixel, image.flatten(), offset)
 
     def arrays(self, batch: EventBatch) -> Arrays:
-        dense = np.zeros((batch.num_events, self._image_size**2), np.float32)
-        dense[batch.event.numpy(), batch.pixel.numpy()] = batch.energy.numpy()
-        return (dense.reshape(-1, self._image_size, self._image_size),)
+        return (ImageRepresentation()(batch).energy.squeeze(1).numpy(),)
 
 
 class Format(Protocol):

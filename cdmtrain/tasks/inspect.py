@@ -21,6 +21,7 @@ from cdmtrain.report.dataset.page import write_inspection
 from cdmtrain.report.dataset.tables import ClassTable, make_tables
 from cdmtrain.report.kit.event_display import window_side
 from cdmtrain.report.kit.numbers import count, is_number
+from cdmtrain.representation.image import ImageRepresentation
 from cdmtrain.runs.names import new_name
 
 Images = Float32[np.ndarray, "event row column"]
@@ -119,9 +120,7 @@ def examples(store: EventStore, sample: Sample, *, number: int) -> dict[str, Ima
 def dense_images(store: EventStore, dataset_index: np.ndarray) -> Images:
     """The dense images of some events."""
     batch = store.make_batch(torch.from_numpy(dataset_index))
-    dense = np.zeros((len(dataset_index), store.image_size**2), np.float32)
-    dense[batch.event.numpy(), batch.pixel.numpy()] = batch.energy.numpy()
-    return dense.reshape(-1, store.image_size, store.image_size)
+    return ImageRepresentation()(batch).energy.squeeze(1).numpy()
 
 
 def fitting(images: Images) -> Float32[np.ndarray, "row column"]:

@@ -88,7 +88,7 @@ def test_a_file_without_pdg_is_one_class_unknown(tmp_path: Path, challenge_file:
     with h5py.File(file, "a") as stream:
         del stream["pdg"]
     store = EventStore([load_or_convert(file, tmp_path / "cache")])
-    sample = inspect.measured(store)
+    sample = inspect.measure_store(store)
     assert sample.present == ["unknown"]
     assert inspect.examples(store, sample, number=3)["unknown"].shape == (3, 16, 16)
     assert list(inspect.content([sample], make_tables([sample]))["sample"]["classes"]) == ["unknown"]
@@ -99,9 +99,9 @@ def test_figures_do_not_depend_on_the_size_of_the_blocks(
 ) -> None:
     files = challenge_file("a.h5"), challenge_file("b.h5", seed=4)
     store = EventStore([load_or_convert(file, tmp_path / "cache") for file in files])
-    whole = inspect.measured(store)
+    whole = inspect.measure_store(store)
     monkeypatch.setattr(inspect, "EVENTS_PER_BLOCK", 7)
-    found = inspect.measured(store)
+    found = inspect.measure_store(store)
     assert all(np.array_equal(found.event[key], whole.event[key]) for key in whole.event)
     assert np.array_equal(found.spectrum, whole.spectrum)
     assert found.cell_mev == pytest.approx(whole.cell_mev, rel=1e-12)  # order of float64 sums
