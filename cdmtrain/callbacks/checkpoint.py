@@ -1,4 +1,4 @@
-"""best.ckpt and last.ckpt of a run, each always whole, and everything a bit-identical resume needs."""
+"""Save a run's checkpoints atomically, with all that a bit-identical resume needs."""
 
 import math
 import os
@@ -16,25 +16,24 @@ from lightning.pytorch.callbacks import Checkpoint
 from cdmtrain.errors import InputError
 from cdmtrain.runs import files
 
-SECONDS_PER_VOTE = 2.0  # several processes save together; they agree on it about this often
+SECONDS_PER_VOTE = 2.0  # about this often, several processes agree whether to save
 
 
 class RunCheckpoint(Checkpoint):
-    """Saves `last.ckpt` as training goes and `best.ckpt` (weights alone) when the monitored figure improves.
+    """Save `last.ckpt` during training, and `best.ckpt` (weights only) when the monitored metric improves.
 
-    `last.ckpt` is saved after the first step of an epoch and every `every_seconds` after that, never after an epoch's
-    last step: Lightning resumes from between two steps exactly, and schedules that wait for a validation have then
-    seen it. (So a run whose epochs are one step long has none before its end.) Once training is over it is saved a last
-    time and says so.
+    `last.ckpt` is saved after the first step of each epoch, then every `every_seconds`, and when training ends. It is
+    not saved after the last step of an epoch: Lightning resumes exactly between two steps only, and a scheduler that
+    waits for the validation would miss it. (So a run with epochs of one step has no `last.ckpt` before its end.)
 
     Args:
-        monitor: name of a logged figure.
-        mode: "min" or "max": which is better.
+        monitor: name of a logged metric.
+        mode: "min" or "max", whichever is better.
         every_seconds: seconds between saves within an epoch.
-        keep_all: whether the weights of every validated epoch are kept too, as `epoch_<number>_step_<number>.ckpt`.
+        keep_all: also keep the weights of every validated epoch, as `epoch_<number>_step_<number>.ckpt`.
 
     Raises:
-        InputError: when the monitored figure is never logged, no epoch is validated, or `mode` is neither.
+        InputError: when the metric is never logged, no epoch is validated, or `mode` is neither "min" nor "max".
     """
 
     def __init__(self, *, monitor: str, mode: str, every_seconds: float, keep_all: bool = False) -> None:
@@ -44,13 +43,13 @@ class RunCheckpoint(Checkpoint):
         self.monitor = monitor
         self.best_score: float | None = None
         self.best_epoch: int | None = None
-        self.finished = False  # training is over; only the evaluation may be missing
+        self.finished = False  # training is over, though the evaluation may be missing
         self._sign = 1 if mode == "min" else -1
         self._every_seconds = every_seconds
         self._keep_all = keep_all
         self._saved = time.monotonic()
         self._random_states: dict[str, Any] | None = None
-        self.asked = False  # whoever sets it wants a save at the end of this step, and `then` called
+        self.asked = False  # set it to save at the end of this step and call `then`
         self.then: Callable[[], None] = lambda: None
         self._vote = Vote()
 
@@ -72,10 +71,10 @@ class RunCheckpoint(Checkpoint):
         if trainer.limit_val_batches == 0 or 0 < epochs < every:
             raise InputError(
                 f"no epoch would be validated (trainer.max_epochs={epochs}, trainer.check_val_every_n_epoch={every}, "
-                f"trainer.limit_val_batches={trainer.limit_val_batches}), and best.ckpt is chosen by validation"
+                f"trainer.limit_val_batches={trainer.limit_val_batches}), but validation chooses the best checkpoint"
             )
         self._saved = time.monotonic()
-        trainer.should_stop |= self.finished  # it may have stopped early
+        trainer.should_stop |= self.finished  # a finished training may have stopped early
         if self._random_states is not None:
             set_random_states(self._random_states)
 
@@ -83,9 +82,9 @@ class RunCheckpoint(Checkpoint):
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         accumulated = trainer.accumulate_grad_batches
-        # is_last_batch does not tell that of a limited epoch gone on with
+        # is_last_batch is wrong in a resumed epoch of limited length
         last = trainer.is_last_batch or batch_idx + 1 == trainer.num_training_batches
-        if last or (batch_idx + 1) % accumulated:  # gradients on their way are in no checkpoint
+        if last or (batch_idx + 1) % accumulated:  # a checkpoint does not hold accumulated gradients
             return
         due = time.monotonic() - self._saved > self._every_seconds
         asked, due = self._vote.of_first_process(trainer, (self.asked, due))
@@ -99,7 +98,7 @@ class RunCheckpoint(Checkpoint):
             return
         if self.monitor not in trainer.callback_metrics:
             known = ", ".join(sorted(trainer.callback_metrics))
-            raise InputError(f"callbacks.checkpoint.monitor={self.monitor} is not logged; what is logged: {known}")
+            raise InputError(f"callbacks.checkpoint.monitor={self.monitor} is not logged; choose one of {known}")
         score = float(trainer.callback_metrics[self.monitor])
         if self.best_score is None or math.isnan(self.best_score) or self._sign * score < self._sign * self.best_score:
             self.best_score, self.best_epoch = score, trainer.current_epoch + 1
@@ -119,14 +118,14 @@ class RunCheckpoint(Checkpoint):
             trainer.save_checkpoint(temporary, weights_only=weights_only)
             if trainer.is_global_zero:
                 os.replace(temporary, directory / f"{name}.ckpt")
-        except BaseException:  # a full disk needs the room to say so
+        except BaseException:  # on a full disk the error message needs the space
             temporary.unlink(missing_ok=True)
             raise
         self._saved = time.monotonic()
 
 
 class Vote:
-    """What the first process wants, for every process after the same step, without asking after every step."""
+    """Let every process save after the same step as the first process, without communicating after every step."""
 
     def __init__(self) -> None:
         self._step = 0
@@ -134,7 +133,7 @@ class Vote:
         self._steps_until = 0
 
     def of_first_process(self, trainer: lightning.Trainer, wanted: tuple[bool, bool]) -> tuple[bool, bool]:
-        """What is wanted in the first process; nothing is, in any, between two votes."""
+        """Return the wishes of the first process; between two votes no process has any."""
         if trainer.world_size == 1:
             return wanted
         steps, seconds = trainer.global_step - self._step, time.monotonic() - self._time
@@ -147,9 +146,9 @@ class Vote:
 
 
 def random_states() -> dict[str, Any]:
-    """The states of every random generator a network may draw from, as plain numbers and tensors."""
+    """Return the states of all random generators as plain numbers and tensors."""
     version, numbers, gauss = random.getstate()
-    kind, keys, *rest = np.random.get_state()  # noqa: NPY002 (the state that seed_everything set)
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002 (seed_everything seeds it)
     return {
         "python": [version, list(numbers), gauss],
         "numpy": [str(kind), [int(key) for key in keys], *rest],
@@ -159,7 +158,7 @@ def random_states() -> dict[str, Any]:
 
 
 def set_random_states(states: dict[str, Any]) -> None:
-    """Put every generator back to what `random_states` recorded."""
+    """Restore what `random_states` returned."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     kind, keys, *rest = states["numpy"]

@@ -1,4 +1,4 @@
-"""The learning rate of every epoch."""
+"""Log the learning rate of every epoch."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from lightning.pytorch.callbacks import Callback
 
 
 class LearningRate(Callback):
-    """Logs `learning_rate`, the rate of the first parameter group in the last step of an epoch.
+    """Log `learning_rate`: that of the first parameter group in the last step of an epoch.
 
-    Lightning's monitor logs at an epoch's start, which a run resumed in mid-epoch never passes.
+    Lightning's LearningRateMonitor logs at the start of an epoch, which a run resumed in mid-epoch never passes.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""metrics.csv: one row an epoch, kept across resumes."""
+"""Write metrics.csv: one row for each epoch, kept when the run is resumed."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""predictions.h5: what the network said of every test event."""
+"""Write predictions.h5: the output of the network for every test event."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, one line an epoch elsewhere."""
+"""Show a progress bar on a terminal, and one line for each epoch elsewhere."""
 
 import sys
 import time
@@ -13,12 +13,12 @@ SHOWN = {"val_loss": "val", "val_accuracy": "acc", "val_electron_photon_auc": "e
 
 
 class EpochProgress(RichProgressBar):
-    """Shows the training loss and the validation figures that matter.
+    """Show the training loss and the main validation metrics.
 
-    Where output is not a terminal (a cluster's log, a pipe) there is no bar but one line an epoch.
+    Where the output is not a terminal (a cluster's log, a pipe) one line is printed for each epoch.
 
     Args:
-        refresh_rate: steps between two updates of the bar.
+        refresh_rate: number of steps between updates of the bar.
     """
 
     def __init__(self, *, refresh_rate: int = 10) -> None:

@@ -1,4 +1,4 @@
-"""Averaging the network's weights over the training (Polyak and Juditsky 1992, doi:10.1137/0330046)."""
+"""Average the weights over the training (Polyak and Juditsky 1992, doi:10.1137/0330046)."""
 
 from typing import Any
 
@@ -11,16 +11,19 @@ from cdmtrain.errors import InputError
 
 
 class WeightAveraging(Callback):
-    """Keeps a running mean of the network's weights, and validates, saves and ends the training with it.
+    """Validate, and end the training, with an exponential moving average of the network's weights.
 
-    After optimizer step t: mean <- d mean + (1 - d) weights, d = min(decay, (1 + t) / (10 + t)), so that the first
-    steps are soon forgotten. Running figures of a normalisation are averaged likewise. best.ckpt holds the mean;
-    last.ckpt holds what training goes on from, the mean beside it, until the end, then the mean.
+    After optimizer step t: mean <- d mean + (1 - d) weights, with d = min(decay, (1 + t) / (10 + t)), so that the first
+    steps are soon forgotten. The running statistics of normalisation layers are averaged too. `best.ckpt` holds the
+    mean; `last.ckpt` holds the weights that training continues from and the mean beside them, and in the end the mean.
 
-    Lightning's own callback puts the mean aside again before best.ckpt is saved; this one does so when the epoch ends.
+    Lightning's callback restores the weights before `best.ckpt` is saved; this one restores them when the epoch ends.
 
     Args:
-        decay: d once warm; the mean reaches back about 1 / (1 - decay) steps. InputError unless 0 <= decay < 1.
+        decay: d after the first steps; the mean covers about 1 / (1 - decay) steps.
+
+    Raises:
+        InputError: unless 0 <= decay < 1.
     """
 
     def __init__(self, *, decay: float) -> None:
@@ -30,7 +33,7 @@ class WeightAveraging(Callback):
         self._decay = decay
         self._steps = 0
         self._mean: dict[str, Tensor] = {}
-        self._exchanged = False  # the network holds the mean, and the mean what training goes on from
+        self._exchanged = False  # the network holds the mean, and self._mean the weights that training continues from
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self._steps, "mean": self._mean, "exchanged": self._exchanged}

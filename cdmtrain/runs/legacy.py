@@ -22,6 +22,16 @@ SPARSE_RESNET_INPUT = {
     },
 }
 
+SPARSE_RESNET_SIZES = {"num_features": 15, "num_event_features": 12}  # of that input
+
+# keys that 0.1 did not have, with the values that do what it did: (node, key, value, class that has the key)
+NEW_KEYS = (
+    ("representation", "event_features", {}, ""),
+    ("representation", "features", {}, "cdmtrain.representation.hits.HitsRepresentation"),
+    ("model", "num_event_features", 0, ""),
+    ("trainer", "matmul_precision", None, ""),
+)
+
 
 def translate(config: Any) -> Any:
     """Return a copy of a run's plain configuration with today's names and keys."""
@@ -35,7 +45,12 @@ def translate(config: Any) -> Any:
 def as_in_0_1(config: dict[str, Any]) -> dict[str, Any]:
     """Return a copy of a plain configuration as 0.1 would have composed it: the form that names a sweep's job."""
     config = _with_targets(config, {new: old for old, new in RENAMED_TARGETS.items()})
-    return _without_features_of_events(config)
+    config = _without_features_of_sparse_resnet(config)
+    for node, key, value, target in NEW_KEYS:
+        inner = config.get(node)
+        if isinstance(inner, dict) and inner.get(key, ...) == value and inner.get("_target_", "").startswith(target):
+            config = {**config, node: {name: inner[name] for name in inner if name != key}}
+    return config
 
 
 def _with_targets(config: Any, names: dict[str, str]) -> Any:
@@ -56,25 +71,21 @@ def _with_features_of_sparse_resnet(config: dict[str, Any]) -> dict[str, Any]:
             f"this run of cdmtrain 0.1 trained sparse_resnet on the logarithm of energies of {scale}, "
             "which no later version computes; open it with cdmtrain 0.1, or train again with representation/scale=log"
         )
-    model = {**config["model"], "num_features": 15, "num_event_features": 12}
+    model = {**config["model"], **SPARSE_RESNET_SIZES}
     return {**config, "model": model, "representation": {**config["representation"], **SPARSE_RESNET_INPUT}}
 
 
-def _without_features_of_events(config: dict[str, Any]) -> dict[str, Any]:
-    """Remove the keys that 0.1 lacked, as long as they have their defaults."""
-    model, representation = dict(config["model"]), dict(config["representation"])
-    computed_by_itself = all(representation.get(key) == value for key, value in SPARSE_RESNET_INPUT.items())
-    if str(model.get("_target_")).endswith(".SparseResNet") and computed_by_itself:
-        del model["num_features"], model["num_event_features"]
-        representation = {
-            "_target_": representation["_target_"],
-            "scale": {"_target_": "cdmtrain.representation.scale.LinearScale"},
-        }
-    for node, key, default in (
-        (model, "num_event_features", 0),
-        (representation, "event_features", {}),
-        (representation, "features", {}),
-    ):
-        if node.get(key) == default:
-            del node[key]
-    return {**config, "model": model, "representation": representation}
+def _without_features_of_sparse_resnet(config: dict[str, Any]) -> dict[str, Any]:
+    """Undo `_with_features_of_sparse_resnet`, where the input is exactly that of 0.1."""
+    model, representation = config.get("model") or {}, config.get("representation") or {}
+    same_input = SPARSE_RESNET_SIZES.items() <= model.items() and all(
+        representation.get(key) == value for key, value in SPARSE_RESNET_INPUT.items()
+    )
+    if not same_input:
+        return config
+    others = {key: value for key, value in representation.items() if key not in SPARSE_RESNET_INPUT}
+    return {
+        **config,
+        "model": {key: value for key, value in model.items() if key not in SPARSE_RESNET_SIZES},
+        "representation": {**others, "scale": {"_target_": "cdmtrain.representation.scale.LinearScale"}},
+    }
