@@ -13,17 +13,17 @@ from cdmtrain.atomic import whole_file
 from cdmtrain.batch import EventBatch
 from cdmtrain.runs import files
 
-MISTAKES = 3  # events of each particle in mistakes.h5
+MISTAKES = 3  # for each particle, in mistakes.h5
 
 
 class PredictionsWriter(Callback):
     """Write the outputs of the test to predictions.h5, one row for each event, in the order of the data set.
 
-    Datasets: index (of the file), class_index (truth, -1 unknown), probability (N, 4), lit_pixels,
-    deposited_energy_mev, and what truth the data have: kinetic_energy_mev, vertex_px, direction.
+    Datasets: index (in the event file), class_index (truth, -1 unknown), probability (N, 4), lit_pixels,
+    deposited_energy_mev, and the truth that the event file has: kinetic_energy_mev, vertex_px, direction.
 
-    Beside it, mistakes.h5 has the most confident mistakes of each particle, as the network saw them: index,
-    class_index, probability, and the hits as pixel, energy_mev, offset (event + 1); attribute image_size.
+    The most confident mistakes for each particle go to mistakes.h5, with their hits: index, class_index, probability,
+    pixel, energy_mev, offset (event + 1), and the attribute image_size.
     """
 
     def __init__(self, run: Path) -> None:
@@ -60,18 +60,18 @@ class PredictionsWriter(Callback):
         }
         _write(self._run / files.PREDICTIONS, columns)
         worst = confident_mistakes(columns["probability"], columns["class_index"])
-        seen = store.make_batch(dataset_index[worst])
-        hits = {"pixel": seen.pixel, "energy_mev": seen.energy, "offset": seen.offset}
+        batch = store.make_batch(dataset_index[worst])
+        hits = {"pixel": batch.pixel, "energy_mev": batch.energy, "offset": batch.offset}
         chosen = {name: columns[name][worst] for name in ("index", "class_index", "probability")}
-        _write(self._run / files.MISTAKES, chosen | hits, image_size=seen.image_size)
+        _write(self._run / files.MISTAKES, chosen | hits, image_size=batch.image_size)
 
 
 def confident_mistakes(probability: torch.Tensor, class_index: torch.Tensor) -> torch.Tensor:
-    """The rows of the MISTAKES events of each particle, in turn, that were given another name most surely."""
-    confidence, said = probability.max(1)
+    """Return the rows of the most confident mistakes, at most MISTAKES for each particle in turn."""
+    confidence, predicted = probability.max(1)
     rows = []
     for particle in range(probability.shape[1]):
-        wrong = ((class_index == particle) & (said != particle)).nonzero().squeeze(1)
+        wrong = ((class_index == particle) & (predicted != particle)).nonzero().squeeze(1)
         rows.append(wrong[confidence[wrong].argsort(descending=True, stable=True)[:MISTAKES]])
     return torch.cat(rows)
 
@@ -84,7 +84,7 @@ def _write(path: Path, columns: dict[str, torch.Tensor], **attributes: int) -> N
 
 
 def event_columns(batch: EventBatch, probability: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What is written of each event of a batch, but for what its file knows."""
+    """Return the columns of predictions.h5 that are known without the event file."""
     energy = torch.zeros(batch.num_events, dtype=torch.float64).index_add_(
         0, batch.event.cpu(), batch.energy.cpu().double()
     )

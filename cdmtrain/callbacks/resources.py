@@ -1,4 +1,4 @@
-"""What a training costs: seconds, events per second, peak memory."""
+"""Measure the cost of a training: seconds, events per second, peak memory."""
 
 import ctypes
 import gc
@@ -18,9 +18,9 @@ from cdmtrain.batch import EventBatch
 
 
 class Resources(Callback):
-    """Counts seconds and events of training steps, loading included, checkpoints included, validation excluded.
+    """Count the seconds and events of the training steps, with loading and checkpoints but without validation.
 
-    Kept in checkpoints, so a resumed run counts on. Logs `epoch_seconds` and `events_per_second` of every epoch.
+    The counts are kept in checkpoints, so a resumed run adds to them. Logs `epoch_seconds` and `events_per_second`.
     """
 
     def __init__(self) -> None:
@@ -74,23 +74,23 @@ class Resources(Callback):
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Let the peak be what is held now; of a process only Linux can, elsewhere its peak is that of all its runs."""
+    """Reset the peak of a GPU, or of this process (on Linux only: elsewhere the peak covers all runs of a process)."""
     if device.type == "cuda":
-        if torch.cuda.is_initialized():  # before, nothing is allocated, and torch refuses to reset
+        if torch.cuda.is_initialized():  # otherwise nothing is allocated, and torch refuses
             torch.cuda.reset_peak_memory_stats(device)
         return
-    gc.collect()  # a run before this one, of a sweep
+    gc.collect()  # the previous run of a sweep
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)  # and what glibc keeps of it
+        ctypes.CDLL(None).malloc_trim(0)  # and what glibc holds back of it
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # man 5 proc: sets the peak resident size to the current
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Most memory held since `reset_peak_memory`: of a CUDA device, else of this process."""
+    """Return the peak of a CUDA device, or of this process, since `reset_peak_memory`."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    with suppress(OSError, TypeError):  # of this program alone: getrusage counts what started it too
+    with suppress(OSError, TypeError):  # getrusage would include the process that started this one
         peak = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
         return int(peak[1]) * 1024  # type: ignore[index]
     unit = 1 if sys.platform == "darwin" else 1024

@@ -12,13 +12,12 @@ from cdmtrain.runs import files
 PACKAGE = Path(cdmtrain.__file__).parent
 NAMES = {Path(value).name for value in vars(files).values() if isinstance(value, str) and "." in value}
 FILES = NAMES - {files.LOCK, Path(files.PAGE).name, *(name for name in NAMES if name.startswith("__"))} - {"files.py"}
-OTHER_READERS = ("report/", "tasks/status.py")  # until they use runs/read.py
 FOLDERS = {files.CHECKPOINTS, files.REPORT}
 
 
 def sources() -> list[str]:
     paths = [str(path.relative_to(PACKAGE)) for path in sorted(PACKAGE.rglob("*.py"))]
-    return [path for path in paths if path != "runs/files.py" and not path.startswith(("conf/", *OTHER_READERS))]
+    return [path for path in paths if path != "runs/files.py" and not path.startswith("conf/")]
 
 
 def spelled_names(source: str) -> Iterator[str]:
