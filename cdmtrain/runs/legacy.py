@@ -25,7 +25,7 @@ SPARSE_RESNET_INPUT = {
 SPARSE_RESNET_SIZES = {"num_features": 15, "num_event_features": 12}  # of that input
 
 # keys that 0.1 did not have, with the values that do what it did: (node, key, value, class that has the key)
-NEW_KEYS = (
+NEW_KEYS: tuple[tuple[str, str, Any, str], ...] = (
     ("representation", "event_features", {}, ""),
     ("representation", "features", {}, "cdmtrain.representation.hits.HitsRepresentation"),
     ("model", "num_event_features", 0, ""),
