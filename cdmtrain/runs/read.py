@@ -38,6 +38,7 @@ class RunFiles:
     settings: Settings = field(default_factory=Settings)  # the part of config.yaml that is used by name
     provenance: Provenance = field(default_factory=Provenance)
     status: Status | None = None
+    submission: Submission | None = None
     results: Results = field(default_factory=dict)
     history: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # metrics.csv: column -> (epoch,)
     predictions: Predictions | None = None
@@ -75,6 +76,7 @@ def read_run(run: Path, *, with_predictions: bool = True) -> RunFiles:
         settings=check(config, Settings, str(run / files.CONFIG)),
         provenance=read_provenance(run) or Provenance(),
         status=read_status(run),
+        submission=read_submission(run),
         results=read_results(run) or {},
         history=read_history(run),
         predictions=read_predictions(run / files.PREDICTIONS) if with_predictions else None,

@@ -6,10 +6,11 @@ from omegaconf import DictConfig, ListConfig
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cdmtrain.errors import InputError
 from cdmtrain.report.kit import numbers
-from cdmtrain.runs.read import RunFiles, find_runs, read_run_or_problem, read_submission
+from cdmtrain.runs.read import RunFiles, find_runs, read_run_or_problem
 
 ORDER = ("running", "submitted", "preempted", "interrupted", "lost", "failed", "unreadable", "finished")
 UNATTENDED = ("interrupted", "lost", "failed")  # these do not continue by themselves
@@ -28,7 +29,7 @@ def status(cfg: DictConfig) -> None:
         table.add_column(title, justify=side, no_wrap=True)  # type: ignore[arg-type]
     table.add_column("", overflow="fold")
     for state, run in sorted(zip(states, runs, strict=True), key=lambda one: rank(one[0])):
-        table.add_row(*line(run), style=STYLES.get(state))
+        table.add_row(*map(Text, line(run)), style=STYLES.get(state))
     console = Console()
     console.print(table)
     counts = [f"{states.count(state)} {state}" for state in sorted(set(states), key=rank)]
@@ -60,7 +61,7 @@ def time_left(run: RunFiles, now: datetime | None = None) -> str:
 
 def remark(run: RunFiles) -> str:
     """Where a run is, or what stopped it and where its log is."""
-    job, status = read_submission(run.directory), run.status
+    job, status = run.submission, run.status
     if run.state in ("failed", "unreadable", "lost"):
         reason = run.error or f"no heartbeat since {status and status.updated}"
         return reason + (f" (log: {job.log})" if job else "")

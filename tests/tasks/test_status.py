@@ -68,6 +68,20 @@ def test_every_run_has_a_line_that_says_where_it_stands(
     assert "to continue one: cdmtrain run=DIRECTORY" in shown
 
 
+def test_brackets_in_an_error_are_no_markup(sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    run(sweep, "lstm", state="failed", error="data.files=[/data/a.h5] cannot be read")
+    assert status(monkeypatch, sweep) == 0
+    assert "data.files=[/data/a.h5] cannot be read" in capsys.readouterr().out
+
+
+def test_a_damaged_submission_is_told_beside_the_others(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    (sweep / "cnn/submission.json").write_text("[1]")
+    assert status(monkeypatch, sweep) == 0
+    assert "1 unreadable" in capsys.readouterr().out
+
+
 def test_single_runs_can_be_named(sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     assert status(monkeypatch, sweep / "cnn", sweep / "gnn") == 0
     assert "2 runs: 1 submitted, 1 finished" in capsys.readouterr().out
