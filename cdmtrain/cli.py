@@ -130,7 +130,7 @@ def show_leaderboard(recorded: outcomes.Outcomes) -> None:
     folder = recorded.sweep_dir
     if folder is None or not folder.is_dir():
         return
-    from cdmtrain.runs.read import find_runs
+    from cdmtrain.runs.find import find_runs
 
     if not find_runs([folder]):
         return

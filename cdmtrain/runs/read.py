@@ -1,10 +1,8 @@
 """Read the files of a run directory. Every value is checked here; a run may come from a stranger."""
 
 import csv
-import glob
 import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,22 +89,6 @@ def read_run_or_problem(run: Path) -> RunFiles:
         return read_run(run, with_predictions=False)
     except InputError as error:
         return RunFiles(run, problem=str(error))
-
-
-def find_runs(places: Sequence[str | Path]) -> list[Path]:
-    """Return each run directory in `places` once: runs, directories that hold runs at any depth, or patterns with *."""
-    found: dict[Path, Path] = {}
-    for place in places:
-        for path in [Path(name) for name in sorted(glob.glob(str(place)))] or [Path(place)]:
-            if not path.is_dir():
-                raise InputError(f"runs={place} is not a directory; give run directories, or one that holds them")
-            found |= {run.resolve(): run for run in _runs_below(path)}
-    return list(found.values())
-
-
-def is_run(path: Path) -> bool:
-    """Whether `path` is a run directory."""
-    return (path / files.CONFIG).exists()
 
 
 def read_status(run: Path) -> Status | None:
@@ -246,11 +228,3 @@ def _number(field: str, where: str) -> float:
         return float(field or "nan")
     except ValueError:
         raise wrong(where, field, "a number") from None
-
-
-def _runs_below(path: Path) -> Iterator[Path]:
-    for folder, inner, names in os.walk(path):
-        inner.sort()
-        if files.CONFIG in names:
-            inner.clear()
-            yield Path(folder)

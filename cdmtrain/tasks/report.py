@@ -9,8 +9,8 @@ from cdmtrain.errors import InputError
 from cdmtrain.report.leaderboard.page import write_leaderboard
 from cdmtrain.report.leaderboard.ranking import make_leaderboard
 from cdmtrain.report.leaderboard.tables import PLUS_MINUS, leaderboard_tables
+from cdmtrain.runs.find import is_run
 from cdmtrain.runs.names import new_name
-from cdmtrain.runs.read import is_run
 
 
 def report(cfg: DictConfig) -> None:

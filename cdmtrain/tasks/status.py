@@ -10,7 +10,8 @@ from rich.text import Text
 
 from cdmtrain.errors import InputError
 from cdmtrain.report.kit import numbers
-from cdmtrain.runs.read import RunFiles, find_runs, read_run_or_problem
+from cdmtrain.runs.find import find_runs
+from cdmtrain.runs.read import RunFiles, read_run_or_problem
 
 ORDER = ("running", "submitted", "preempted", "interrupted", "lost", "failed", "unreadable", "finished")
 UNATTENDED = ("interrupted", "lost", "failed")  # these do not continue by themselves

@@ -54,6 +54,10 @@ def test_the_configuration_is_written_once_and_resolved(config: Config) -> None:
     with open_run(config("logger=tensorboard")):  # the same run, though a logger writes into its directory
         pass
     assert (run.path / files.CONFIG).read_text() == written
+    run.path.rename("moved")
+    with open_run(config("logger=tensorboard", "run_dir=moved")) as moved:
+        assert moved.cfg.run_dir == "moved"
+    Path("moved").rename(run.path)
     with pytest.raises(InputError, match="run holds a run with other settings"), open_run(config("seed=5")):
         pass
 

@@ -15,7 +15,8 @@ import yaml
 
 from cdmtrain.errors import InputError
 from cdmtrain.runs import files
-from cdmtrain.runs.read import find_runs, read_metrics, read_run, read_run_or_problem, read_status, read_submission
+from cdmtrain.runs.find import find_runs
+from cdmtrain.runs.read import read_metrics, read_run, read_run_or_problem, read_status, read_submission
 from cdmtrain.runs.records import HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, Metric, Status, Submission
 
 OLD_RUN = Path(__file__).parents[1] / "fixtures/run_0_1"
@@ -117,6 +118,7 @@ DAMAGES = {
     "a purity is text": (edit_json(files.RESULTS, purity={"muon": "x"}), "purity.muon is 'x', but a number"),
     "the matrix is a number": (edit_json(files.RESULTS, confusion_matrix=3), "confusion_matrix is 3, but a list"),
     "the matrix is 3 x 3": (edit_json(files.RESULTS, confusion_matrix=[[1] * 3] * 3), "but 4 x 4 counts"),
+    "the matrix is 3 x 4": (edit_json(files.RESULTS, confusion_matrix=[[1] * 4] * 3), "but 4 x 4 counts"),
     "a count is negative": (edit_json(files.RESULTS, val_confusion_matrix=[[-1] * 4] * 4), "but 4 x 4 counts"),
     "the choices are a list": (edit_json(files.PROVENANCE, choices=[1]), r"choices is \[1\], but a mapping"),
     "git is text": (edit_json(files.PROVENANCE, git="x"), "git is 'x', but a mapping"),
@@ -219,6 +221,7 @@ def test_absent_files_are_none(tmp_path: Path) -> None:
 
 def test_runs_are_found_at_any_depth_each_once(run: Path) -> None:
     again = Path(shutil.copytree(run, run.parent / "sweep/inner/again"))
+    shutil.copytree(OLD_RUN, run / "checkpoints/run")  # a run is not looked into
     assert find_runs([run.parent, run, f"{run.parent}/sw*"]) == [run, again]
     with pytest.raises(InputError, match="nowhere is not a directory"):
         find_runs([run.parent / "nowhere"])

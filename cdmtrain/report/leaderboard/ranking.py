@@ -11,7 +11,8 @@ from cdmtrain.errors import InputError
 from cdmtrain.report.kit.numbers import is_number, plural
 from cdmtrain.report.leaderboard.differences import configuration, differences, short_name
 from cdmtrain.report.run.summary import title
-from cdmtrain.runs.read import RunFiles, find_runs, read_run_or_problem
+from cdmtrain.runs.find import find_runs
+from cdmtrain.runs.read import RunFiles, read_run_or_problem
 
 LOWER_IS_BETTER = ("cross_entropy", "calibration_error")
 RANKS = ("cross_entropy", "accuracy", "macro_f1", "electron_photon_auc", "calibration_error")

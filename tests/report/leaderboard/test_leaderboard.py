@@ -21,7 +21,8 @@ from cdmtrain.report.leaderboard.ranking import Leaderboard, make_leaderboard
 from cdmtrain.report.leaderboard.side_by_side import draw_rocs
 from cdmtrain.report.leaderboard.tables import leaderboard_tables
 from cdmtrain.report.run.roc import draw_rocs as draw_run_rocs
-from cdmtrain.runs.read import find_runs, read_run
+from cdmtrain.runs.find import find_runs
+from cdmtrain.runs.read import read_run
 
 MakeRun = Callable[..., Path]
 WIDTH = {"dnn": {"width": 64}, "cnn": {"channels": [2, 4]}, "gnn": {"width": 256}}
