@@ -42,9 +42,11 @@ class WeightAveraging(Callback):
         self._steps, self._mean, self._exchanged = (state_dict[name] for name in ("steps", "mean", "exchanged"))
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
-        mean = self._mean or module.model.state_dict()
-        self._mean = {name: value.to(module.device, copy=True) for name, value in mean.items()}
-        self._back(module)
+        self._mean = self._mean or module.model.state_dict()
+        exchanged = self._exchanged
+        self._exchange(module)
+        if not exchanged:  # once through the network, the mean is on its device and has today's names of the weights
+            self._exchange(module)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -63,14 +65,11 @@ class WeightAveraging(Callback):
             self._exchange(module)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        self._back(module)
+        if self._exchanged:
+            self._exchange(module)
 
     def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
         module.model.load_state_dict(self._mean)
-
-    def _back(self, module: Any) -> None:
-        if self._exchanged:
-            self._exchange(module)
 
     def _exchange(self, module: Any) -> None:
         self._exchanged = not self._exchanged

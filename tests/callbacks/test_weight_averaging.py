@@ -13,6 +13,7 @@ from torch import nn
 from cdmtrain.callbacks.checkpoint import RunCheckpoint
 from cdmtrain.callbacks.weight_averaging import WeightAveraging
 from cdmtrain.errors import InputError
+from cdmtrain.model.rnn import RNN
 
 STEPS, EPOCHS, DECAY = 12, 3, 0.9
 
@@ -97,3 +98,20 @@ def test_a_checkpoint_of_a_validation_leads_back_to_the_training_s_own_weights()
 def test_a_decay_that_is_none_is_refused(decay):
     with pytest.raises(InputError, match=f"decay={decay}"):
         WeightAveraging(decay=decay)
+
+
+def test_the_mean_of_a_run_of_an_earlier_version_has_todays_names() -> None:
+    def old(name: str) -> str:
+        return name.replace("forward_rnn", "forth").replace("backward_rnn", "back")
+
+    network = RNN(cell="gru", hidden=2, layers=1, bidirectional=True)
+    mean = {name: torch.full_like(value, 0.5) for name, value in network.state_dict().items()}
+    averaging = WeightAveraging(decay=DECAY)
+    averaging.load_state_dict(
+        {"steps": 3, "mean": {old(name): value for name, value in mean.items()}, "exchanged": False}
+    )
+    weights = {name: value.clone() for name, value in network.state_dict().items()}
+    averaging.on_train_start(SimpleNamespace(), SimpleNamespace(model=network))  # type: ignore[arg-type]
+    assert averaging.state_dict()["mean"].keys() == mean.keys()
+    assert all(bool((value == 0.5).all()) for value in averaging.state_dict()["mean"].values())
+    assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
