@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 import torch
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_class
 from jaxtyping import Float
 from omegaconf import DictConfig
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from cdmtrain.augmentation.chain import Chain
 from cdmtrain.batch import EventBatch
 from cdmtrain.classifier import Classifier
+from cdmtrain.config.build import build, build_each
 from cdmtrain.data.images import as_images, batch_of_images
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES
@@ -166,14 +167,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def make_classifier(cfg: DictConfig) -> Classifier:
     """Build the network of a configuration, in its LightningModule, with new weights."""
     check_fit(get_class(cfg.model._target_), get_class(cfg.representation._target_))
+    parts = {name: build(cfg, name) for name in ("model", "representation", "loss", "optimizer", "scheduler")}
     return Classifier(
-        model=instantiate(cfg.model),
-        representation=instantiate(cfg.representation),
-        loss=instantiate(cfg.loss),
-        optimizer=instantiate(cfg.optimizer),
-        scheduler=instantiate(cfg.scheduler),
-        augmentation=Chain(instantiate(cfg.augmentation).values()) if cfg.augmentation else None,
-        seed=cfg.seed,
+        **parts, augmentation=Chain(build_each(cfg, "augmentation")) if cfg.augmentation else None, seed=cfg.seed
     )
 
 
