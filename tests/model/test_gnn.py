@@ -80,6 +80,15 @@ def test_logits_do_not_depend_on_how_nodes_are_numbered(graph, renumbered, convo
     torch.testing.assert_close(net(graph)[3], net.linear.bias, rtol=0, atol=0)  # an event without a node
 
 
+@pytest.mark.parametrize("convolution", CONVOLUTIONS)
+def test_the_last_events_may_be_without_a_node(graph, convolution):
+    net = GNN(width=4, depth=2, convolution=convolution, num_features=3).double()
+    longer = replace(graph, num_events=graph.num_events + 2)
+    logits = net(longer)
+    torch.testing.assert_close(logits[: graph.num_events], net(graph), rtol=0, atol=0)
+    torch.testing.assert_close(logits[-2:], net.linear.bias.expand(2, -1), rtol=0, atol=0)
+
+
 def test_unknown_choices_are_refused():
     with pytest.raises(ValueError, match="convolution=cheb: one of gcn, sage, gin, gat is expected"):
         GNN(width=8, depth=1, convolution="cheb")

@@ -118,8 +118,8 @@ MUTANTS = [
     Mutant("representation/event_features.py", "gap = last - batch.reduce", "gap = batch.image_size - batch.reduce"),
     Mutant(
         "representation/principal_axis.py",
-        "return torch.atan2(2 * yx + 0.0, xx - yy) / 2",
-        "return torch.atan2(2 * yx + 0.0, yy - xx) / 2",
+        "return torch.atan2(2 * yx, xx - yy) / 2",
+        "return torch.atan2(2 * yx, yy - xx) / 2",
         "representation/test_order.py representation/test_event_features.py",
     ),
     # classifier, metrics, loss

@@ -128,7 +128,7 @@ def test_ctrl_c_saves_the_state_and_leaves_a_page_and_the_run_goes_on_to_the_sam
     assert "interrupted: saving after this step; Ctrl-C again ends it at once" in done.stdout
     assert f"to resume: cdmtrain run={run}" in done.stdout
     assert f"page: {run}/report/index.html" in done.stdout
-    assert "state is interrupted" in (run / "report/index.html").read_text()
+    assert "The state of this run is interrupted" in (run / "report/index.html").read_text()
     checkpoint = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == step
     if place == "training_step":
