@@ -1,8 +1,7 @@
 """Parameters and floating-point operations of a network, and the computing time of a GPU."""
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,10 @@ def flops(function: Callable[[], Tensor]) -> tuple[int, int]:
 
     torch counts matrix products, convolutions and attention, but no sums, activations, gathers or scatters.
     """
-    with _without_onednn(), FlopCounterMode(display=False) as counter:
+    # without oneDNN, whose LSTM is one operation that torch does not count; its own is matrix products
+    without_onednn = torch.backends.mkldnn.flags(enabled=False)
+    # ignored: torch warns that there is no Intel GPU
+    with warnings.catch_warnings(action="ignore"), without_onednn, FlopCounterMode(display=False) as counter:
         result = function()
         forward = counter.get_total_flops()
         result.sum().backward()
@@ -33,12 +35,3 @@ def device_seconds(function: Callable[[], object]) -> float:
         torch.cuda.synchronize()
     kernels = [one for one in profile.events() if one.device_type == DeviceType.CUDA and not one.is_user_annotation]
     return sum(one.self_device_time_total for one in kernels) / 1e6  # microseconds
-
-
-@contextmanager
-def _without_onednn() -> Iterator[None]:
-    """Turn oneDNN off: torch does not count its LSTM, which is one operation, but its own, which is matrix products."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # warns that there is no Intel GPU
-        with torch.backends.mkldnn.flags(enabled=False):
-            yield

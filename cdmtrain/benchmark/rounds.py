@@ -1,14 +1,73 @@
-"""Times the training steps and epochs of a run, and other stages in turn with the steps."""
+"""Times the training steps and epochs of a run, and other stages in turn with the steps.
 
+A CPU is timed by its clock, a GPU by events in its stream of work.
+"""
+
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-import lightning
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from cdmtrain.batch import EventBatch
-from cdmtrain.benchmark.clock import BatchTimes, Clock
+
+
+@dataclass
+class BatchTimes:
+    """The number of events and the seconds of each of some consecutive batches."""
+
+    events: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
+class Clock:
+    """Marks the ends of batches without waiting for the device, which is synchronised only before and after a block.
+
+    On a GPU the time of a batch runs from the moment the GPU finished the previous batch until it finishes this one. It
+    includes what the GPU computes and how long it waits for the CPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._events: list[int] = []
+        self._marks: list[Any] = []
+
+    def start(self) -> None:
+        """Wait for the device, then begin a block."""
+        self._synchronize()
+        self._events, self._marks = [], [self._now()]
+
+    def mark(self, events: int) -> None:
+        """Mark the end of a batch of this many events."""
+        self._marks.append(self._now())
+        self._events.append(events)
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def block(self) -> BatchTimes:
+        """Wait for the device, then return the times since the start."""
+        self._synchronize()
+        pairs = zip(self._marks[:-1], self._marks[1:], strict=True)
+        return BatchTimes(self._events, [self._between(start, end) for start, end in pairs])
+
+    def _synchronize(self) -> None:
+        if self._device.type != "cpu":
+            torch.get_device_module(self._device).synchronize()
+
+    def _now(self) -> Any:
+        if self._device.type == "cpu":
+            return time.perf_counter()
+        mark = torch.get_device_module(self._device).Event(enable_timing=True)
+        mark.record()
+        return mark
+
+    def _between(self, start: Any, end: Any) -> float:
+        return end - start if self._device.type == "cpu" else start.elapsed_time(end) / 1000  # milliseconds
+
 
 Stage = Callable[[Clock], None]  # starts the clock and marks every batch of a block
 TRAINING = "training"
@@ -35,16 +94,11 @@ class Rounds(Callback):
         self._repeats = repeats
         self._steps = steps
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         self._clock.start()  # a block never extends over two epochs
 
     def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        module: lightning.LightningModule,
-        outputs: Any,
-        batch: EventBatch,
-        batch_idx: int,
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: EventBatch, batch_idx: int
     ) -> None:
         self._clock.mark(batch.num_events)
         if len(self._clock) < self._steps:
@@ -56,7 +110,7 @@ class Rounds(Callback):
         trainer.should_stop = len(self.blocks[TRAINING]) > self._repeats
         self._clock.start()
 
-    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.blocks = {name: blocks[1:] for name, blocks in self.blocks.items()}
 
     def _keep(self, name: str) -> None:
@@ -72,20 +126,15 @@ class Epochs(Callback):
         self._clock = Clock(device)
         self._events = 0
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         self._clock.start()
         self._events = 0
 
     def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        module: lightning.LightningModule,
-        outputs: Any,
-        batch: EventBatch,
-        batch_idx: int,
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: EventBatch, batch_idx: int
     ) -> None:
         self._events += batch.num_events
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         self._clock.mark(self._events)
         self.blocks.append(self._clock.block())

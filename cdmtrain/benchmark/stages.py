@@ -1,16 +1,16 @@
 """The stages that are timed separately, in turn with the training steps of a run."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from copy import deepcopy
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import Any
 
 import torch
 from torch import nn
 
 from cdmtrain.batch import EventBatch
-from cdmtrain.benchmark.clock import Clock
+from cdmtrain.benchmark.rounds import Clock
 from cdmtrain.classifier import Classifier
 
 Context = Callable[[], AbstractContextManager[Any]]
@@ -20,7 +20,7 @@ class Loading:
     """The loader alone: batches gathered from the store, epoch after epoch, and not moved to a device."""
 
     def __init__(self, loader: Any, *, steps: int) -> None:
-        self._batches = _endless(loader)
+        self._batches = chain.from_iterable(repeat(loader))
         self._steps = steps
 
     def __call__(self, clock: Clock) -> None:
@@ -29,41 +29,32 @@ class Loading:
             clock.mark(batch.num_events)
 
 
-def _endless(loader: Any) -> Iterator[EventBatch]:
-    while True:
-        yield from loader
-
-
 class RepresentationStage:
     """The representation alone, for batches that are on the device."""
 
-    def __init__(self, representation: nn.Module, batches: Sequence[EventBatch]) -> None:
-        self._representation = representation
+    def __init__(self, network: nn.Module, batches: Sequence[EventBatch]) -> None:
+        self._network = network
         self._batches = batches
 
     def __call__(self, clock: Clock) -> None:
         clock.start()
         for batch in self._batches:
-            self._representation(batch)
+            self._network(batch)
             clock.mark(batch.num_events)
 
 
-class Inference:
+class Inference(RepresentationStage):
     """Representation and network without gradients, for batches that are on the device."""
 
     def __init__(
         self, representation: nn.Module, model: nn.Module, batches: Sequence[EventBatch], *, precision: Context
     ) -> None:
-        self._network = deepcopy(nn.Sequential(representation, model)).eval()
-        self._batches = batches
+        super().__init__(deepcopy(nn.Sequential(representation, model)).eval(), batches)
         self._precision = precision
 
     def __call__(self, clock: Clock) -> None:
         with torch.inference_mode(), self._precision():
-            clock.start()
-            for batch in self._batches:
-                self._network(batch)
-                clock.mark(batch.num_events)
+            super().__call__(clock)
 
 
 class PlainLoop:
@@ -87,7 +78,9 @@ class PlainLoop:
         self._precision = precision
 
     def __call__(self, clock: Clock) -> None:
-        with _not_deterministic():
+        mode = torch.get_deterministic_debug_mode()
+        torch.set_deterministic_debug_mode(0)
+        try:
             clock.start()
             for tensors, class_index in self._batches:
                 self._optimizer.zero_grad()
@@ -96,13 +89,5 @@ class PlainLoop:
                 loss.backward()
                 self._optimizer.step()
                 clock.mark(len(class_index))
-
-
-@contextmanager
-def _not_deterministic() -> Iterator[None]:
-    mode = torch.get_deterministic_debug_mode()
-    torch.set_deterministic_debug_mode(0)
-    try:
-        yield
-    finally:
-        torch.set_deterministic_debug_mode(mode)
+        finally:
+            torch.set_deterministic_debug_mode(mode)

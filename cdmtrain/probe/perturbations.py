@@ -14,12 +14,8 @@ from cdmtrain.batch import EventBatch, Graph, Hits
 from cdmtrain.batch import Sequence as HitSequence
 
 SHIFTS_PX = (1, 2, 4, 8, 16)
-SYMMETRIES = {
-    "mirror columns": 1,
-    "mirror rows": 2,
-    "turn by 90 degrees": 5,
-    "turn by 180 degrees": 3,
-}  # bits of `transformed`
+# bits of `transformed`
+SYMMETRIES = {"mirror columns": 1, "mirror rows": 2, "turn by 90 degrees": 5, "turn by 180 degrees": 3}
 SCALES = (0.9, 1.1)
 FAINT_MEV = (0.1, 0.3)  # a lit pixel holds at least 0.05 MeV
 
@@ -32,32 +28,22 @@ class Perturbation:
 
     group: str
     name: str
-    takes: tuple[type, ...]  # what it changes: an EventBatch, or the input of some networks
     change: Callable[[Any], Changed]
+    takes: tuple[type, ...] = (EventBatch,)  # what it changes: an EventBatch, or the input of some networks
 
 
 def perturbations(seed: int) -> list[Perturbation]:
     """All perturbations in the order of the table. The seed fixes the permutations."""
-    shifts = [
-        Perturbation("shift", f"shift by {n} pixel{'s' * (n > 1)}", (EventBatch,), partial(shifted, by=n))
-        for n in SHIFTS_PX
-    ]
-    symmetries = [
-        Perturbation("symmetry", name, (EventBatch,), partial(turned, symmetry=bits))
-        for name, bits in SYMMETRIES.items()
-    ]
+    shifts = [Perturbation("shift", f"shift by {n} pixel{'s' * (n > 1)}", partial(shifted, by=n)) for n in SHIFTS_PX]
+    symmetries = [Perturbation("symmetry", name, partial(turned, symmetry=bits)) for name, bits in SYMMETRIES.items()]
     permutations = [
-        Perturbation("order", "pixels permuted", (EventBatch,), partial(pixels_permuted, seed=seed)),
-        Perturbation("order", "nodes renumbered", (Graph,), partial(nodes_renumbered, seed=seed)),
-        Perturbation("order", "hits reordered", (HitSequence, Hits), partial(hits_reordered, seed=seed)),
+        Perturbation("order", "pixels permuted", partial(pixels_permuted, seed=seed)),
+        Perturbation("order", "nodes renumbered", partial(nodes_renumbered, seed=seed), (Graph,)),
+        Perturbation("order", "hits reordered", partial(hits_reordered, seed=seed), (HitSequence, Hits)),
     ]
-    scales = [
-        Perturbation("energy", f"energy times {factor}", (EventBatch,), partial(scaled, factor=factor))
-        for factor in SCALES
-    ]
+    scales = [Perturbation("energy", f"energy times {factor}", partial(scaled, factor=factor)) for factor in SCALES]
     faint = [
-        Perturbation("energy", f"pixels below {mev} MeV dropped", (EventBatch,), partial(faint_dropped, mev=mev))
-        for mev in FAINT_MEV
+        Perturbation("energy", f"pixels below {mev} MeV dropped", partial(faint_dropped, mev=mev)) for mev in FAINT_MEV
     ]
     return [*shifts, *symmetries, *permutations, *scales, *faint]
 

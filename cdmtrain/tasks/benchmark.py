@@ -20,9 +20,8 @@ from rich.console import Console
 from torch import nn
 
 from cdmtrain.atomic import write_json
-from cdmtrain.benchmark.clock import BatchTimes, Clock
 from cdmtrain.benchmark.cost import device_seconds, flops, num_parameters
-from cdmtrain.benchmark.rounds import Epochs, Rounds
+from cdmtrain.benchmark.rounds import BatchTimes, Clock, Epochs, Rounds
 from cdmtrain.benchmark.stages import Inference, Loading, PlainLoop, RepresentationStage
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes, reset_peak_memory
 from cdmtrain.config.build import build

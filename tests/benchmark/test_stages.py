@@ -12,9 +12,8 @@ import torch
 from torch import nn
 
 from cdmtrain.batch import EventBatch
-from cdmtrain.benchmark.clock import Clock
 from cdmtrain.benchmark.cost import device_seconds, flops, num_parameters
-from cdmtrain.benchmark.rounds import Epochs, Rounds
+from cdmtrain.benchmark.rounds import Clock, Epochs, Rounds
 from cdmtrain.benchmark.stages import Inference, Loading, PlainLoop, RepresentationStage
 from cdmtrain.classifier import Classifier
 from cdmtrain.model.perceptron import Perceptron
