@@ -7,8 +7,8 @@ from typing import Any
 from rich.table import Table as TerminalTable
 
 from cdmtrain.report.kit import style
-from cdmtrain.report.kit.drawing import Drawing, Rows
 from cdmtrain.report.kit.numbers import count, fraction, percent
+from cdmtrain.report.kit.page import Drawing, Rows
 from cdmtrain.report.kit.tables import Table
 
 Sensitivities = Sequence[Mapping[str, Any]]  # those of probe.json

@@ -9,9 +9,8 @@ import numpy as np
 from rich.table import Table as TerminalTable
 
 from cdmtrain.report.kit import markup, style
-from cdmtrain.report.kit.drawing import Drawing, Rows, write_csv
 from cdmtrain.report.kit.numbers import DASH, fraction, is_number, percent, plural
-from cdmtrain.report.kit.page import figures, write_page
+from cdmtrain.report.kit.page import Drawing, Rows, figures, write_csv, write_page
 from cdmtrain.report.kit.tables import Table
 from cdmtrain.runs import files
 

@@ -29,8 +29,7 @@ from cdmtrain.data.event_data import EventData
 from cdmtrain.devices.accelerator import accelerator_name
 from cdmtrain.errors import InputError
 from cdmtrain.report.benchmark.page import write_benchmarks
-from cdmtrain.report.benchmark.tables import comparison_table, job_tables
-from cdmtrain.report.benchmark.timings import JOB, read_benchmarks
+from cdmtrain.report.benchmark.tables import JOB, comparison_table, job_tables, read_benchmarks
 from cdmtrain.runs.directory import RunDirectory
 from cdmtrain.runs.names import job_name, new_name
 from cdmtrain.runs.open import make_classifier

@@ -12,7 +12,7 @@ import pytest
 
 from cdmtrain import cli
 from cdmtrain.model.gnn import GNN
-from cdmtrain.report.benchmark.timings import STAGES
+from cdmtrain.report.benchmark.tables import STAGES
 from cdmtrain.tasks import benchmark
 
 Benchmark = Callable[..., int]

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from cdmtrain.report.benchmark.tables import (
+    STAGES,
+    Benchmark,
     comparison_table,
     cost_facts,
     headline,
@@ -14,11 +16,9 @@ from cdmtrain.report.benchmark.tables import (
     stage_rows,
     stage_table,
 )
-from cdmtrain.report.benchmark.timings import STAGES, Benchmark
 from cdmtrain.report.kit import markup, style
-from cdmtrain.report.kit.drawing import Drawing, Rows, write_csv
 from cdmtrain.report.kit.numbers import count, duration, rate
-from cdmtrain.report.kit.page import figures, write_page
+from cdmtrain.report.kit.page import Drawing, Rows, figures, write_csv, write_page
 
 ROW_INCHES = 0.28
 STEP_PARTS = {  # -> words and colour

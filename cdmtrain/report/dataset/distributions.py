@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from cdmtrain.report.dataset.measure import SPECTRUM_EDGES_MEV, Floats, Sample, ks_distance, shared_classes
 from cdmtrain.report.kit import style
-from cdmtrain.report.kit.drawing import Drawing, Rows
+from cdmtrain.report.kit.page import Drawing, Rows
 
 REFERENCE_SHADE = "#c9ced6"
 

@@ -12,10 +12,9 @@ from cdmtrain.report.dataset.distributions import draw_distributions
 from cdmtrain.report.dataset.measure import Floats, Sample, pixel_mean_and_std, shared_classes
 from cdmtrain.report.dataset.tables import DISTANCES, compare, make_tables
 from cdmtrain.report.kit import markup, style
-from cdmtrain.report.kit.drawing import Drawing, Rows, write_csv
 from cdmtrain.report.kit.event_display import particles_figure, window_side
 from cdmtrain.report.kit.numbers import count, plural
-from cdmtrain.report.kit.page import figures, write_page
+from cdmtrain.report.kit.page import Drawing, Rows, figures, write_csv, write_page
 from cdmtrain.report.kit.settings import settings
 
 Images = Mapping[str, NDArray[np.floating]]  # class -> (example, row, column), MeV

@@ -8,8 +8,8 @@ from rich.table import Table as TerminalTable
 
 from cdmtrain.report.dataset.measure import ALL, Sample, class_metrics, ks_distance, shared_classes
 from cdmtrain.report.kit import markup
-from cdmtrain.report.kit.drawing import Rows
 from cdmtrain.report.kit.numbers import DASH, count, is_number, percent
+from cdmtrain.report.kit.page import Rows
 from cdmtrain.report.kit.tables import Table
 
 Metrics = dict[str, float]

@@ -1,11 +1,52 @@
-"""The skeleton of every page: a head, sections with a heading each, a footer."""
+"""The skeleton of every page, and its figures, each with its title, its caption and the numbers that it shows."""
 
-from collections.abc import Iterable, Mapping
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from cdmtrain.atomic import write_text
+from matplotlib.figure import Figure
+
+from cdmtrain.atomic import whole_file, write_text
 from cdmtrain.report.kit import markup
-from cdmtrain.report.kit.drawing import Drawing
+
+Rows = list[Sequence[Any]]  # the first row holds the names of the columns
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure of a page."""
+
+    name: str  # of its files, name.png and name.csv
+    title: str
+    caption: str
+    alternative: str  # the text for screen readers
+    figure: Figure
+    rows: Rows  # the numbers that are drawn
+
+    def write(self, folder: Path) -> str:
+        """Write the figure as PNG and its numbers as CSV into `folder`; return it as HTML."""
+        png = write_png(folder / f"{self.name}.png", self.figure)
+        write_csv(folder / f"{self.name}.csv", self.rows)
+        return markup.picture(png, title=self.title, caption=self.caption, alternative=self.alternative)
+
+
+def write_png(path: Path, figure: Figure) -> bytes:
+    """Write a figure and return its bytes, which are the same for the same figure."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    with whole_file(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+    return buffer.getvalue()
+
+
+def write_csv(path: Path, rows: Rows) -> None:
+    """Write `rows` as comma-separated values; None becomes an empty field."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    write_text(path, buffer.getvalue())
 
 
 def write_page(

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from cdmtrain.atomic import write_text
 from cdmtrain.report.kit import markup
-from cdmtrain.report.kit.drawing import Drawing, write_csv
 from cdmtrain.report.kit.metrics import BY_KEY
 from cdmtrain.report.kit.numbers import DASH, fraction
-from cdmtrain.report.kit.page import figures, write_page
+from cdmtrain.report.kit.page import Drawing, figures, write_csv, write_page
 from cdmtrain.report.leaderboard import tables
 from cdmtrain.report.leaderboard.cost import draw_costs, draw_learning_curves
 from cdmtrain.report.leaderboard.ranking import Leaderboard, fold_of

@@ -7,9 +7,9 @@ from rich.console import Group
 from rich.text import Text
 
 from cdmtrain.report.kit import numbers
-from cdmtrain.report.kit.drawing import Rows
 from cdmtrain.report.kit.metrics import BY_KEY, COST, OVERALL, Metric
 from cdmtrain.report.kit.numbers import is_number, plural
+from cdmtrain.report.kit.page import Rows
 from cdmtrain.report.kit.tables import Table
 from cdmtrain.report.leaderboard.ranking import Leaderboard, MeanSpread, Row, fold_of, metric_of
 

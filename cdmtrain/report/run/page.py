@@ -4,19 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cdmtrain.report.kit import markup
-from cdmtrain.report.kit.drawing import Drawing, write_csv
 from cdmtrain.report.kit.metrics import BY_KEY
 from cdmtrain.report.kit.numbers import count
-from cdmtrain.report.kit.page import figures, write_page
+from cdmtrain.report.kit.page import Drawing, figures, write_csv, write_page
 from cdmtrain.report.kit.settings import as_typed, settings
-from cdmtrain.report.run import failures, summary
-from cdmtrain.report.run.calibration import draw_calibration
-from cdmtrain.report.run.confusion import draw_confusion
-from cdmtrain.report.run.efficiency import draw_efficiencies
-from cdmtrain.report.run.mistakes import draw_mistakes
-from cdmtrain.report.run.roc import draw_rocs
+from cdmtrain.report.run import correctness, tables
+from cdmtrain.report.run.confusion import draw_confusion, draw_mistakes
+from cdmtrain.report.run.correctness import draw_calibration, draw_efficiencies
+from cdmtrain.report.run.curves import draw_rocs, draw_training
 from cdmtrain.report.run.tables import class_rows, cost_table, overall_rows, overall_table, particle_table
-from cdmtrain.report.run.training_curves import draw_training
 from cdmtrain.runs import files
 from cdmtrain.runs.read import RunFiles, read_run
 
@@ -42,7 +38,7 @@ def write_report(run_dir: Path) -> Path:
     return write_page(
         run.directory / files.PAGE,
         kind="cdmtrain run",
-        title=summary.title(run),
+        title=tables.title(run),
         head=_head(run),
         sections={
             **_tables(run),
@@ -67,10 +63,10 @@ def _head(run: RunFiles) -> list[str]:
         "train_seconds": epochs,
     }
     return [
-        markup.element("p", summary.subtitle(run), "soft"),
-        markup.element("p", summary.unfinished(run), "note"),
+        markup.element("p", tables.subtitle(run), "soft"),
+        markup.element("p", tables.unfinished(run), "note"),
         markup.tiles((BY_KEY[key].text(results), name) for key, name in names.items()) if results else "",
-        markup.element("p", summary.finding(run), "lead"),
+        markup.element("p", tables.finding(run), "lead"),
         markup.element("p", "To repeat it:", "soft") + markup.element("pre", command) if command else "",
     ]
 
@@ -89,10 +85,10 @@ def _failures(run: RunFiles, folder: Path) -> str:
     events = run.predictions
     if events is None or not len(events.class_index):
         return ""
-    rows, gallery = failures.failure_rows(events), draw_mistakes(run)
-    write_csv(folder / "failures.csv", [failures.HEADER, *rows])
-    table = markup.element("p", failures.failure_sentence(events)) + markup.table(failures.HEADER, rows)
-    drawings = [failures.draw_failure(one, events.is_right) for one in failures.variables(events)]
+    rows, gallery = correctness.failure_rows(events), draw_mistakes(run)
+    write_csv(folder / "failures.csv", [correctness.HEADER, *rows])
+    table = markup.element("p", correctness.failure_sentence(events)) + markup.table(correctness.HEADER, rows)
+    drawings = [correctness.draw_failure(one, events.is_right) for one in correctness.variables(events)]
     return table + figures(folder, drawings) + (gallery.write(folder) if gallery else "")
 
 
@@ -112,7 +108,7 @@ def _changed(run: RunFiles) -> str:
 def _details(run: RunFiles) -> str:
     """Return all epochs and all settings, folded, and the provenance."""
     epochs = [[f"{value:.6g}" for value in row] for row in zip(*run.history.values(), strict=True)]
-    made = summary.provenance(run)
+    made = tables.provenance(run)
     return "".join(
         [
             markup.folded("Epoch by epoch", markup.table(list(run.history), epochs)) if run.history else "",

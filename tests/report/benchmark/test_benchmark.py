@@ -8,8 +8,7 @@ import pytest
 from rich.console import Console
 
 from cdmtrain.report.benchmark.page import write_benchmarks
-from cdmtrain.report.benchmark.tables import comparison_table, job_tables, scientific
-from cdmtrain.report.benchmark.timings import JOB, STAGES, read_benchmarks
+from cdmtrain.report.benchmark.tables import JOB, STAGES, comparison_table, job_tables, read_benchmarks, scientific
 
 SECONDS = {"loader": 0.001, "representation": 0.002, "plain": 0.1, "training": 0.11, "inference": 0.04, "epoch": 12.0}
 

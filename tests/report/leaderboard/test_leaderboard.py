@@ -20,7 +20,7 @@ from cdmtrain.report.leaderboard.page import warnings, write_leaderboard
 from cdmtrain.report.leaderboard.ranking import Leaderboard, make_leaderboard
 from cdmtrain.report.leaderboard.side_by_side import draw_rocs
 from cdmtrain.report.leaderboard.tables import leaderboard_tables
-from cdmtrain.report.run.roc import draw_rocs as draw_run_rocs
+from cdmtrain.report.run.curves import draw_rocs as draw_run_rocs
 from cdmtrain.runs.find import find_runs
 from cdmtrain.runs.read import read_run
 

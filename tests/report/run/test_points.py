@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from cdmtrain.report.run.curve_points import binomial_interval, equal_population_bins, reliability, roc_points
+from cdmtrain.report.run.correctness import binomial_interval, equal_population_bins, reliability
+from cdmtrain.report.run.curves import roc_points
 
 
 def rng() -> np.random.Generator:
