@@ -96,7 +96,7 @@ RULES = {
 }
 
 # modules that open a run build its network
-MAY_MORE = {key: {"torch", "lightning"} for key in ("runs.open", "runs.trust", "runs.ensemble")}
+MAY_MORE = {key: {"torch", "lightning"} for key in ("runs.open", "runs.trust")}
 
 PDG_CODES = {11, 13, 22, 2212}
 

@@ -47,9 +47,6 @@ class MetricsCsv(Logger):
         row = self._rows.setdefault(epoch, {"epoch": epoch})
         row.update({name: f"{value:.7g}" for name, value in metrics.items() if name != "epoch"})
         self._rows = {number: self._rows[number] for number in sorted(self._rows) if number <= epoch}
-        self._write()
-
-    def _write(self) -> None:
         names = dict.fromkeys([*FIRST, *(name for row in self._rows.values() for name in row)])
         text = io.StringIO()
         writer = csv.DictWriter(text, list(names), lineterminator="\n")

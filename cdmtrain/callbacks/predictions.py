@@ -32,32 +32,25 @@ class PredictionsWriter(Callback):
         self._columns: dict[str, list[torch.Tensor]] = {}
 
     def on_test_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        module: lightning.LightningModule,
-        outputs: Any,
-        batch: EventBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Any, module: Any, outputs: Any, batch: EventBatch, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        columns = event_columns(batch, outputs.softmax(1))
-        for name, values in columns.items():
+        for name, values in event_columns(batch, outputs.softmax(1)).items():
             self._columns.setdefault(name, []).append(values)
 
     def on_test_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         columns = {name: torch.cat(parts) for name, parts in self._columns.items()}
         if trainer.world_size > 1:
-            columns = _of_all_processes(columns, trainer.world_size)
+            gathered: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(gathered, columns)
+            columns = {name: torch.cat([part[name] for part in gathered]) for name in columns}
         if not trainer.is_global_zero:
             return
         order = columns["dataset_index"].argsort()
         columns = {name: values[order] for name, values in columns.items()}
         dataset_index = columns.pop("dataset_index")
         store = trainer.datamodule.store  # type: ignore[attr-defined]
-        columns |= {
-            "index": store.index[dataset_index],
-            **{name: values[dataset_index] for name, values in store.truth.items()},
-        }
+        columns["index"] = store.index[dataset_index]
+        columns |= {name: values[dataset_index] for name, values in store.truth.items()}
         _write(self._run / files.PREDICTIONS, columns)
         worst = confident_mistakes(columns["probability"], columns["class_index"])
         batch = store.make_batch(dataset_index[worst])
@@ -85,9 +78,8 @@ def _write(path: Path, columns: dict[str, torch.Tensor], **attributes: int) -> N
 
 def event_columns(batch: EventBatch, probability: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return the columns of predictions.h5 that are known without the event file."""
-    energy = torch.zeros(batch.num_events, dtype=torch.float64).index_add_(
-        0, batch.event.cpu(), batch.energy.cpu().double()
-    )
+    energy = torch.zeros(batch.num_events, dtype=torch.float64)
+    energy.index_add_(0, batch.event.cpu(), batch.energy.cpu().double())
     columns = {
         "dataset_index": batch.dataset_index,
         "class_index": batch.class_index,
@@ -96,9 +88,3 @@ def event_columns(batch: EventBatch, probability: torch.Tensor) -> dict[str, tor
         "deposited_energy_mev": energy.float(),
     }
     return {name: values.cpu() for name, values in columns.items()}
-
-
-def _of_all_processes(columns: dict[str, torch.Tensor], world_size: int) -> dict[str, torch.Tensor]:
-    gathered: list[Any] = [None] * world_size
-    torch.distributed.all_gather_object(gathered, columns)
-    return {name: torch.cat([part[name] for part in gathered]) for name in columns}

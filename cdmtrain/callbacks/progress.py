@@ -64,7 +64,7 @@ class EpochProgress(RichProgressBar):
             return
         line = "  ".join(f"{name} {float(value):.4f}" for name, value in figures.items())
         seconds = time.monotonic() - self._since
-        print(f"{_epoch_of(trainer, trainer.current_epoch)}  {line}  {seconds:.0f} s", flush=True)
+        print(f"{_epoch_of(trainer)}  {line}  {seconds:.0f} s", flush=True)
 
 
 class Description(ProgressColumn):
@@ -73,15 +73,13 @@ class Description(ProgressColumn):
     def __init__(self, bars: EpochProgress, trainer: lightning.Trainer) -> None:
         super().__init__()
         self._bars = bars
-        self._epoch = _epoch_of(trainer, trainer.current_epoch)  # every epoch has new bars
+        self._epoch = _epoch_of(trainer)  # every epoch has new bars
 
     def render(self, task: Task) -> Text:
-        if task.id == self._bars.train_progress_bar_id:
-            return Text(self._epoch)
-        return Text(task.description)
+        return Text(self._epoch if task.id == self._bars.train_progress_bar_id else task.description)
 
 
-def _epoch_of(trainer: lightning.Trainer, epoch: int) -> str:
+def _epoch_of(trainer: lightning.Trainer) -> str:
     """The epoch, counted from one, and of how many, where that is known."""
     epochs = trainer.max_epochs or -1
-    return f"epoch {epoch + 1}/{epochs}" if epochs > 0 else f"epoch {epoch + 1}"
+    return f"epoch {trainer.current_epoch + 1}" + (f"/{epochs}" if epochs > 0 else "")

@@ -50,16 +50,10 @@ class Resources(Callback):
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self._since = time.perf_counter()
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self._since = time.perf_counter()
+    on_train_epoch_start = on_validation_end  # type: ignore[assignment]  # Lightning calls it by position
 
     def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        module: lightning.LightningModule,
-        outputs: Any,
-        batch: EventBatch,
-        batch_idx: int,
+        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: EventBatch, batch_idx: int
     ) -> None:
         now = time.perf_counter()
         taken, self._since = now - self._since, now

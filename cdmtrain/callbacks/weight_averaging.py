@@ -48,9 +48,7 @@ class WeightAveraging(Callback):
         if not exchanged:  # once through the network, the mean is on its device and has today's names of the weights
             self._exchange(module)
 
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *step: Any) -> None:
         if trainer.global_step == self._steps:  # gradients are being accumulated
             return
         self._steps = trainer.global_step

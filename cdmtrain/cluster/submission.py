@@ -134,7 +134,10 @@ def freeze(cfg: DictConfig) -> tuple[DictConfig, Path | None]:
     names = [str(name) for name in cfg if name != "hydra"]
     ours = OmegaConf.masked_copy(cfg, names)
     check(ours)
-    path = reserve(ours) if HydraConfig.get().runtime.choices["task"] == "train" else None
+    path = None
+    if HydraConfig.get().runtime.choices["task"] == "train":
+        path = reserve_run_dir(ours)
+        RunProvenance(path, ours)
     with open_dict(cfg), read_write(cfg.hydra):
         if path and not cfg.get("run"):
             cfg.run_dir = str(path)
@@ -146,13 +149,6 @@ def freeze(cfg: DictConfig) -> tuple[DictConfig, Path | None]:
             if OmegaConf.is_config(cfg[name]):
                 cfg[name] = OmegaConf.to_container(cfg[name], resolve=True)
     return cfg, path
-
-
-def reserve(cfg: DictConfig) -> Path:
-    """Create the run directory of a training, with its configuration and provenance."""
-    path = reserve_run_dir(cfg)
-    RunProvenance(path, cfg)
-    return path
 
 
 def arrays(jobs: list[Job]) -> Iterator[list[Job]]:
@@ -205,11 +201,7 @@ def submit_array(jobs: list[Job], folder: Path) -> None:
 def copy_code(folder: Path) -> Path:
     """Copy the program into `folder`, in a directory named by its content, so that edits do not reach queued jobs."""
     package = Path(cdmtrain.__file__).parent
-    sources = {
-        "cdmtrain": package,
-        "cdmtrain/conf": CONF,
-        "hydra_plugins/cdmtrain": package / "cluster/hydra_plugin",
-    }
+    sources = {"cdmtrain": package, "cdmtrain/conf": CONF, "hydra_plugins/cdmtrain": package / "cluster/hydra_plugin"}
     files = {
         f"{name}/{file.relative_to(source)}": file
         for name, source in sources.items()

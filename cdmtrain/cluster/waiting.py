@@ -8,7 +8,6 @@ from hydra.core.utils import JobReturn
 from cdmtrain.cluster.submission import Job, queued_jobs
 from cdmtrain.errors import InputError
 from cdmtrain.runs.read import read_status
-from cdmtrain.runs.records import Status
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +30,7 @@ def wait(jobs: list[Job]) -> list[JobReturn]:
     except KeyboardInterrupt:
         numbers = " ".join(sorted({job.id.split("_")[0] for job in jobs if job.id}))
         log.info(
-            "the jobs stay in the queue: cdmtrain task=status runs=... shows the runs, scancel %s ends them",
-            numbers,
+            "the jobs stay in the queue: cdmtrain task=status runs=... shows the runs, scancel %s ends them", numbers
         )
         raise
 
@@ -40,7 +38,7 @@ def wait(jobs: list[Job]) -> list[JobReturn]:
 def failure(job: Job) -> Exception | None:
     """Return why a job that has ended failed; None if it succeeded."""
     if job.run:
-        status = _status(job)
+        status = read_status(job.run)
         if status and status.state == "finished":
             return None
         state = status.state if status else "unknown"
@@ -52,13 +50,9 @@ def failure(job: Job) -> Exception | None:
     return InputError(f"{reason} (log: {job.log})")
 
 
-def _status(job: Job) -> Status | None:
-    return read_status(job.run) if job.run else None
-
-
 def _log_state(job: Job, reason: str, logged: dict[str, str]) -> None:
     """Log the state of a run if it has changed, with its host or the reason why its job waits."""
-    status = _status(job)
+    status = read_status(job.run) if job.run else None
     if status is None:
         return
     where = {

@@ -21,6 +21,7 @@ from typing import IO
 import lightning
 import torch
 
+from cdmtrain.config.outcomes import environment
 from cdmtrain.errors import InputError
 from cdmtrain.runs.directory import RUN_DIR_ENV
 
@@ -63,7 +64,8 @@ class Processes:
             InputError: with the error message of a process that failed before training.
         """
         if READY in os.environ:
-            _signal_ready(int(os.environ.pop(READY)))
+            with os.fdopen(int(os.environ.pop(READY)), "wb") as ready:
+                ready.write(b"!")
             return
         environment = getattr(trainer.strategy, "cluster_environment", None)
         if environment is None or environment.creates_processes_externally:
@@ -194,24 +196,14 @@ def several_processes(run_dir: Path) -> Iterator[Processes]:
 @contextmanager
 def _restored_state() -> Iterator[None]:
     """Restore the environment variables, the number of threads and the handler of Ctrl-C."""
-    before = {name: os.environ.get(name) for name in CHANGED_VARIABLES}
     threads, on_ctrl_c = torch.get_num_threads(), signal.getsignal(signal.SIGINT)
     try:
-        yield
+        with environment({name: os.environ.get(name) for name in CHANGED_VARIABLES}):
+            yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
         torch.set_num_threads(threads)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, on_ctrl_c)  # Lightning ignores SIGINT after an interruption
-
-
-def _signal_ready(descriptor: int) -> None:
-    os.write(descriptor, b"!")
-    os.close(descriptor)
 
 
 def _end_with(parent: int) -> None:

@@ -61,7 +61,7 @@ def open_run(cfg: DictConfig) -> Iterator[RunDirectory]:
         if is_first_process():
             _remove_temporary_files(path)
             _write_config(cfg, path)
-            if not cfg.get("run") and _has_failed(path):
+            if not cfg.get("run") and (before := read_status(path)) and before.state == "failed":
                 _clear(path)
         recorded = read_config(path) if cfg.get("run") else _own_config(cfg, path)
         os.environ[RUN_DIR_ENV] = str(path)
@@ -95,15 +95,12 @@ def _locked(path: Path) -> Iterator[None]:
     if not is_first_process():  # the first process holds the lock
         yield
         return
-    lock = FileLock(path / files.LOCK)
     try:
-        lock.acquire(blocking=False)
+        lock = FileLock(path / files.LOCK).acquire(blocking=False)
     except Timeout:
         raise InputError(f"{path} is being trained by another process; wait for it, or start a new run") from None
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 def _remove_temporary_files(path: Path) -> None:
@@ -118,11 +115,9 @@ def _write_config(cfg: DictConfig, path: Path) -> None:
     config = path / files.CONFIG
     if not config.exists():
         write_text(config, OmegaConf.to_yaml(_resolved(cfg, path)))
-    elif not cfg.get("run"):
-        _check_same_run(cfg, config)
-
-
-def _check_same_run(cfg: DictConfig, config: Path) -> None:
+        return
+    if cfg.get("run"):
+        return
     recorded, asked = OmegaConf.load(config), cfg.copy()
     assert isinstance(recorded, DictConfig)
     asked.run_dir = recorded.run_dir  # loggers may write there
@@ -131,11 +126,6 @@ def _check_same_run(cfg: DictConfig, config: Path) -> None:
             f"{config.parent} holds a run with other settings; choose another directory, or continue that run with "
             f"run={config.parent}"
         )
-
-
-def _has_failed(path: Path) -> bool:
-    status = read_status(path)
-    return status is not None and status.state == "failed"
 
 
 def _clear(path: Path) -> None:

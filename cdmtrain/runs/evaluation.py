@@ -11,7 +11,6 @@ from cdmtrain.errors import InputError
 from cdmtrain.runs.open import Run, load_run
 from cdmtrain.runs.provenance import summary_of
 from cdmtrain.runs.read import read_provenance
-from cdmtrain.runs.records import Provenance
 
 ALL_EVENTS_TEST = {"_target_": "cdmtrain.data.split.FractionSplit", "train": [0, 0], "val": [0, 0], "test": [0, 1]}
 ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
@@ -51,22 +50,17 @@ def open_test_data(cfg: DictConfig, run: Run) -> EventData:
     """The test events of a configuration; the run's own events no longer need their source file."""
     data: EventData = build(cfg, "data")
     if {"data", "data.files", "data.dir"}.isdisjoint(override_keys()):
-        data.reuse_stores(recorded_provenance(run).fingerprints)
+        data.reuse_stores(read_provenance(run.path).fingerprints)
     data.prepare_data()
     data.setup("test")
     return data
-
-
-def recorded_provenance(run: Run) -> Provenance:
-    """The record of a run; an empty one where it has none."""
-    return read_provenance(run.path) or Provenance()
 
 
 def check_same_events(runs: Sequence[Run], data: EventData) -> None:
     """Refuse test events that are not those that each of the runs was tested on."""
     found = summary_of(data.describe())
     for run in runs:
-        recorded = recorded_provenance(run).data
+        recorded = read_provenance(run.path).data
         tested_on = recorded.summary if recorded else found
         if tested_on != found or run.cfg.data.split != runs[0].cfg.data.split:
             raise InputError(

@@ -1,7 +1,7 @@
-"""Load a trained run for inference: its configuration, its network and the weights of a checkpoint."""
+"""Load trained runs for inference: configuration, network and weights of a checkpoint; the mean of several of them."""
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from cdmtrain.augmentation.chain import Chain
+from cdmtrain.augmentation.symmetries import transformed
 from cdmtrain.batch import EventBatch
 from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build, build_each
@@ -22,10 +23,10 @@ from cdmtrain.data.images import as_images, batch_of_images
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES
 from cdmtrain.runs import files
-from cdmtrain.runs.ensemble import combine_networks
 from cdmtrain.runs.trust import read_config
 
 CHECKPOINTS = {"best": files.BEST_CHECKPOINT, "last": files.LAST_CHECKPOINT}
+NUM_SYMMETRIES = 8  # of the square
 
 
 class Prediction(NamedTuple):
@@ -91,6 +92,37 @@ class Run:
             if len(some):
                 yield batch_of_images(some, first_index=first)
             first += len(some)
+
+
+class Ensemble(nn.Module):
+    """The logarithm of the mean probability of several networks and views.
+
+    p(event) = 1/(R S) sum_r sum_s softmax(network_r(view_s(event))), with S = 1 or 8 views. The output log p takes the
+    place of logits: its softmax is p again.
+
+    Args:
+        networks: R of them, each maps an EventBatch to logits (event, class).
+        symmetries: whether each network sees the eight turned and mirrored views of an event, or the event alone.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], *, symmetries: bool) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self._num_views = NUM_SYMMETRIES if symmetries else 1
+
+    def forward(self, batch: EventBatch) -> Float[Tensor, "event class"]:
+        views = [batch]  # number 0 is the identity
+        for number in range(1, self._num_views):
+            views.append(transformed(batch, torch.full_like(batch.class_index, number)))
+        probability = [network(view).softmax(1) for view in views for network in self.networks]
+        return torch.stack(probability).mean(0).log()
+
+
+def combine_networks(networks: Sequence[nn.Module], *, symmetries: bool = False) -> nn.Module:
+    """Return a single network without symmetries as it is, anything else as an Ensemble."""
+    if len(networks) == 1 and not symmetries:
+        return networks[0]
+    return Ensemble(networks, symmetries=symmetries)
 
 
 def check_image_size(run: Run, image_size: int, *, source: Path | None = None) -> None:

@@ -113,11 +113,7 @@ def _read(path: Path) -> tuple[Columns, int]:
 def _column(columns: Columns, name: str, kinds: str, path: Path, shape: tuple[int, ...] | None = None) -> NDArray:
     """The column `name`, which must have one of numpy's dtype `kinds` and the shape (by default one dimension)."""
     column = columns.get(name)
-    if (
-        column is None
-        or column.dtype.kind not in kinds
-        or (column.ndim != 1 if shape is None else column.shape != shape)
-    ):
+    if column is None or column.dtype.kind not in kinds or column.shape != (shape or (column.size,)):
         found = "absent" if column is None else f"{column.dtype} of shape {column.shape}"
         raise _damaged(path, f"{name} is {found}")
     return column

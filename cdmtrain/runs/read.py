@@ -67,12 +67,12 @@ def read_run(run: Path, *, with_predictions: bool = True) -> RunFiles:
     """
     if not run.is_dir():
         raise InputError(f"{run} is not a directory; give the directory of a run, one that holds a {files.CONFIG}")
-    config = _read_config(run)
+    config = read_yaml(run / files.CONFIG) or {}
     return RunFiles(
         directory=run,
         config=config,
         settings=check(config, Settings, str(run / files.CONFIG)),
-        provenance=read_provenance(run) or Provenance(),
+        provenance=read_provenance(run),
         status=read_status(run),
         submission=read_submission(run),
         results=read_results(run) or {},
@@ -102,9 +102,9 @@ def is_finished(run: Path) -> bool:
     return status is not None and status.state == "finished"
 
 
-def read_provenance(run: Path) -> Provenance | None:
-    """Read provenance.json; None where there is none."""
-    return _read_record(run / files.PROVENANCE, Provenance)
+def read_provenance(run: Path) -> Provenance:
+    """Read provenance.json; an empty record where there is none."""
+    return _read_record(run / files.PROVENANCE, Provenance) or Provenance()
 
 
 def read_submission(run: Path) -> Submission | None:
@@ -125,8 +125,8 @@ def read_history(run: Path) -> dict[str, NDArray[np.float64]]:
     """Read the columns of metrics.csv, (epoch,) each and NaN where a field is blank; empty where there is no file."""
     path = run / files.METRICS
     rows = read_metrics(run)
-    columns = list(rows[0]) if rows else []
-    return {name: np.array([_number(row[name], f"{path}: {name}") for row in rows]) for name in columns}
+    names = rows[0] if rows else ()
+    return {name: np.array([_number(row[name], f"{path}: {name}") for row in rows]) for name in names}
 
 
 def read_metrics(run: Path) -> list[dict[str, str]]:
@@ -190,10 +190,6 @@ def yaml_errors(path: Path) -> Iterator[None]:
     except (ValueError, TypeError, yaml.YAMLError, OmegaConfBaseException) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} is not valid YAML ({reason}); restore the file or remove it") from error
-
-
-def _read_config(run: Path) -> dict[str, Any]:
-    return read_yaml(run / files.CONFIG) or {}
 
 
 def _read_record(path: Path, kind: type[Record]) -> Record | None:

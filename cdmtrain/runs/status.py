@@ -36,14 +36,8 @@ class RunStatus:
         self._stop = threading.Event()
         self._write_lock = threading.Lock()
         before = read_status(run) or Status("running")
-        self._status = Status(
-            "running",
-            host=socket.gethostname(),
-            process=os.getpid(),
-            started=_now(),
-            epoch=before.epoch,
-            metric=before.metric,
-        )
+        host, process = socket.gethostname(), os.getpid()
+        self._status = Status("running", host, process, started=_now(), epoch=before.epoch, metric=before.metric)
 
     def record_epoch(self, epoch: int, metric: tuple[str, float] | None, expected_end: datetime | None) -> None:
         """Record the last finished epoch, its monitored metric (name, value) and when training should end."""
@@ -63,12 +57,16 @@ class RunStatus:
             self._update(state="finished", ended=_now())
             return
         with suppress(OSError):  # it would hide the error itself
-            self._update(state=_state_after(error), ended=_now(), error=self._sentence(error))
+            state, sentence = self._end_by(error)
+            self._update(state=state, ended=_now(), error=sentence)
 
-    def _sentence(self, error: BaseException) -> str | None:
+    def _end_by(self, error: BaseException) -> tuple[State, str | None]:
+        """The state of a run that has ended by an exception, and the sentence that is recorded."""
         if isinstance(error, Pruned):
-            return str(error)
-        return self._explain(error) if isinstance(error, Exception) else None
+            return "pruned", str(error)
+        if isinstance(error, Exception):
+            return "failed", self._explain(error)
+        return "preempted" if isinstance(error, Preempted) else "interrupted", None
 
     def _update(self, **changes: Any) -> None:
         with self._write_lock:
@@ -86,14 +84,6 @@ def write_submitted(run: Path) -> None:
     """Record that a job of a cluster will train the run; a run that is continued keeps its epoch and metric."""
     before = read_status(run) or Status("submitted")
     _write(run / files.STATUS, Status("submitted", updated=_now(), epoch=before.epoch, metric=before.metric))
-
-
-def _state_after(error: BaseException) -> State:
-    if isinstance(error, Pruned):
-        return "pruned"
-    if isinstance(error, Exception):
-        return "failed"
-    return "preempted" if isinstance(error, Preempted) else "interrupted"
 
 
 def _write(path: Path, status: Status) -> None:

@@ -107,17 +107,13 @@ def _nodes(path: tuple[str, ...], node: object) -> Iterator[tuple[tuple[str, ...
 def _check_target(path: tuple[str, ...], target: object, source: str) -> None:
     if target == "torch.tensor" and len(path) > 1:  # numbers, such as the weights of a loss
         return
-    part = next((PARTS[name] for name in _names(path) if name in PARTS), None)
+    names = (".".join(path[:length]) for length in range(len(path), 0, -1))  # of it and around it, the innermost first
+    part = next((PARTS[name] for name in names if name in PARTS), None)
     if part is None or not _is_part(target, part):
         raise InputError(
             f"{source}: this run uses {target} for {'.'.join(path)}, which is not part of cdmtrain there; build the "
             "class yourself and load the state_dict of the run's checkpoint"
         )
-
-
-def _names(path: tuple[str, ...]) -> Iterator[str]:
-    """The dotted names of a node and of the nodes around it, the innermost first."""
-    return (".".join(path[:length]) for length in range(len(path), 0, -1))
 
 
 def _is_part(target: object, part: Part) -> bool:

@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import lightning
 import numpy as np
 import optuna
 from filelock import FileLock, Timeout
+from lightning.pytorch.callbacks import Callback
 from optuna.distributions import BaseDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from cdmtrain.errors import InputError
+from cdmtrain.errors import InputError, Pruned
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -40,8 +42,7 @@ class Trial:
 
     def is_bad(self, value: float, epoch: int) -> bool:
         """Report the monitored metric of an epoch; return whether the trial should be pruned."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a resumed trial reports an epoch a second time
+        with warnings.catch_warnings(action="ignore"):  # a resumed trial reports an epoch a second time
             self.optuna.report(value, epoch)
         return bool(self.optuna.should_prune())
 
@@ -73,8 +74,7 @@ class Study:
         self._sampler = sampler
         self._seed = seed
         self._lock = FileLock(directory / ".lock")
-        with self._lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # optuna warns of experimental features
+        with self._lock, warnings.catch_warnings(action="ignore"):  # optuna warns of experimental features
             self._storage = JournalStorage(JournalFileBackend(str(directory / "journal.log")))
             self._study = optuna.create_study(
                 storage=self._storage, study_name=NAME, direction=direction, pruner=pruner, load_if_exists=True
@@ -106,8 +106,7 @@ class Study:
             if number >= at_most:
                 return None
             seed = int(np.random.SeedSequence((self._seed, number)).generate_state(1)[0])
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with warnings.catch_warnings(action="ignore"):
                 self._study.sampler = self._sampler(seed=seed)
                 asked = self._study.ask(dict(space))
             lock = self._try_lock(asked.number)
@@ -132,8 +131,7 @@ class Study:
 
     def tell(self, trial: Trial, state: TrialState) -> None:
         """Record how a trial ended; its value is the best one that its epochs reported."""
-        with self._lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with self._lock, warnings.catch_warnings(action="ignore"):
             reported = [v for v in self.trials[trial.number].intermediate_values.values() if np.isfinite(v)]
             minimize = self._study.direction == optuna.study.StudyDirection.MINIMIZE
             value = (min if minimize else max)(reported, default=None)
@@ -147,7 +145,30 @@ class Study:
         complete = [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
         if len(complete) < 4:
             return {}
-        with warnings.catch_warnings(), suppress(ValueError, RuntimeError):
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"), suppress(ValueError, RuntimeError):
             return get_param_importances(self._study, evaluator=PedAnovaImportanceEvaluator())
         return {}
+
+
+class Pruning(Callback):
+    """Reports the monitored metric after every validation, and stops the training if the trial should be pruned.
+
+    Args:
+        is_bad: called with the metric and the epoch, counted from 1; returns whether to stop.
+        monitor: name of a logged metric.
+
+    Raises:
+        Pruned: to stop the training.
+    """
+
+    def __init__(self, is_bad: Callable[[float, int], bool], *, monitor: str) -> None:
+        super().__init__()
+        self._is_bad = is_bad
+        self._monitor = monitor
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        value, epoch = float(trainer.callback_metrics[self._monitor]), trainer.current_epoch + 1
+        if self._is_bad(value, epoch):
+            raise Pruned(f"pruned after epoch {epoch}: {self._monitor} {value:.4f} is worse than other trials")

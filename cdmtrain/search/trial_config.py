@@ -59,13 +59,11 @@ def experiment_yaml(head: str, cfg: DictConfig) -> str:
     """Return an experiment that composes `cfg`; called while `composed` lasts."""
     settings = {key: value for key, (_, value) in changes(cfg).items()}
     options = {group: option for group, option in job_composition().options.items() if group in settings}
-    content: dict[str, Any] = {"defaults": [{f"override /{group}": option} for group, option in _needed(options)]}
-    nested = OmegaConf.create({})
+    content = OmegaConf.create({"defaults": [{f"override /{group}": option} for group, option in _needed(options)]})
     for key, value in settings.items():
         if key not in options:
-            OmegaConf.update(nested, key, value, force_add=True)
-    whole = OmegaConf.merge(OmegaConf.create(content), nested)
-    return f"# @package _global_\n{head}\n{OmegaConf.to_yaml(whole)}"
+            OmegaConf.update(content, key, value, force_add=True)
+    return f"# @package _global_\n{head}\n{OmegaConf.to_yaml(content)}"
 
 
 def _needed(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

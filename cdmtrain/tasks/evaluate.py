@@ -19,18 +19,11 @@ from cdmtrain.devices.accelerator import accelerator_name, check_accelerator
 from cdmtrain.report.run.page import write_report
 from cdmtrain.report.run.tables import show_results
 from cdmtrain.runs import files
-from cdmtrain.runs.ensemble import combine_networks
-from cdmtrain.runs.evaluation import (
-    check_same_events,
-    evaluation_config,
-    open_runs,
-    open_test_data,
-    recorded_provenance,
-)
+from cdmtrain.runs.evaluation import check_same_events, evaluation_config, open_runs, open_test_data
 from cdmtrain.runs.names import new_name
-from cdmtrain.runs.open import Run, check_image_size
+from cdmtrain.runs.open import Run, check_image_size, combine_networks
 from cdmtrain.runs.provenance import describe_process
-from cdmtrain.runs.read import read_results
+from cdmtrain.runs.read import read_provenance, read_results
 from cdmtrain.training import configure_logging, evaluate_run
 
 COST = ("events_per_second", "train_seconds", "peak_memory_bytes", "epochs", "best_epoch")  # of a training
@@ -88,7 +81,7 @@ def cost(runs: Sequence[Run]) -> dict[str, Any]:
 
 def provenance(cfg: DictConfig, runs: Sequence[Run], data: EventData, device: torch.device) -> dict[str, Any]:
     """Where the metrics come from: this command, the runs and their checkpoints, the data."""
-    recorded = recorded_provenance(runs[0])
+    recorded = read_provenance(runs[0].path)
     made = describe_process(cfg)
     choices = {**recorded.choices, "task": "evaluate"}
     if "data" in override_keys():

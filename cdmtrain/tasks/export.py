@@ -24,9 +24,8 @@ from cdmtrain.devices.torch_private import any_number_of_events
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES
 from cdmtrain.representation.image import ImageRepresentation
-from cdmtrain.runs.ensemble import combine_networks
 from cdmtrain.runs.evaluation import evaluation_config, open_runs, open_test_data
-from cdmtrain.runs.open import Run
+from cdmtrain.runs.open import Run, combine_networks
 from cdmtrain.training import configure_logging
 
 NUM_CHECKED = 1000  # events

@@ -23,9 +23,8 @@ from cdmtrain.data.stream import stream_batches
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES, NUM_CLASSES, UNKNOWN_CLASS
 from cdmtrain.report.kit.numbers import count, percent
-from cdmtrain.runs.ensemble import combine_networks
 from cdmtrain.runs.evaluation import open_runs
-from cdmtrain.runs.open import Run, check_image_size
+from cdmtrain.runs.open import Run, check_image_size, combine_networks
 from cdmtrain.training import configure_logging
 
 MOST_EVENTS = 1000  # of a batch: 150 MB of dense images

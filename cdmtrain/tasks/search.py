@@ -17,7 +17,6 @@ from cdmtrain.errors import InputError, Pruned
 from cdmtrain.report.run.page import write_report
 from cdmtrain.report.search import SearchFacts, TrialFacts, trials_table, write_search
 from cdmtrain.runs.names import new_name
-from cdmtrain.search.pruning import Pruning
 from cdmtrain.search.trial_config import base_words, composed, experiment_yaml
 from cdmtrain.training import train_run
 
@@ -65,6 +64,8 @@ def check(cfg: DictConfig) -> None:
 def run_trial(study: "Study", trial: "Trial", cfg: DictConfig) -> None:
     """Train one trial in its own directory; a failure ends the search only if no trial has succeeded before."""
     from optuna.trial import TrialState
+
+    from cdmtrain.search.study import Pruning
 
     words = " ".join(f"{key}={value}" for key, value in trial.parameters.items())
     print(f"trial {trial.number}{' resumed' if trial.resumed else ''}: {words}", flush=True)
