@@ -20,17 +20,11 @@ HEADER = ("", "events", "prediction\nchanged", "total\nvariation", "accuracy\nbe
 
 def probe_table(sensitivities: Sensitivities) -> TerminalTable:
     """Return the changes in 80 columns; a perturbation that does not apply has dashes, and the reason below."""
-    rows = [
-        [
-            one["perturbation"],
-            count(one["events"]),
-            percent(one["changed"]),
-            _variation(one["total_variation"]),
-            percent(one["accuracy_before"]),
-            percent(one["accuracy"]),
-        ]
-        for one in sensitivities
-    ]
+    rows = []
+    for one in sensitivities:
+        changed, before, after = (percent(one[key]) for key in ("changed", "accuracy_before", "accuracy"))
+        variation = _variation(one["total_variation"])
+        rows.append([one["perturbation"], count(one["events"]), changed, variation, before, after])
     table = Table(HEADER, rows, "How the network's output changes").terminal()
     for row, (one, following) in zip(table.rows, pairwise(sensitivities), strict=False):
         row.end_section = one["group"] != following["group"]

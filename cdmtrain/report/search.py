@@ -1,6 +1,5 @@
 """The page of a search: its history, the importance of the parameters, all trials."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,8 @@ from rich.table import Table as TerminalTable
 
 from cdmtrain.report.kit import markup, style
 from cdmtrain.report.kit.numbers import DASH, fraction, is_number, percent, plural
-from cdmtrain.report.kit.page import Drawing, Rows, figures, write_csv, write_page
+from cdmtrain.report.kit.page import Drawing, Rows, figures, run_link, write_csv, write_page
 from cdmtrain.report.kit.tables import Table
-from cdmtrain.runs import files
 
 MOST_IN_TERMINAL = 10
 
@@ -69,7 +67,12 @@ def write_search(folder: Path, facts: SearchFacts) -> Path:
     values = [[one.number, one.state, one.value, *map(one.parameters.get, keys)] for one in facts.trials]
     write_csv(folder / "trials.csv", [header, *values])
     rows = [
-        [_link(one, folder), one.state, fraction(one.value), *(one.parameters.get(key, DASH) for key in keys)]
+        [
+            run_link(one.directory, str(one.number), folder),
+            one.state,
+            fraction(one.value),
+            *(one.parameters.get(key, DASH) for key in keys),
+        ]
         for one in facts.ranked
     ]
     return write_page(
@@ -90,11 +93,6 @@ def _finding(facts: SearchFacts) -> str:
     if best is None or best.state != "finished":
         return "No trial has finished."
     return f"Best: trial {best.number} with {facts.monitor} {fraction(best.value)}: {best.overrides}"
-
-
-def _link(trial: TrialFacts, folder: Path) -> str | markup.Link:
-    page, text = trial.directory / files.PAGE, str(trial.number)
-    return markup.Link(text, os.path.relpath(page, folder)) if page.exists() else text
 
 
 def draw_history(facts: SearchFacts) -> Drawing | None:

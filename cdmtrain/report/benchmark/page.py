@@ -4,18 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cdmtrain.report.benchmark.tables import (
-    STAGES,
-    Benchmark,
-    comparison_table,
-    cost_facts,
-    headline,
-    job_rows,
-    milliseconds,
-    signed_percent,
-    stage_rows,
-    stage_table,
-)
+from cdmtrain.report.benchmark import tables
+from cdmtrain.report.benchmark.tables import STAGES, Benchmark
 from cdmtrain.report.kit import markup, style
 from cdmtrain.report.kit.numbers import count, duration, rate
 from cdmtrain.report.kit.page import Drawing, Rows, figures, write_csv, write_page
@@ -31,8 +21,8 @@ STEP_PARTS = {  # -> words and colour
 
 def write_benchmarks(folder: Path, jobs: Sequence[Benchmark]) -> Path:
     """Write index.html, the figures as PNG, stages.csv and jobs.csv into `folder`; return the page's path."""
-    write_csv(folder / "stages.csv", stage_rows(jobs))
-    write_csv(folder / "jobs.csv", job_rows(jobs))
+    write_csv(folder / "stages.csv", tables.stage_rows(jobs))
+    write_csv(folder / "jobs.csv", tables.job_rows(jobs))
     return write_page(
         folder / "index.html",
         kind="cdmtrain benchmark",
@@ -40,7 +30,7 @@ def write_benchmarks(folder: Path, jobs: Sequence[Benchmark]) -> Path:
         head=[_tiles(jobs[0])] if len(jobs) == 1 else [],
         sections={
             "Figures": figures(folder, [_draw_throughput(jobs), _draw_step(jobs)]),
-            "Comparison": comparison_table(jobs).html() if len(jobs) > 1 else "",
+            "Comparison": tables.comparison_table(jobs).html() if len(jobs) > 1 else "",
             **{job.name: _job(job) for job in jobs},
         },
         footer="Medians, with quartiles over blocks (events/s) and over batches (times). A training step is compared "
@@ -54,7 +44,7 @@ def _tiles(job: Benchmark) -> str:
         [
             (rate(job.events_per_second("training")[1]), "training events/s"),
             (rate(job.events_per_second("inference")[1]), "inference events/s"),
-            (signed_percent(job.overhead), "training step over the plain loop"),
+            (tables.signed_percent(job.overhead), "training step over the plain loop"),
             (duration(job.seconds("epoch")[1]), "for an epoch"),
             (count(job.content["parameters"]), "parameters"),
         ]
@@ -62,7 +52,11 @@ def _tiles(job: Benchmark) -> str:
 
 
 def _job(job: Benchmark) -> str:
-    return markup.element("p", headline(job), "soft") + stage_table(job).html() + markup.facts(cost_facts(job))
+    return (
+        markup.element("p", tables.headline(job), "soft")
+        + tables.stage_table(job).html()
+        + markup.facts(tables.cost_facts(job))
+    )
 
 
 def _draw_throughput(jobs: Sequence[Benchmark]) -> Drawing:
@@ -105,13 +99,13 @@ def _draw_step(jobs: Sequence[Benchmark]) -> Drawing:
             axes.barh(y, width, left=left, height=0.6, color=colour, label=None if y else words)
             left += width
         rows.append([job.name, parts["step"], *(parts[name] for name in STEP_PARTS)])
-    axes.set_yticks(range(len(jobs)), [f"{job.name}\n{milliseconds(job.step_parts()['step'])}" for job in jobs])
+    axes.set_yticks(range(len(jobs)), [f"{job.name}\n{tables.milliseconds(job.step_parts()['step'])}" for job in jobs])
     axes.set_ylim(len(jobs) - 0.4, -0.6)
     style.legend_above(axes)
     caption = (
         "The plain loop on prepared tensors, the representation and the loader are timed alone; the rest of a training "
         "step is Lightning and the callbacks."
     )
-    overheads = ", ".join(f"{job.name} {signed_percent(job.overhead)}" for job in jobs)
+    overheads = ", ".join(f"{job.name} {tables.signed_percent(job.overhead)}" for job in jobs)
     alternative = f"Overhead of a training step over the plain loop: {overheads}."
     return Drawing("step", "Parts of a training step", caption, alternative, figure, rows)

@@ -128,10 +128,8 @@ def scientific(value: float) -> str:
 def headline(job: Benchmark) -> str:
     """Return what was measured where and when, in one line."""
     content = job.content
-    return (
-        f"{content['batch_size']} events a batch, {count(content['train_events'])} an epoch, {content['precision']}, "
-        f"{content['device']}, {content['date']}"
-    )
+    sizes = f"{content['batch_size']} events a batch, {count(content['train_events'])} an epoch"
+    return f"{sizes}, {content['precision']}, {content['device']}, {content['date']}"
 
 
 def stage_table(job: Benchmark) -> Table:
@@ -157,13 +155,11 @@ def cost_facts(job: Benchmark) -> list[tuple[str, str]]:
     rest = ", ".join(f"{name} {milliseconds(parts[name])}" for name in ("loader", "representation", "rest"))
     flops = [scientific(content[f"{name}_flops"]) for name in ("training", "inference")]
     step, plain, over = milliseconds(parts["step"]), milliseconds(parts["plain"]), signed_percent(job.overhead)
+    peak = memory(content["peak_memory_bytes"])
     facts = [
         ("parameters", count(content["parameters"])),
         ("FLOPs per event", f"{flops[0]} (inference {flops[1]})"),
-        (
-            "peak memory",
-            f"{memory(content['peak_memory_bytes'])}, of which {memory(job.added_memory)} since the data were opened",
-        ),
+        ("peak memory", f"{peak}, of which {memory(job.added_memory)} since the data were opened"),
         ("a training step", f"{step}, {over} over the plain loop's {plain}: {rest}"),
     ]
     if content["device_seconds"] is not None:

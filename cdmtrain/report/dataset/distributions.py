@@ -126,9 +126,8 @@ def _rows(histogram: Histogram) -> Rows:
 
 
 def _draw_together(histogram: Histogram) -> Figure:
-    figure, axes = style.new_plot(
-        histogram.quantity.xlabel, histogram.ylabel, height_inches=4.0, top=style.LEGEND_INCHES
-    )
+    xlabel, ylabel = histogram.quantity.xlabel, histogram.ylabel
+    figure, axes = style.new_plot(xlabel, ylabel, height_inches=4.0, top=style.LEGEND_INCHES)
     for name, heights in histogram.heights[0].items():
         line = style.line_style(name)
         axes.stairs(heights, histogram.edges, fill=True, color=line.colour, alpha=0.07)
@@ -165,6 +164,5 @@ def _scale(axes: Axes, histogram: Histogram) -> None:
     heights = np.concatenate([one for each in histogram.heights for one in each.values()])
     floor = 0.6 * heights[heights > 0].min(initial=1.0) if histogram.quantity.yscale == "log" else 0
     axes.set(xlim=(histogram.edges[0], histogram.edges[-1]), xscale=histogram.quantity.xscale)
-    axes.set(
-        ylim=(floor, (2 if floor else 1.06) * max(heights.max(), 2 * floor, 1e-9)), yscale=histogram.quantity.yscale
-    )
+    top = (2 if floor else 1.06) * max(heights.max(), 2 * floor, 1e-9)
+    axes.set(ylim=(floor, top), yscale=histogram.quantity.yscale)

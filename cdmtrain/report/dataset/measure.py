@@ -95,9 +95,8 @@ def _by_class(of_hit: Ints, bin_of_hit: Ints, weight: NDArray[Any], num_bins: in
 def event_sums(offset: Ints, energy_mev: Floats) -> dict[str, Floats]:
     """Return lit pixels, sum, sum of squares and brightest pixel of each event; zeros without a hit."""
     filled = np.diff(offset) > 0
-    first = (
-        offset[:-1][filled] - offset[0]
-    )  # reduceat needs strictly rising offsets, so events without a hit are left out
+    # reduceat needs strictly rising offsets, so events without a hit are left out
+    first = offset[:-1][filled] - offset[0]
 
     def reduced(reduce: np.ufunc, values: Floats) -> Floats:
         result = np.zeros(len(filled))
@@ -126,7 +125,6 @@ def _truth(truth: Mapping[str, Floats], image_size: int) -> dict[str, Floats]:
 def class_metrics(sample: Sample, name: str) -> dict[str, float]:
     """Return the metrics of one class; NaN where there is no event or the file has no such quantity."""
     lit, kinetic, edge = (sample.values(key, name) for key in ("lit_pixels", "kinetic_energy_mev", "vertex_to_edge_px"))
-    p10, p50, p90 = np.percentile(lit, (10, 50, 90)).tolist() if len(lit) else [np.nan] * 3
     return {
         "events": len(lit),
         "kinetic_energy_min_mev": float(kinetic.min()) if len(kinetic) else np.nan,
@@ -134,9 +132,7 @@ def class_metrics(sample: Sample, name: str) -> dict[str, float]:
         "mean_sum_mev": _mean(sample.values("sum_mev", name)),
         "mean_sum_squares_mev2": _mean(sample.values("sum_squares_mev2", name)),
         "mean_lit_pixels": _mean(lit),
-        "p10_lit_pixels": p10,
-        "p50_lit_pixels": p50,
-        "p90_lit_pixels": p90,
+        **{f"p{p}_lit_pixels": float(np.percentile(lit, p)) if len(lit) else np.nan for p in (10, 50, 90)},
         "median_brightest_mev": float(np.median(sample.values("brightest_mev", name))) if len(lit) else np.nan,
         "vertex_at_edge": _mean(edge <= 1),
         "events_without_lit_pixel": int((lit == 0).sum()),

@@ -39,4 +39,12 @@ COST = (
     Metric("epochs", "epochs", numbers.count),
     Metric("best_epoch", "best epoch", numbers.count),
 )
+HEADLINE = {  # the tiles at the head of a page: key -> words
+    "accuracy": "test accuracy",
+    "cross_entropy": "test cross entropy",
+    "electron_photon_auc": "electron-photon area",
+    "parameters": "parameters",
+    "events_per_second": "training events/s",
+    "train_seconds": "training",
+}
 BY_KEY = {metric.key: metric for metric in (*OVERALL, *COST)}

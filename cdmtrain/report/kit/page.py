@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 
 from cdmtrain.atomic import whole_file, write_text
 from cdmtrain.report.kit import markup
+from cdmtrain.runs import files
 
 Rows = list[Sequence[Any]]  # the first row holds the names of the columns
 
@@ -70,3 +72,9 @@ def write_page(
 def figures(folder: Path, drawings: Iterable[Drawing | None]) -> str:
     """Write the drawings that exist into `folder` and return them as HTML, two side by side."""
     return markup.pair("".join(drawing.write(folder) for drawing in drawings if drawing is not None))
+
+
+def run_link(run_dir: Path, text: str, folder: Path) -> str | markup.Link:
+    """Return `text` as a link from a page in `folder` to the page of a run; plain where it has none."""
+    page = run_dir / files.PAGE
+    return markup.Link(text, os.path.relpath(page, folder)) if page.exists() else text

@@ -1,19 +1,17 @@
 """The page of a leaderboard, with leaderboard.md and leaderboard.csv beside it."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from cdmtrain.atomic import write_text
 from cdmtrain.report.kit import markup
-from cdmtrain.report.kit.metrics import BY_KEY
+from cdmtrain.report.kit.metrics import BY_KEY, HEADLINE
 from cdmtrain.report.kit.numbers import DASH, fraction
-from cdmtrain.report.kit.page import Drawing, figures, write_csv, write_page
+from cdmtrain.report.kit.page import figures, run_link, write_csv, write_page
 from cdmtrain.report.leaderboard import tables
 from cdmtrain.report.leaderboard.cost import draw_costs, draw_learning_curves
 from cdmtrain.report.leaderboard.ranking import Leaderboard, fold_of
 from cdmtrain.report.leaderboard.side_by_side import draw_confusions, draw_losses, draw_rocs
-from cdmtrain.runs import files
 from cdmtrain.runs.read import RunFiles
 
 
@@ -32,19 +30,13 @@ def write_leaderboard(board: Leaderboard, folder: Path) -> Path:
         head=_head(board),
         sections={
             "Leaderboard": _tables(board),
-            **{heading: figures(inside, drawings) for heading, drawings in _drawings(board).items()},
+            "Accuracy against cost": figures(inside, draw_costs(board)),
+            "How much more data would help": figures(inside, draw_learning_curves(board)),
+            "Side by side": figures(inside, [draw_losses(board), draw_confusions(board), *draw_rocs(board)]),
             "Runs": _runs(board, folder),
         },
         footer="The figures and a table of all runs are in leaderboard/ as PNG and CSV.",
     )
-
-
-def _drawings(board: Leaderboard) -> dict[str, list[Drawing | None]]:
-    return {
-        "Accuracy against cost": [*draw_costs(board)],
-        "How much more data would help": [*draw_learning_curves(board)],
-        "Side by side": [draw_losses(board), draw_confusions(board), *draw_rocs(board)],
-    }
 
 
 def _head(board: Leaderboard) -> list[str]:
@@ -52,14 +44,7 @@ def _head(board: Leaderboard) -> list[str]:
     parts = [markup.element("p", words, "soft")]
     if board.ranked:
         best = board.ranked[0]
-        names = {
-            "accuracy": f"test accuracy of the best, {best.name}",
-            "cross_entropy": "test cross entropy",
-            "electron_photon_auc": "electron-photon area",
-            "parameters": "parameters",
-            "events_per_second": "training events/s",
-            "train_seconds": "training",
-        }
+        names = HEADLINE | {"accuracy": f"test accuracy of the best, {best.name}"}
         parts.append(markup.tiles((BY_KEY[key].write(best.metric(key).mean), name) for key, name in names.items()))
         parts.append(markup.element("p", _finding(board), "lead"))
     return parts + [markup.element("p", sentence, "note") for sentence in warnings(board)]
@@ -69,11 +54,8 @@ def _finding(board: Leaderboard) -> str:
     """Return which row is best by validation, and by how much."""
     (best, *others), metric = board.ranked, BY_KEY[board.rank]
     first = best.metric(f"val_{board.rank}")
-    on_test = tables.mean_and_spread(metric, best.metric(board.rank))
-    sentence = (
-        f"Best by validation: {best.name}, with a {metric.title} of {tables.mean_and_spread(metric, first)}; "
-        f"{on_test} on test events."
-    )
+    validation, test = (tables.mean_and_spread(metric, one) for one in (first, best.metric(board.rank)))
+    sentence = f"Best by validation: {best.name}, with a {metric.title} of {validation}; {test} on test events."
     second = others[0].metric(f"val_{board.rank}") if others else first
     if not others or first.mean is None or second.mean is None:
         return sentence
@@ -120,21 +102,16 @@ def _tables(board: Leaderboard) -> str:
 def _runs(board: Leaderboard, folder: Path) -> str:
     """Return all runs with links to their own pages."""
     header = ["configuration", "run", "seed", "fold", "state", "validation", "test", "memory", "time"]
-    rows = [[row.name, _link(run, folder), *_run_cells(run, board.rank)] for row in board.rows for run in row.runs]
+    rows = [
+        [row.name, run_link(run.directory, run.directory.name, folder), *_run_cells(run, board.rank)]
+        for row in board.rows
+        for run in row.runs
+    ]
     return markup.folded("Every run", markup.table(header, rows, words=range(5)))
 
 
 def _run_cells(run: RunFiles, rank: str) -> list[str]:
     repeat = [DASH if value is None else str(value) for value in (run.settings.seed, fold_of(run))]
     metrics = [BY_KEY[rank].text(run.results, prefix) for prefix in ("val_", "")]
-    return [
-        *repeat,
-        run.state,
-        *metrics,
-        *(BY_KEY[key].text(run.results) for key in ("peak_memory_bytes", "train_seconds")),
-    ]
-
-
-def _link(run: RunFiles, folder: Path) -> str | markup.Link:
-    page, name = run.directory / files.PAGE, run.directory.name
-    return markup.Link(name, os.path.relpath(page, folder)) if page.exists() else name
+    cost = [BY_KEY[key].text(run.results) for key in ("peak_memory_bytes", "train_seconds")]
+    return [*repeat, run.state, *metrics, *cost]

@@ -61,9 +61,8 @@ class Row:
     def metric(self, key: str) -> MeanSpread:
         """Return mean and spread of a metric of results.json, or of the number of training events."""
         found = [value for run in self.finished if is_number(value := metric_of(run, key))]
-        return MeanSpread(
-            statistics.fmean(found) if found else None, statistics.stdev(found) if len(found) > 1 else None
-        )
+        spread = statistics.stdev(found) if len(found) > 1 else None
+        return MeanSpread(statistics.fmean(found) if found else None, spread)
 
     @property
     def typical(self) -> RunFiles | None:

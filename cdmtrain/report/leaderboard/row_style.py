@@ -48,10 +48,6 @@ def new_plot_for_rows(xlabel: str, ylabel: str, num_rows: int) -> tuple[Figure, 
 def legend_below(axes: Axes) -> None:
     """Add the legend under the axes, one line for each row; beyond MOST_NAMED the rank in the table must do."""
     handles, labels = axes.get_legend_handles_labels()
-    where: dict[str, Any] = {
-        "loc": "lower left",
-        "bbox_to_anchor": (0.02, 0.01),
-        "bbox_transform": axes.figure.transFigure,
-    }
+    where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.02, 0.01), "frameon": False}
     look: dict[str, Any] = {"fontsize": style.SMALL, "labelcolor": style.INK, "labelspacing": 0.25, "borderaxespad": 0}
-    axes.legend(handles[:MOST_NAMED], labels[:MOST_NAMED], **where, **look, frameon=False)
+    axes.legend(handles[:MOST_NAMED], labels[:MOST_NAMED], bbox_transform=axes.figure.transFigure, **where, **look)

@@ -49,12 +49,11 @@ def _mean_history(row: Row) -> dict[float, float]:
 
 def draw_rocs(board: Leaderboard) -> list[Drawing]:
     """Draw the ROC curve of every row's typical run, for each particle and for electron against photon."""
-    found = [
-        (index, row, read_predictions(row.typical.directory / files.PREDICTIONS))
+    known = [
+        (index, row, predictions)
         for index, row in enumerate(board.ranked[:MOST_DRAWN])
-        if row.typical is not None
+        if row.typical and (predictions := read_predictions(row.typical.directory / files.PREDICTIONS)) is not None
     ]
-    known = [(index, row, predictions) for index, row, predictions in found if predictions is not None]
     drawings = []
     for name in [*NAMES, PAIR] if len(known) > 1 else ():
         curves = [(index, row, *roc_curve(predictions, name)) for index, row, predictions in known]

@@ -131,16 +131,10 @@ def board_rows(board: Leaderboard) -> Rows:
     metrics = [f"{key}_{part}" for key in IN_CSV for part in MeanSpread._fields]
     rows: Rows = [["rank", "configuration", *keys, "runs", "finished", "seeds", "folds", *metrics, "directories"]]
     for rank, row in enumerate(board.rows, 1):
-        rows.append(
-            [
-                rank if row.finished else None,
-                row.name,
-                *(row.differing.get(key) for key in keys),
-                *(len(row.runs), len(row.finished), row.num_seeds, row.num_folds),
-                *(value for key in IN_CSV for value in row.metric(key)),
-                " ".join(str(run.directory) for run in row.runs),
-            ]
-        )
+        about = [rank if row.finished else None, row.name, *map(row.differing.get, keys)]
+        repeats = [len(row.runs), len(row.finished), row.num_seeds, row.num_folds]
+        values = [value for key in IN_CSV for value in row.metric(key)]
+        rows.append([*about, *repeats, *values, " ".join(str(run.directory) for run in row.runs)])
     return rows
 
 

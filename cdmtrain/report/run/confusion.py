@@ -70,10 +70,8 @@ def draw_matrix(
     """Draw the cells of a matrix, each the darker the nearer its `shade` is to 1, under and beside the labels."""
     axes.imshow(np.nan_to_num(shade), cmap=style.SHADES, vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(shade):
-        colour, weight = "white" if value > 0.66 else style.INK, "bold" if row == column else "normal"
-        axes.text(
-            column, row, cells[row][column], ha="center", va="center", fontsize=font_size, color=colour, weight=weight
-        )
+        text = axes.text(column, row, cells[row][column], ha="center", va="center", fontsize=font_size)
+        text.set(color="white" if value > 0.66 else style.INK, weight="bold" if row == column else "normal")
     axes.set_xticks(range(len(labels)), labels)
     axes.set_yticks(range(len(labels)), labels)
     axes.xaxis.tick_top()

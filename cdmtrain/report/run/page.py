@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cdmtrain.report.kit import markup
-from cdmtrain.report.kit.metrics import BY_KEY
+from cdmtrain.report.kit.metrics import BY_KEY, HEADLINE
 from cdmtrain.report.kit.numbers import count
 from cdmtrain.report.kit.page import Drawing, figures, write_csv, write_page
 from cdmtrain.report.kit.settings import as_typed, settings
@@ -53,15 +53,7 @@ def write_report(run_dir: Path) -> Path:
 
 def _head(run: RunFiles) -> list[str]:
     command, results = run.provenance.command, run.results
-    epochs = f"training, {count(results.get('epochs'))} epochs"
-    names = {
-        "accuracy": "test accuracy",
-        "cross_entropy": "test cross entropy",
-        "electron_photon_auc": "electron-photon area",
-        "parameters": "parameters",
-        "events_per_second": "training events/s",
-        "train_seconds": epochs,
-    }
+    names = HEADLINE | {"train_seconds": f"training, {count(results.get('epochs'))} epochs"}
     return [
         markup.element("p", tables.subtitle(run), "soft"),
         markup.element("p", tables.unfinished(run), "note"),

@@ -37,9 +37,8 @@ def results_table(results: Results) -> TerminalTable:
     table = TerminalTable.grid(padding=(0, 0, 1, 0))
     rows: list[list[Cell]] = []
     for metric, cost in zip_longest(OVERALL, COST):
-        left: list[Cell] = ["", "", ""]
-        if metric is not None:
-            left = [metric.title, Text(metric.text(results), "bold"), metric.text(results, "val_")]
+        test, validation = (metric.text(results, prefix) if metric else "" for prefix in ("", "val_"))
+        left: list[Cell] = [metric.title if metric else "", Text(test, "bold"), validation]
         rows.append([*left, f"   {cost.title}", cost.text(results)])
     table.add_row(Table(["", "test", "(val)", "", ""], rows, "Test metrics", words=(0, 3)).terminal())
     columns = [title for metric in PER_CLASS for title in (metric.title, "(val)")]
