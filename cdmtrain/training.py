@@ -92,7 +92,7 @@ def make_trainer(run: RunDirectory, status: RunStatus, *more: Callback) -> light
         InputError: for a device that this machine lacks, or settings that Lightning would refuse late.
     """
     check_trainer(run.cfg)
-    own = [*more, StatusCallback(status, monitor=run.cfg.callbacks.checkpoint.monitor)]
+    own = [*more, StatusCallback(status.record_epoch, monitor=run.cfg.callbacks.checkpoint.monitor)]
     trainer: lightning.Trainer = build(
         run.cfg,
         "trainer",

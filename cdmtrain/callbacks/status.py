@@ -1,29 +1,26 @@
 """Report every epoch to the owner of the run's status."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-
-class EpochStatus(Protocol):
-    """The owner of a run's status."""
-
-    def record_epoch(self, epoch: int, metric: tuple[str, float] | None, expected_end: datetime | None) -> None: ...
+# called with the last finished epoch, its monitored metric (name, value), and when training should end
+RecordEpoch = Callable[[int, tuple[str, float] | None, datetime | None], None]
 
 
 class StatusCallback(Callback):
     """Report the last finished epoch, its monitored metric, and when training will end at the present pace.
 
     Args:
-        status: told at the end of every epoch.
+        record: called at the end of every epoch.
         monitor: name of a logged metric.
     """
 
-    def __init__(self, status: EpochStatus, *, monitor: str) -> None:
+    def __init__(self, record: RecordEpoch, *, monitor: str) -> None:
         super().__init__()
-        self._status = status
+        self._record = record
         self._monitor = monitor
         self._start_time = datetime.now(UTC)
         self._start_fraction = 0.0  # of the training, done by earlier processes
@@ -34,7 +31,7 @@ class StatusCallback(Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         value, epoch = trainer.callback_metrics.get(self._monitor), trainer.current_epoch + 1
         metric = None if value is None else (self._monitor, float(value))
-        self._status.record_epoch(epoch, metric, self._expected_end(_fraction_done(trainer, epoch)))
+        self._record(epoch, metric, self._expected_end(_fraction_done(trainer, epoch)))
 
     def _expected_end(self, fraction: float) -> datetime | None:
         """None where neither a number of epochs nor of steps ends the training."""

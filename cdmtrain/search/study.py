@@ -1,11 +1,11 @@
-"""A study of optuna in a directory, which several processes may work on at the same time.
+"""The space of a search, and a study of optuna in a directory, which several processes may work on at once.
 
 Each trial is locked by the process that trains it. When a process is killed, the system releases its lock, and the next
 process that asks for a trial resumes that one from its checkpoint.
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,11 @@ import lightning
 import numpy as np
 import optuna
 from filelock import FileLock, Timeout
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
+from hydra.errors import HydraException
 from lightning.pytorch.callbacks import Callback
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -26,6 +29,7 @@ from cdmtrain.errors import InputError, Pruned
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
+FORMS = "choice(a, b), interval(a, b), int(interval(a, b)), range(a, b, step) or tag(log, interval(a, b))"
 NAME = "study"  # in its storage; a directory holds one study
 
 
@@ -100,7 +104,9 @@ class Study:
         with self._lock:
             for trial in self.trials:
                 if trial.state == TrialState.RUNNING and (lock := self._try_lock(trial.number)):
-                    again = self._running_trial(trial.number)
+                    study_id = self._storage.get_study_id_from_name(NAME)
+                    trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
+                    again = optuna.trial.Trial(self._study, trial_id)
                     return Trial(trial.number, trial.params, self.trial_dir(trial.number), True, again, lock)
             number = len(self.trials)
             if number >= at_most:
@@ -112,12 +118,6 @@ class Study:
             lock = self._try_lock(asked.number)
             assert lock is not None
             return Trial(asked.number, asked.params, self.trial_dir(asked.number), False, asked, lock)
-
-    def _running_trial(self, number: int) -> optuna.trial.Trial:
-        """A handle on a trial that another process began."""
-        study_id = self._storage.get_study_id_from_name(NAME)
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
-        return optuna.trial.Trial(self._study, trial_id)
 
     def _try_lock(self, number: int) -> FileLock | None:
         """Lock a trial; None if another process has locked it."""
@@ -172,3 +172,65 @@ class Pruning(Callback):
         value, epoch = float(trainer.callback_metrics[self._monitor]), trainer.current_epoch + 1
         if self._is_bad(value, epoch):
             raise Pruned(f"pruned after epoch {epoch}: {self._monitor} {value:.4f} is worse than other trials")
+
+
+def read_space(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+    """Return the distribution of every key or group of the space.
+
+    Args:
+        space: `{optimizer.lr: "tag(log, interval(1e-4, 1e-2))", ...}`; the keys may also be nested.
+
+    Raises:
+        InputError: if a value is not a sweep, or the space is empty.
+    """
+    found = {key: distribution(key, text) for key, text in _flat("", space)}
+    if not found:
+        raise InputError(f"search.space is empty; give keys with what to try, as {FORMS}")
+    return found
+
+
+def _flat(prefix: str, space: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, value in space.items():
+        if isinstance(value, Mapping):
+            yield from _flat(f"{prefix}{key}.", value)
+        elif value is not None:  # null removes a key
+            yield f"{prefix}{key}", str(value)
+
+
+def distribution(key: str, text: str) -> BaseDistribution:
+    """Return the distribution that a sweep draws from: the options of a choice, or numbers of an interval or range.
+
+    `tag(log, ...)` draws uniformly in the logarithm. As in Hydra, a range does not include its end.
+    """
+    try:
+        override = OverridesParser.create().parse_override(f"{key}={text}")
+    except HydraException as error:
+        raise InputError(f"search.space: {key}: {text} cannot be read ({str(error).splitlines()[0]})") from None
+    sweep = override.value()
+    try:
+        if isinstance(sweep, ChoiceSweep):
+            return CategoricalDistribution(list(override.sweep_string_iterator()))
+        if isinstance(sweep, IntervalSweep | RangeSweep):
+            return _numbers(sweep)
+    except ValueError as error:
+        raise InputError(f"search.space: {key}: {text}: {error}") from None
+    raise InputError(f"search.space: {key}: {text}: {FORMS} is expected")
+
+
+def _numbers(sweep: IntervalSweep | RangeSweep) -> BaseDistribution:
+    log = "log" in sweep.tags
+    low = sweep.start
+    high, step = (sweep.end, None) if isinstance(sweep, IntervalSweep) else (_last(sweep), sweep.step)
+    assert low is not None
+    assert high is not None
+    if isinstance(low, int) and isinstance(high, int) and not isinstance(step, float):
+        return IntDistribution(low, high, log=log, step=1 if step is None else int(step))
+    return FloatDistribution(float(low), float(high), log=log, step=None if step is None else float(step))
+
+
+def _last(sweep: RangeSweep) -> float | int:
+    """Return the last number of a range, which does not include its end."""
+    numbers = list(sweep.range())
+    if not numbers:
+        raise ValueError("the range is empty")
+    return numbers[-1]

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 def search(cfg: DictConfig) -> float | None:
     """Train trial after trial until the study has `trials`, then show it; returns the best value."""
     check(cfg)
-    from cdmtrain.search.space import read_space
-    from cdmtrain.search.study import Study
+    from cdmtrain.search.study import Study, read_space
 
     space = read_space(OmegaConf.to_container(cfg.search.space))  # type: ignore[arg-type]
     study = Study(

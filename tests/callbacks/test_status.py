@@ -23,7 +23,7 @@ def trainer(epoch: int, **limits: int) -> Any:
 @pytest.mark.parametrize("limits", [{"max_epochs": 5}, {"max_epochs": -1, "max_steps": 10, "global_step": 4}])
 def test_an_epoch_is_reported_with_the_time_when_training_should_end(limits: dict[str, int]) -> None:
     owner = Owner()
-    callback = StatusCallback(owner, monitor="val_loss")
+    callback = StatusCallback(owner.record_epoch, monitor="val_loss")
     callback.on_train_start(trainer(0, **limits | {"global_step": 0}), None)  # type: ignore[arg-type]
     callback._start_time = datetime.now(UTC) - timedelta(seconds=40)  # for two fifths of the training
     callback.on_train_epoch_end(trainer(1, **limits), None)  # type: ignore[arg-type]
@@ -34,7 +34,7 @@ def test_an_epoch_is_reported_with_the_time_when_training_should_end(limits: dic
 
 def test_a_resumed_training_is_timed_from_where_it_resumed() -> None:
     owner = Owner()
-    callback = StatusCallback(owner, monitor="val_loss")
+    callback = StatusCallback(owner.record_epoch, monitor="val_loss")
     callback.on_train_start(trainer(3, max_epochs=5), None)  # type: ignore[arg-type]
     callback._start_time = datetime.now(UTC) - timedelta(seconds=40)
     callback.on_train_epoch_end(trainer(3, max_epochs=5), None)  # type: ignore[arg-type]
@@ -43,7 +43,7 @@ def test_a_resumed_training_is_timed_from_where_it_resumed() -> None:
 
 def test_a_training_without_a_limit_has_no_end_and_an_unknown_metric_is_none() -> None:
     owner = Owner()
-    callback = StatusCallback(owner, monitor="val_accuracy")
+    callback = StatusCallback(owner.record_epoch, monitor="val_accuracy")
     callback.on_train_start(trainer(0), None)  # type: ignore[arg-type]
     callback.on_train_epoch_end(trainer(0), None)  # type: ignore[arg-type]
     assert owner.reported == (1, None, None)
