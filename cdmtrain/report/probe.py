@@ -14,7 +14,6 @@ from cdmtrain.report.kit.tables import Table
 Sensitivities = Sequence[Mapping[str, Any]]  # those of probe.json
 
 COLUMNS = ("group", "perturbation", "note", "events", "changed", "total_variation", "accuracy_before", "accuracy")
-BAR_INCHES = 0.3
 HEADER = ("", "events", "prediction\nchanged", "total\nvariation", "accuracy\nbefore", "after")
 
 
@@ -37,7 +36,7 @@ def draw_probe(sensitivities: Sensitivities, model: str) -> Drawing:
     """Draw, for each perturbation, the fraction of changed predictions and the mean total variation."""
     known = [one for one in sensitivities if not one["note"]]
     names, changed, variation = ([one[key] for one in known] for key in ("perturbation", "changed", "total_variation"))
-    height, title = 1.25 + BAR_INCHES * len(known), f"Sensitivity of {model}"
+    height, title = 1.25 + 0.3 * len(known), f"Sensitivity of {model}"
     figure = style.new_figure(height, width_inches=6.0)
     axes = style.new_axes(figure, "fraction of events; mean total variation", left=0.36, bottom=0.62, top=0.63)
     corner = {"x": 0.02, "y": 1 - 0.08 / height, "ha": "left", "va": "top"}

@@ -12,8 +12,6 @@ from cdmtrain.report.kit.numbers import DASH, fraction, is_number, percent, plur
 from cdmtrain.report.kit.page import Drawing, Rows, figures, run_link, write_csv, write_page
 from cdmtrain.report.kit.tables import Table
 
-MOST_IN_TERMINAL = 10
-
 
 @dataclass(frozen=True)
 class TrialFacts:
@@ -142,6 +140,6 @@ def draw_importances(facts: SearchFacts) -> Drawing | None:
 
 def trials_table(facts: SearchFacts) -> TerminalTable:
     """Return the best trials for a terminal."""
-    finished = [trial for trial in facts.ranked if trial.state == "finished"][:MOST_IN_TERMINAL]
+    finished = [trial for trial in facts.ranked if trial.state == "finished"][:10]
     rows = [[str(trial.number), fraction(trial.value), trial.overrides] for trial in finished]
     return Table(["trial", facts.monitor, "settings"], rows, facts.states, words=(2,)).terminal()

@@ -10,7 +10,6 @@ from cdmtrain.report.kit import markup, style
 from cdmtrain.report.kit.numbers import count, duration, rate
 from cdmtrain.report.kit.page import Drawing, Rows, figures, write_csv, write_page
 
-ROW_INCHES = 0.28
 STEP_PARTS = {  # -> words and colour
     "plain": ("plain loop", "#c9ced6"),
     "representation": ("representation", "#8e96a3"),
@@ -62,7 +61,7 @@ def _job(job: Benchmark) -> str:
 def _draw_throughput(jobs: Sequence[Benchmark]) -> Drawing:
     """Draw the events per second of every stage of every job."""
     gap = 0.7 if len(jobs) > 1 else 0.0  # between stages
-    height = ROW_INCHES * (len(jobs) + gap) * len(STAGES) + 1.0
+    height = 0.28 * (len(jobs) + gap) * len(STAGES) + 1.0
     figure, axes = style.new_plot("events/s", height_inches=height, left=0.36)
     rows: Rows = [["job", "stage", "q25", "median", "q75"]]
     labels: dict[float, str] = {}

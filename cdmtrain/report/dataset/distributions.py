@@ -12,8 +12,6 @@ from cdmtrain.report.dataset.measure import SPECTRUM_EDGES_MEV, Floats, Sample, 
 from cdmtrain.report.kit import style
 from cdmtrain.report.kit.page import Drawing, Rows
 
-REFERENCE_SHADE = "#c9ced6"
-
 
 def whole_bins(values: Floats) -> Floats:
     """Return edges between whole numbers, at most 48 bins."""
@@ -150,7 +148,7 @@ def _draw_apart(histogram: Histogram) -> Figure:
         axes = figure.add_subplot(grid[divmod(index, 2)], sharex=shared, sharey=shared)
         style.dress(axes)
         axes.tick_params(labelleft=index % 2 == 0, labelbottom=index + 2 >= len(names))
-        axes.stairs(reference[name], histogram.edges, fill=True, color=REFERENCE_SHADE)
+        axes.stairs(reference[name], histogram.edges, fill=True, color="#c9ced6")
         axes.stairs(sample[name], histogram.edges, color=colour, linewidth=1.5)
         axes.set_title(name, loc="left", fontsize=style.FONT_SIZE, color=colour, pad=3, fontweight="bold")
         axes.set_title(histogram.notes.get(name, ""), loc="right", fontsize=style.SMALL, color=style.GREY, pad=3)

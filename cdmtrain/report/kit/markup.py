@@ -62,7 +62,7 @@ def folded(summary: str, content: str) -> str:
     return f"<details>{element('summary', summary)}{content}</details>"
 
 
-def picture(png: bytes, *, title: str, caption: str, alternative: str) -> str:
+def picture(png: bytes, title: str, caption: str, alternative: str) -> str:
     """Return a figure with the picture embedded in the page; screen readers read `alternative`."""
     source = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
     image = f'<img src="{source}" alt="{escape(alternative)}">'

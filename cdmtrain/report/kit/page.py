@@ -30,18 +30,12 @@ class Drawing:
 
     def write(self, folder: Path) -> str:
         """Write the figure as PNG and its numbers as CSV into `folder`; return it as HTML."""
-        png = write_png(folder / f"{self.name}.png", self.figure)
         write_csv(folder / f"{self.name}.csv", self.rows)
-        return markup.picture(png, title=self.title, caption=self.caption, alternative=self.alternative)
-
-
-def write_png(path: Path, figure: Figure) -> bytes:
-    """Write a figure and return its bytes, which are the same for the same figure."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    with whole_file(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
-    return buffer.getvalue()
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", metadata={"Software": None})  # the same bytes for the same figure
+        with whole_file(folder / f"{self.name}.png") as temporary:
+            temporary.write_bytes(buffer.getvalue())
+        return markup.picture(buffer.getvalue(), self.title, self.caption, self.alternative)
 
 
 def write_csv(path: Path, rows: Rows) -> None:

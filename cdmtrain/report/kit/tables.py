@@ -11,8 +11,6 @@ from cdmtrain.report.kit import markup, style
 
 Cell = str | Text | markup.Link
 
-FEWEST_CHARACTERS = 10  # to which a column of words shrinks
-
 
 class Table(NamedTuple):
     """Rows of cells under a header; a newline in a header is a line break on the terminal and a blank elsewhere."""
@@ -30,7 +28,7 @@ class Table(NamedTuple):
         for index, name in enumerate(self.header):
             if index in self.words:
                 longest = max((len(_text(row[index])) for row in self.rows), default=0)
-                table.add_column(name, overflow="fold", min_width=min(longest, FEWEST_CHARACTERS))
+                table.add_column(name, overflow="fold", min_width=min(longest, 10))
             else:
                 table.add_column(name, justify="right", no_wrap=True)
         for first, *others in self.rows:

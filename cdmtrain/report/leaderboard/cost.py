@@ -9,8 +9,8 @@ from cdmtrain.report.kit import style
 from cdmtrain.report.kit.metrics import BY_KEY, Metric
 from cdmtrain.report.kit.numbers import fraction
 from cdmtrain.report.kit.page import Drawing, Rows
+from cdmtrain.report.kit.style import legend_below, log_axis, new_plot_for_rows, numbered, row_style
 from cdmtrain.report.leaderboard.ranking import LOWER_IS_BETTER, Leaderboard, MeanSpread, Row
-from cdmtrain.report.leaderboard.row_style import legend_below, log_axis, new_plot_for_rows, numbered, row_style
 from cdmtrain.report.leaderboard.tables import TRAIN_EVENTS
 
 COSTS = {  # key -> name on the axis, unit

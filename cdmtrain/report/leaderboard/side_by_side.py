@@ -8,8 +8,8 @@ from cdmtrain.particles import NAMES, PARTICLES
 from cdmtrain.report.kit import style
 from cdmtrain.report.kit.numbers import fraction, percent
 from cdmtrain.report.kit.page import Drawing, Rows
+from cdmtrain.report.kit.style import legend_below, new_plot_for_rows, numbered, row_style
 from cdmtrain.report.leaderboard.ranking import Leaderboard, Row
-from cdmtrain.report.leaderboard.row_style import legend_below, new_plot_for_rows, numbered, row_style
 from cdmtrain.report.run.confusion import confusion_matrix, draw_matrix, row_fractions
 from cdmtrain.report.run.curves import PAIR, UPPER_LEFT, Floats, finish_roc, roc_area, roc_curve
 from cdmtrain.runs import files

@@ -15,14 +15,21 @@ from cdmtrain.runs.predictions import Predictions
 from cdmtrain.runs.read import RunFiles
 
 
-def draw_calibration(run: RunFiles) -> list[Drawing]:
-    """Draw the accuracy and the number of events against the highest softmax probability."""
-    if run.predictions is None or not len(run.predictions.class_index):
+def draw_correctness(run: RunFiles) -> list[Drawing]:
+    """Draw the calibration, and the efficiency against every property of the events that is known."""
+    events = run.predictions
+    if events is None or not len(events.class_index):
         return []
-    confidence = run.predictions.probability.max(axis=1)
-    mean, right, total = reliability(confidence, run.predictions.is_right)
-    low, high = binomial_interval(right, total)
-    accuracy, error = right / total, fraction(run.results.get("calibration_error"))
+    known = _variables(events, run.settings.data.image_size)
+    error = fraction(run.results.get("calibration_error"))
+    return [_draw_calibration(events, error), *(_draw(events, variable) for variable in known)]
+
+
+def _draw_calibration(events: Predictions, error: str) -> Drawing:
+    """Draw the accuracy and the number of events against the highest softmax probability."""
+    confidence = events.probability.max(axis=1)
+    mean, right, total = reliability(confidence, events.is_right)
+    accuracy, (low, high) = right / total, binomial_interval(right, total)
     figure, axes = style.new_plot("", "accuracy", height_inches=4.3, bottom=1.6)
     style.diagonal(axes, "perfect calibration")
     bars = np.stack([accuracy - low, high - accuracy])
@@ -40,10 +47,9 @@ def draw_calibration(run: RunFiles) -> list[Drawing]:
     alternative = f"Reliability diagram of {plural(len(confidence), 'event')}; expected calibration error {error}."
     rows: Rows = [["mean_confidence", "fraction_right", "low", "high", "events"]]
     rows += list(zip(mean, accuracy, low, high, total.astype(int), strict=True))
-    return [Drawing("calibration", "Calibration", caption, alternative, figure, rows)]
+    return Drawing("calibration", "Calibration", caption, alternative, figure, rows)
 
 
-MOST_BINS = 8
 FEWEST_EVENTS = 25  # in a bin: an efficiency of 0.8 is then known to 0.08
 ALL = "all"
 
@@ -59,13 +65,6 @@ class Variable(NamedTuple):
     def median(self, chosen: Bools) -> str:
         """The median over the chosen events, to three digits."""
         return f"{np.median(self.value[chosen]):.3g}" if chosen.any() else DASH
-
-
-def draw_efficiencies(run: RunFiles) -> list[Drawing]:
-    """Draw the efficiency against every property of the events that is known."""
-    if run.predictions is None or not len(run.predictions.class_index):
-        return []
-    return [_draw(run.predictions, one) for one in _variables(run.predictions, run.settings.data.image_size)]
 
 
 def _variables(events: Predictions, image_size: int | None) -> Iterator[Variable]:
@@ -112,14 +111,13 @@ def _draw(events: Predictions, variable: Variable) -> Drawing:
 
 def _points(value: Floats, is_right: Bools) -> Floats:
     """Return (bin, 5): mean of `value`, efficiency, the two ends of its interval, events."""
-    bins = equal_population_bins(value, most_bins=MOST_BINS, fewest_events=FEWEST_EVENTS)
+    bins = equal_population_bins(value, most_bins=8, fewest_events=FEWEST_EVENTS)
     if not bins:
         return np.empty((0, 5))
     mean, passed, total = np.array([(value[one].mean(), is_right[one].sum(), len(one)) for one in bins]).T
     return np.stack([mean, passed / total, *binomial_interval(passed, total), total], axis=1)
 
 
-NUM_BINS = 30
 HEADER = ["", "median, right", "median, wrong", "wrong, lowest quarter", "wrong, highest quarter"]
 
 
@@ -166,7 +164,7 @@ def failure_sentence(events: Predictions) -> str:
 def draw_failure(variable: Variable, right: Bools) -> Drawing:
     """Draw the distribution of a property for the events that are classified right and wrong."""
     low, high = float(variable.value.min()), float(np.quantile(variable.value, 0.995))
-    edges = np.linspace(low, max(high, low + 1e-6), NUM_BINS + 1)
+    edges = np.linspace(low, max(high, low + 1e-6), 30 + 1)
     inside = variable.value.clip(edges[0], edges[-1])
     shares = [100 * np.histogram(inside[chosen], edges)[0] / max(1, chosen.sum()) for chosen in (right, ~right)]
     figure, axes = style.new_plot(variable.xlabel, "events per bin (%)", height_inches=3.4)

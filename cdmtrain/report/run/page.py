@@ -10,17 +10,15 @@ from cdmtrain.report.kit.page import Drawing, figures, write_csv, write_page
 from cdmtrain.report.kit.settings import as_typed, settings
 from cdmtrain.report.run import correctness, tables
 from cdmtrain.report.run.confusion import draw_confusion, draw_mistakes
-from cdmtrain.report.run.correctness import draw_calibration, draw_efficiencies
 from cdmtrain.report.run.curves import draw_rocs, draw_training
-from cdmtrain.report.run.tables import class_rows, cost_table, overall_rows, overall_table, particle_table
 from cdmtrain.runs import files
 from cdmtrain.runs.read import RunFiles, read_run
 
-FIGURES: dict[str, tuple[Callable[[RunFiles], list[Drawing]], ...]] = {
-    "Training": (draw_training,),
-    "Confusion matrix": (draw_confusion,),
-    "ROC": (draw_rocs,),
-    "Calibration and efficiency": (draw_calibration, draw_efficiencies),
+FIGURES: dict[str, Callable[[RunFiles], list[Drawing]]] = {
+    "Training": draw_training,
+    "Confusion matrix": draw_confusion,
+    "ROC": draw_rocs,
+    "Calibration and efficiency": correctness.draw_correctness,
 }
 
 
@@ -32,9 +30,8 @@ def write_report(run_dir: Path) -> Path:
     run = read_run(Path(run_dir))
     folder = run.directory / files.REPORT
     if run.results:
-        write_csv(folder / "summary.csv", overall_rows(run.results))
-        write_csv(folder / "particles.csv", class_rows(run.results))
-    drawings = {heading: [one for draw in drawers for one in draw(run)] for heading, drawers in FIGURES.items()}
+        write_csv(folder / "summary.csv", tables.overall_rows(run.results))
+        write_csv(folder / "particles.csv", tables.class_rows(run.results))
     return write_page(
         run.directory / files.PAGE,
         kind="cdmtrain run",
@@ -42,7 +39,7 @@ def write_report(run_dir: Path) -> Path:
         head=_head(run),
         sections={
             **_tables(run),
-            **{heading: figures(folder, some) for heading, some in drawings.items()},
+            **{heading: figures(folder, draw(run)) for heading, draw in FIGURES.items()},
             "Where it fails": _failures(run, folder),
             "What differs from the defaults": _changed(run),
             "Details": _details(run),
@@ -67,9 +64,9 @@ def _tables(run: RunFiles) -> dict[str, str]:
     """Return the metrics of results.json: of each particle, of all, and the cost."""
     if not run.results:
         return {}
-    validation = markup.folded("The same for validation events", particle_table(run.results, "val_").html())
-    both = overall_table(run.results).html() + cost_table(run.results).html()
-    return {"By particle": particle_table(run.results).html() + validation, "Overall": markup.pair(both)}
+    validation = markup.folded("The same for validation events", tables.particle_table(run.results, "val_").html())
+    both = tables.overall_table(run.results).html() + tables.cost_table(run.results).html()
+    return {"By particle": tables.particle_table(run.results).html() + validation, "Overall": markup.pair(both)}
 
 
 def _failures(run: RunFiles, folder: Path) -> str:

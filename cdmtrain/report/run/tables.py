@@ -41,21 +41,16 @@ def results_table(results: Results) -> TerminalTable:
         left: list[Cell] = [metric.title if metric else "", Text(test, "bold"), validation]
         rows.append([*left, f"   {cost.title}", cost.text(results)])
     table.add_row(Table(["", "test", "(val)", "", ""], rows, "Test metrics", words=(0, 3)).terminal())
+    rows = []
+    for name, events in num_true_events(results).items():
+        rows.append([name, count(events)])
+        for metric in PER_CLASS:
+            rows[-1] += [Text(metric.text(results, "", name), "bold"), metric.text(results, "val_", name)]
     columns = [title for metric in PER_CLASS for title in (metric.title, "(val)")]
-    table.add_row(Table(["", "events", *columns], _by_particle(results), "By particle").terminal())
+    table.add_row(Table(["", "events", *columns], rows, "By particle").terminal())
     if results.get("confusion_matrix"):
         table.add_row(_confusion(results["confusion_matrix"]))
     return table
-
-
-def _by_particle(results: Results) -> list[list[Cell]]:
-    rows = []
-    for name, events in num_true_events(results).items():
-        row: list[Cell] = [name, count(events)]
-        for metric in PER_CLASS:
-            row += [Text(metric.text(results, "", name), "bold"), metric.text(results, "val_", name)]
-        rows.append(row)
-    return rows
 
 
 def _confusion(counts: list[list[int]]) -> TerminalTable:
