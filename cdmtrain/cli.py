@@ -8,6 +8,7 @@ import secrets
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -57,7 +58,8 @@ def job(cfg: DictConfig) -> object:
         outcomes.record_sweep(hydra.sweep.dir)
     try:
         check(cfg)
-        with outcomes.tracebacks_as_typed():
+        # processes that the task starts see the HYDRA_FULL_ERROR of the user, and record nothing
+        with outcomes.environment(dict.fromkeys(outcomes.VARIABLES) if outcomes.are_recorded() else {}):
             return get_method(cfg.task._target_)(cfg)
     except Exception as error:
         sentence = explain(error)
@@ -112,8 +114,8 @@ def run(words: Sequence[str]) -> int:
     with outcomes.collected() as recorded:
         try:
             run_command()
-            failures = recorded.failures
-            show_leaderboard(recorded)
+            failures = outcomes.failures(recorded)
+            show_leaderboard(outcomes.sweep_dir(recorded), resume=bool(failures))
         except BrokenPipeError:
             raise
         except Exception as error:
@@ -125,9 +127,8 @@ def run(words: Sequence[str]) -> int:
     return 1 if failures else 0
 
 
-def show_leaderboard(recorded: outcomes.Outcomes) -> None:
+def show_leaderboard(folder: Path | None, *, resume: bool) -> None:
     """After a sweep, rank its runs by their files, whatever process wrote them."""
-    folder = recorded.sweep_dir
     if folder is None or not folder.is_dir():
         return
     from cdmtrain.runs.find import find_runs
@@ -137,7 +138,7 @@ def show_leaderboard(recorded: outcomes.Outcomes) -> None:
     from cdmtrain.tasks.report import show
 
     show([str(folder)], folder)
-    if recorded.failures:
+    if resume:
         print(f"to train again what failed: the same command with sweep.dir={folder}")
 
 

@@ -24,8 +24,5 @@ def changes(cfg: DictConfig) -> dict[str, list[Any]]:
     composed = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(composed, dict)
     values = {key: [defaults.get(key), value] for key, value in leaves(composed) if defaults.get(key) != value}  # type: ignore[arg-type]
-    return {key: pair for key, pair in (options | values).items() if _is_training(key)}
-
-
-def _is_training(key: str) -> bool:
-    return key.replace("/", ".").partition(".")[0] not in NOT_TRAINING
+    tops = {key: key.replace("/", ".").partition(".")[0] for key in options | values}
+    return {key: pair for key, pair in (options | values).items() if tops[key] not in NOT_TRAINING}

@@ -31,28 +31,22 @@ class Failure:
     traceback: str
 
 
-@dataclass(frozen=True)
-class Outcomes:
-    """What the jobs of a command have recorded in a directory."""
+def failures(folder: Path) -> list[Failure]:
+    """The failures that the jobs of a command have recorded in its directory."""
+    return [Failure(**json.loads(file.read_text())) for file in sorted(folder.glob("failure_*.json"))]
 
-    path: Path
 
-    @property
-    def failures(self) -> list[Failure]:
-        return [Failure(**json.loads(file.read_text())) for file in sorted(self.path.glob("failure_*.json"))]
-
-    @property
-    def sweep_dir(self) -> Path | None:
-        """The directory of the sweep; None where the command was no sweep."""
-        file = self.path / "sweep.json"
-        return Path(json.loads(file.read_text())["directory"]) if file.exists() else None
+def sweep_dir(folder: Path) -> Path | None:
+    """The directory of the sweep; None where the command was no sweep."""
+    file = folder / "sweep.json"
+    return Path(json.loads(file.read_text())["directory"]) if file.exists() else None
 
 
 @contextmanager
-def collected() -> Iterator[Outcomes]:
+def collected() -> Iterator[Path]:
     """Let the jobs that run meanwhile record how they end; errors of composition are raised."""
     with TemporaryDirectory() as folder, environment({DIRECTORY_ENV: folder, TRACEBACK_ENV: "1"}):
-        yield Outcomes(Path(folder))
+        yield Path(folder)
 
 
 @contextmanager
@@ -72,13 +66,6 @@ def environment(values: Mapping[str, str | None]) -> Iterator[None]:
         yield
     finally:
         set_all(before)
-
-
-@contextmanager
-def tracebacks_as_typed() -> Iterator[None]:
-    """Around a task: processes that it starts see the HYDRA_FULL_ERROR of the user, and record nothing."""
-    with environment(dict.fromkeys(VARIABLES) if are_recorded() else {}):
-        yield
 
 
 def are_recorded() -> bool:

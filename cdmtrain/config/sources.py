@@ -46,11 +46,6 @@ def read_option(file: Path) -> Option:
     return Option(file.stem, command, phrase)
 
 
-def choices_of(file: Path) -> dict[str, Any]:
-    """The options that a file's defaults list chooses for other groups, by group."""
-    return _choices(read_yaml(file))
-
-
 def read_yaml(file: Path) -> dict[str, Any]:
     """The content of a file, with GLOBAL: True where its keys are not those of its group but of the top level."""
     text = file.read_text(encoding="utf-8-sig")
@@ -64,7 +59,7 @@ def groups(root: Path = CONF) -> dict[str, list[Option]]:
     for file in sorted(root.rglob("*.yaml")):
         if file.parent != root:
             found.setdefault(file.parent.relative_to(root).as_posix(), []).append(file)
-    flow = list(_choices(read_yaml(root / "config.yaml")))
+    flow = list(choices(read_yaml(root / "config.yaml")))
 
     def rank(group: str) -> tuple[int, str]:
         top = group.split("/")[0]
@@ -99,11 +94,11 @@ class Composition:
         self._primary = self._read("config")
         self.options: dict[str, Any] = {}
         overrides = dict(chosen or {})
-        choices = _choices(self._primary)
-        for group in reversed(choices):  # where two options override a third group, the later one wins
-            for content in reversed(self._contents(group, overrides.get(group, choices[group]))):
+        listed = choices(self._primary)
+        for group in reversed(listed):  # where two options override a third group, the later one wins
+            for content in reversed(self._contents(group, overrides.get(group, listed[group]))):
                 overrides = _overrides(content) | overrides
-        for group, option in choices.items():
+        for group, option in listed.items():
             self._choose(group, option, overrides)
 
     def values(self, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -120,7 +115,7 @@ class Composition:
     def _choose(self, group: str, option: Any, overrides: Mapping[str, Any]) -> None:
         self.options[group] = overrides.get(group, option)
         for content in self._contents(group, self.options[group]):
-            for nested, inner in _choices(content).items():
+            for nested, inner in choices(content).items():
                 self._choose(f"{group}/{nested}", inner, overrides)
 
     def _contents(self, group: str, option: Any) -> list[dict[str, Any]]:
@@ -164,21 +159,21 @@ def leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield key, value
 
 
-def _choices(content: Mapping[str, Any]) -> dict[str, Any]:
+def choices(content: Mapping[str, Any]) -> dict[str, Any]:
     """The options that a defaults list chooses for other groups, by group."""
-    entries = [entry for entry in content.get("defaults", []) if isinstance(entry, dict)]
-    return {group: option for entry in entries for group, option in entry.items() if " " not in group}
+    return {group: option for group, option in _entries(content) if " " not in group}
 
 
 def _overrides(content: Mapping[str, Any]) -> dict[str, Any]:
     """The options of other groups that a defaults list overrides, by group."""
-    entries = [entry for entry in content.get("defaults", []) if isinstance(entry, dict)]
-    return {
-        group.removeprefix("override /").partition("@")[0]: option
-        for entry in entries
-        for group, option in entry.items()
-        if group.startswith("override /")
-    }
+    prefix = "override /"
+    overrides = {group: option for group, option in _entries(content) if group.startswith(prefix)}
+    return {group.removeprefix(prefix).partition("@")[0]: option for group, option in overrides.items()}
+
+
+def _entries(content: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What a defaults list says of other groups."""
+    return [pair for entry in content.get("defaults", []) if isinstance(entry, dict) for pair in entry.items()]
 
 
 def _merge(merged: dict[str, Any], content: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 
-from cdmtrain.config.sources import BUNDLES, CONF, GLOBAL, Composition, choices_of, groups, read_yaml, select
+from cdmtrain.config.sources import BUNDLES, CONF, GLOBAL, Composition, choices, groups, read_yaml, select
 from cdmtrain.errors import InputError
 
 MOST_COMBINATIONS = 100  # of swept options that are tried to find a wrong key
@@ -64,18 +64,22 @@ def _first_mistake(words: Sequence[str]) -> str | None:
     except OverrideParseException as error:
         return _syntax(error.override)
     if not {"-m", "--multirun"} & set(words) and (swept := [one for one in typed if one.is_sweep_override()]):
-        return _several_values(swept[0])
+        key, _, several = str(swept[0].input_line).partition("=")
+        as_list = "" if key in groups() else f", or brackets to make one list of them: {key}=[{several}]"
+        return f"{swept[0].input_line} is several values; add -m to run each{as_list}"
     known = groups()
-    choices = [one for one in typed if one.key_or_group in known]
-    for one in choices:
+    chosen = [one for one in typed if one.key_or_group in known]
+    for one in chosen:
         if one.is_add():
             return f"{one.key_or_group} exists already; write it without +"
         for option in _values(one):
-            if not _may_be_option(one.key_or_group, option):
+            nothing = option is None and one.key_or_group in BUNDLES
+            if not nothing and (not isinstance(option, str) or option in ("", "null")):
                 return _no_option(one.key_or_group, str("null" if option is None else option))
     values = [one for one in typed if one.key_or_group not in known]
-    for composition in _compositions(choices, [*_config_dirs(words), CONF]):
-        for group in (one.key_or_group for one in choices):
+    config_dirs = [Path(after) for word, after in pairwise(words) if word in ("--config-dir", "-cd")]
+    for composition in _compositions(chosen, [*config_dirs, CONF]):
+        for group in (one.key_or_group for one in chosen):
             if group not in composition.options and "/" in group and not group.startswith("hydra"):
                 return _no_part(group)
         composed = composition.values()
@@ -87,12 +91,9 @@ def _first_mistake(words: Sequence[str]) -> str | None:
 def _no_part(group: str) -> str:
     """The sentence for a nested group that the option chosen for its parent does not have."""
     parent, _, name = group.rpartition("/")
-    owners = [option.name for option in groups()[parent] if name in choices_of(CONF / parent / f"{option.name}.yaml")]
+    files = {option.name: CONF / parent / f"{option.name}.yaml" for option in groups()[parent]}
+    owners = [option for option, file in files.items() if name in choices(read_yaml(file))]
     return f"{group} belongs to {parent}={' or '.join(owners)}; the {parent} chosen here has none"
-
-
-def _config_dirs(words: Sequence[str]) -> list[Path]:
-    return [Path(after) for word, after in pairwise(words) if word in ("--config-dir", "-cd")]
 
 
 def _values(override: Override) -> list[object]:
@@ -101,17 +102,11 @@ def _values(override: Override) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
-def _may_be_option(group: str, option: object) -> bool:
-    named = option is None and group in BUNDLES
-    return named or (isinstance(option, str) and option not in ("", "null"))
-
-
-def _compositions(choices: Sequence[Override], roots: list[Path]) -> Iterator[Composition]:
+def _compositions(chosen: Sequence[Override], roots: list[Path]) -> Iterator[Composition]:
     """What the options alone compose, for every combination of those that are swept over."""
-    several = [_values(one) if one.is_sweep_override() else [one.value()] for one in choices]
+    several = [_values(one) if one.is_sweep_override() else [one.value()] for one in chosen]
     for combination in islice(product(*several), MOST_COMBINATIONS):
-        chosen = zip((one.key_or_group for one in choices), combination, strict=True)
-        yield Composition(roots, dict(chosen))
+        yield Composition(roots, dict(zip((one.key_or_group for one in chosen), combination, strict=True)))
 
 
 def _wrong_key(override: Override, values: dict[str, Any]) -> str | None:
@@ -122,12 +117,6 @@ def _wrong_key(override: Override, values: dict[str, Any]) -> str | None:
     if override.is_add():
         return f"{key} exists already; write it without +" if exists and not override.is_force_add() else None
     return None if exists or override.is_hydra_override() else no_key(key)
-
-
-def _several_values(override: Override) -> str:
-    key, _, values = str(override.input_line).partition("=")
-    as_list = "" if key in groups() else f", or brackets to make one list of them: {key}=[{values}]"
-    return f"{override.input_line} is several values; add -m to run each{as_list}"
 
 
 def _syntax(override: str) -> str:
@@ -167,9 +156,7 @@ def _did_you_mean(near: Sequence[str]) -> str:
 
 def _owners() -> dict[str, list[str]]:
     """Every key that some yaml file sets, with the options it comes with; none for keys of config.yaml and groups."""
-    owners: dict[str, list[str]] = {group: [] for group in groups()}
-    for key in _keys("", CONF / "config.yaml"):
-        owners.setdefault(key, [])
+    owners: dict[str, list[str]] = {key: [] for key in (*groups(), *_keys("", CONF / "config.yaml"))}
     for group, options in groups().items():
         for option in options if group not in BUNDLES else []:
             for key in _keys(group, CONF / group / f"{option.name}.yaml"):
