@@ -109,7 +109,9 @@ def _build_once(directory: Path, build: Callable[[Path], None], *, what: str) ->
         lock.acquire()
     try:
         if not is_whole(directory):
-            _remove_leftovers(directory)
+            # what killed processes left of this store; the lock is ours, so no process is writing it
+            for leftover in (directory, *directory.parent.glob(f".{directory.name}.*.tmp")):
+                shutil.rmtree(leftover, ignore_errors=True)
             with whole_directory(directory) as temporary:
                 build(temporary)
     except InputError:  # an unusable file leaves nothing behind; processes that wait will find the same
@@ -139,12 +141,6 @@ def interruptible(blocks: Iterable[T]) -> Iterator[T]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _remove_leftovers(directory: Path) -> None:
-    """Remove what killed processes left of this store; the lock is ours, so no process is writing it."""
-    for leftover in (directory, *directory.parent.glob(f".{directory.name}.*.tmp")):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _progress() -> Progress:

@@ -1,4 +1,4 @@
-"""The challenge's file format, and a reader for it; hdf5_writer.py writes it.
+"""The challenge's file format, its reader and its writer.
 
 An HDF5 file with `image` (N, S, S) float32 deposited energy in MeV, `pdg` (N,) PDG codes, `index` (N,) event numbers,
 `mean` (1,) and `std` (1,) float64 over all pixels. `pdg`, `index`, `mean` and `std` may be missing. What a simulation
@@ -6,7 +6,7 @@ adds is kept if it is there: `kinetic_energy_mev` (N,), `vertex_px` (N, 2) row a
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float32, Int8, Int64
 
+from cdmtrain.atomic import whole_file
 from cdmtrain.data.hdf5_datasets import CheckedFile
 from cdmtrain.data.hdf5_images import ImageReader, SparseBlock
 from cdmtrain.errors import InputError
@@ -123,3 +124,44 @@ class ChallengeFile:
                 "expected: remove or repair that event"
             )
         return values
+
+
+def write_challenge_file(
+    path: Path, blocks: Iterable[Any], *, num_events: int, image_size: int, attributes: Mapping[str, str | int | float]
+) -> None:
+    """Write simulated blocks as dense, compressed images in one pass and bounded memory, whole or not at all.
+
+    Every field of a block besides the sparse image becomes a dataset: pdg, kinetic_energy_mev, vertex_px, ...
+    """
+    sum_mev = sum_squares = 0.0
+    written = 0
+    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+        shape = (num_events, image_size, image_size)
+        chunks = (min(8, num_events), image_size, image_size)
+        image = file.create_dataset("image", shape, np.float32, chunks=chunks, compression="gzip", compression_opts=1)
+        file["index"] = np.arange(num_events, dtype=np.int32)
+        for block in blocks:
+            dense = _dense_images(block, image_size)
+            image[written : written + len(dense)] = dense
+            for name, values in vars(block).items():
+                if name in ("offset", "pixel", "energy_mev"):
+                    continue
+                column = file.require_dataset(name, (num_events, *values.shape[1:]), values.dtype)
+                column[written : written + len(values)] = values
+            energy = block.energy_mev.astype(np.float64)
+            sum_mev, sum_squares = sum_mev + energy.sum(), sum_squares + (energy**2).sum()
+            written += len(dense)
+        assert written == num_events, f"{written} events came, {num_events} were announced"
+        num_pixels = num_events * image_size**2
+        mean = sum_mev / num_pixels
+        file["mean"] = np.array([mean])
+        file["std"] = np.array([np.sqrt(max(sum_squares / num_pixels - mean**2, 0.0))])
+        file.attrs.update(attributes)
+
+
+def _dense_images(block: Any, image_size: int) -> Float32[np.ndarray, "event row column"]:
+    num_events = len(block.offset) - 1
+    dense = np.zeros((num_events, image_size**2), np.float32)
+    event = np.repeat(np.arange(num_events), np.diff(block.offset))
+    dense[event, block.pixel] = block.energy_mev
+    return dense.reshape(num_events, image_size, image_size)

@@ -1,12 +1,19 @@
-"""Dense images of an HDF5 file as blocks of (pixel, energy) pairs, read by all cores in bounded memory."""
+"""Dense images of an HDF5 file as blocks of (pixel, energy) pairs, read by all cores in bounded memory.
+
+The HDF5 library allows one thread at a time, so images are read from the bytes of the file where that is possible:
+contiguous datasets are copied from their position in the file; chunks of whole images are inflated and unshuffled. Any
+other layout, and any block that cannot be read in this way, is left to the HDF5 library.
+"""
 
 import os
 import threading
+import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -14,11 +21,13 @@ from jaxtyping import Float32, Int32, Int64
 
 from cdmtrain.data.hdf5_datasets import CheckedFile
 from cdmtrain.data.hits import nonzero_pixels
-from cdmtrain.data.raw_images import raw_reader
 from cdmtrain.errors import InputError
 
 BLOCK_BYTES = 4 * 2**20  # dense images read at a time; few enough to stay in the processor's cache
 MAX_BLOCK_BYTES = 2**29  # at most this much where a chunk of the file is larger, so that it is read once
+Read = Callable[[int, int, np.ndarray], None]  # images first : first + count into an array of the dataset's type
+
+SHUFFLE, DEFLATE = h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE
 
 
 class SparseBlock(NamedTuple):
@@ -112,3 +121,75 @@ class ImageReader:
 def _num_cores() -> int:
     """Cores this process may use; all of the machine's if the system does not say."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class UnreadableError(Exception):
+    """The bytes are not as expected; the HDF5 library is asked next and words the error."""
+
+
+def raw_reader(dataset: h5py.Dataset) -> Read | None:
+    """A function that reads images from several threads at once; None if only the HDF5 library can read the dataset."""
+    if dataset.chunks is None:
+        if not _is_in_place(dataset):
+            return None
+        return partial(_read_contiguous, dataset.file.id.get_vfd_handle(), dataset.id.get_offset())
+    settings = dataset.id.get_create_plist()
+    filters = [settings.get_filter(number)[0] for number in range(settings.get_nfilters())]
+    if not set(filters) <= {SHUFFLE, DEFLATE} or dataset.chunks[1:] != dataset.shape[1:]:
+        return None
+    return partial(_read_chunked, dataset, filters)
+
+
+def _read_contiguous(handle: int, offset: int, first: int, count: int, target: np.ndarray) -> None:
+    """Read images that lie one after another in the file, from `offset` on."""
+    rest: Any = target[:count].reshape(-1).view(np.uint8)
+    offset += first * target[0].nbytes
+    while len(rest):
+        num_read = os.preadv(handle, [rest], offset)
+        if num_read == 0:
+            raise UnreadableError
+        rest, offset = rest[num_read:], offset + num_read
+
+
+def _read_chunked(dataset: h5py.Dataset, filters: list[int], first: int, count: int, target: np.ndarray) -> None:
+    """Read chunks of whole images, compressed or not. The HDF5 library finds them: it is safe with damaged files."""
+    length = dataset.chunks[0]
+    for begin in range(first - first % length, first + count, length):
+        start, end = max(begin, first), min(begin + length, first + count)
+        skipped, content = dataset.id.read_direct_chunk((begin, 0, 0))  # raises if it was never written
+        for number, which in reversed([*enumerate(filters)]):
+            if not skipped >> number & 1:
+                num_bytes = length * target[0].nbytes
+                content = _inflate(content, num_bytes) if which == DEFLATE else _unshuffle(content, target.itemsize)
+        if len(content) != length * target[0].nbytes:
+            raise UnreadableError
+        images = np.frombuffer(content, target.dtype).reshape(length, *target.shape[1:])
+        target[start - first : end - first] = images[start - begin : end - begin]
+
+
+def _is_in_place(dataset: h5py.Dataset) -> bool:
+    """Whether a contiguous dataset was written, and its offset is one in the file that the system sees."""
+    file = dataset.file
+    known = hasattr(os, "preadv") and file.driver == "sec2" and file.userblock_size == 0
+    return known and dataset.id.get_offset() is not None and dataset.id.get_storage_size() == dataset.nbytes
+
+
+def _inflate(content: bytes, length: int) -> bytes:
+    inflate = zlib.decompressobj()
+    try:
+        plain = inflate.decompress(content, length)
+        if not inflate.eof and inflate.decompress(inflate.unconsumed_tail, 1):  # reads the checksum too
+            raise UnreadableError
+    except zlib.error as error:
+        raise UnreadableError from error
+    if not inflate.eof:
+        raise UnreadableError
+    return plain
+
+
+def _unshuffle(content: bytes, itemsize: int) -> bytes:
+    """Undo HDF5's shuffle filter, which stores the first bytes of all numbers, then the second bytes, and so on."""
+    planes = np.frombuffer(content, np.uint8)
+    if len(planes) % itemsize:
+        raise UnreadableError
+    return planes.reshape(itemsize, -1).T.tobytes()

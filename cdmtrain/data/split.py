@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from jaxtyping import Int
@@ -30,10 +30,13 @@ class Split(Protocol):
 class FractionSplit:
     """Parts by position in the data set: of N events, [a, b] takes those from a N to b N.
 
+    K-fold cross-validation: every K-th event of train and val together validates, the others train. The test part stays
+    as it is. Every fold is spread over the whole range of events, whatever the order of the files.
+
     Args:
         train, val, test: [a, b] of each part.
-        folds: None, or the number of folds for cross-validation, see Folds.
-        fold: the fold that validates, from 0.
+        folds: K, or None for no cross-validation.
+        fold: the fold that validates, from 0 to K - 1.
     """
 
     def __init__(
@@ -46,33 +49,40 @@ class FractionSplit:
         fold: int = 0,
     ) -> None:
         self._fractions = _check_fractions(train, val, test)
-        self._folds = Folds(folds, fold)
+        if folds is None and fold != 0:
+            raise InputError(f"data.split.fold={fold}: set data.split.folds too, to how many folds there are")
+        if folds is not None and not (isinstance(folds, int) and folds >= 2):
+            raise InputError(f"data.split.folds={folds}: at least 2 folds, or null for none, are expected")
+        if folds is not None and not 0 <= fold < folds:
+            raise InputError(f"data.split.fold={fold}: a whole number from 0 to {folds - 1} is expected")
+        self._folds = folds
+        self._fold = fold
 
     def __call__(self, class_index: Int[Tensor, " event"]) -> Parts:
         parts = Parts(*(torch.arange(*_bounds(part, len(class_index))) for part in self._fractions))
-        return self._folds(parts, torch.zeros_like(class_index))
+        return self._choose_fold(parts, torch.zeros_like(class_index))
+
+    def _choose_fold(self, parts: Parts, stratum: Int[Tensor, " event"]) -> Parts:
+        """The parts of this fold. Events of each stratum (one number an event) are dealt out separately."""
+        if self._folds is None:
+            return parts
+        pool = torch.cat([parts.train, parts.val])
+        validates = torch.zeros(len(pool), dtype=torch.bool)
+        for one in stratum[pool].unique():
+            validates[(stratum[pool] == one).nonzero().flatten()[self._fold :: self._folds]] = True
+        return parts._replace(train=pool[~validates], val=pool[validates])
 
 
-class StratifiedSplit:
+class StratifiedSplit(FractionSplit):
     """Parts drawn at random, with the same fractions of every class in each part and in each fold.
 
     Args:
-        train, val, test, folds, fold: as for FractionSplit.
         seed: seed of the draw.
+        settings: the arguments of FractionSplit.
     """
 
-    def __init__(
-        self,
-        *,
-        train: Sequence[float],
-        val: Sequence[float],
-        test: Sequence[float],
-        seed: int,
-        folds: int | None = None,
-        fold: int = 0,
-    ) -> None:
-        self._fractions = _check_fractions(train, val, test)
-        self._folds = Folds(folds, fold)
+    def __init__(self, *, seed: int, **settings: Any) -> None:
+        super().__init__(**settings)
         self._seed = seed
 
     def __call__(self, class_index: Int[Tensor, " event"]) -> Parts:
@@ -83,38 +93,7 @@ class StratifiedSplit:
         for part in self._fractions:
             chosen = torch.cat([events[slice(*_bounds(part, len(events)))] for events in by_class])
             parts.append(chosen[torch.randperm(len(chosen), generator=generator)])  # data.train_events is fair too
-        return self._folds(Parts(*parts), class_index)
-
-
-class Folds:
-    """K-fold cross-validation: every K-th event of train and val together validates, the others train.
-
-    The test part stays as it is. Every fold is spread over the whole range of events, whatever the order of the files.
-
-    Args:
-        folds: K, or None for no cross-validation.
-        fold: the fold that validates, from 0 to K - 1.
-    """
-
-    def __init__(self, folds: int | None, fold: int) -> None:
-        if folds is None and fold != 0:
-            raise InputError(f"data.split.fold={fold}: set data.split.folds too, to how many folds there are")
-        if folds is not None and not (isinstance(folds, int) and folds >= 2):
-            raise InputError(f"data.split.folds={folds}: at least 2 folds, or null for none, are expected")
-        if folds is not None and not 0 <= fold < folds:
-            raise InputError(f"data.split.fold={fold}: a whole number from 0 to {folds - 1} is expected")
-        self._folds = folds
-        self._fold = fold
-
-    def __call__(self, parts: Parts, stratum: Int[Tensor, " event"]) -> Parts:
-        """The parts of this fold. Events of each stratum (one number an event) are dealt out separately."""
-        if self._folds is None:
-            return parts
-        pool = torch.cat([parts.train, parts.val])
-        validates = torch.zeros(len(pool), dtype=torch.bool)
-        for one in stratum[pool].unique():
-            validates[(stratum[pool] == one).nonzero().flatten()[self._fold :: self._folds]] = True
-        return parts._replace(train=pool[~validates], val=pool[validates])
+        return self._choose_fold(Parts(*parts), class_index)
 
 
 def _bounds(part: tuple[float, float], num_events: int) -> tuple[int, int]:

@@ -21,20 +21,14 @@ def stream_batches(file: ChallengeFile, *, batch_size: int) -> Iterator[EventBat
         while len(num_hits) >= batch_size or (is_last and len(num_hits)):
             offset = np.concatenate([[0], num_hits[:batch_size].cumsum()])
             hits = int(offset[-1])
-            yield _make_batch(file, offset, pixel[:hits], energy[:hits], first)
-            first += len(offset) - 1
+            dataset_index = np.arange(first, first + len(offset) - 1)
+            yield EventBatch(
+                pixel=torch.from_numpy(pixel[:hits]).long(),
+                energy=torch.from_numpy(energy[:hits]),
+                offset=torch.from_numpy(offset),
+                class_index=torch.from_numpy(file.class_index[dataset_index]).long(),
+                dataset_index=torch.from_numpy(dataset_index),
+                image_size=file.image_size,
+            )
+            first += len(dataset_index)
             num_hits, pixel, energy = num_hits[batch_size:], pixel[hits:], energy[hits:]
-
-
-def _make_batch(
-    file: ChallengeFile, offset: np.ndarray, pixel: np.ndarray, energy: np.ndarray, first: int
-) -> EventBatch:
-    dataset_index = np.arange(first, first + len(offset) - 1)
-    return EventBatch(
-        pixel=torch.from_numpy(pixel).long(),
-        energy=torch.from_numpy(energy),
-        offset=torch.from_numpy(offset),
-        class_index=torch.from_numpy(file.class_index[dataset_index]).long(),
-        dataset_index=torch.from_numpy(dataset_index),
-        image_size=file.image_size,
-    )

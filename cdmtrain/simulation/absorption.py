@@ -9,25 +9,7 @@ import math
 import numpy as np
 
 from cdmtrain.compiled import jit
-from cdmtrain.simulation.argon import MUON_MASS_MEV
-from cdmtrain.simulation.cascade import (
-    BINDING_MEV,
-    CENTRAL_DENSITY,
-    NEUTRON_INSIDE,
-    NUCLEON_MASS_MEV,
-    OUTSIDE_FM,
-    PROTON_INSIDE,
-    SPECIES,
-    X,
-    Y,
-    Z,
-    boost,
-    density,
-    fermi_momentum,
-    kinetic_energy,
-    sample_isotropic,
-    set_motion,
-)
+from cdmtrain.simulation import argon, cascade
 
 MUON_BINDING_MEV = 0.848  # of the 1s orbit around argon
 CHLORINE_MEV = 7.2  # the nucleus that an absorbed muon leaves is heavier than argon
@@ -37,38 +19,40 @@ PROTON_PAIR_SHARE = 0.4  # of pairs, two protons
 @jit
 def fermi_nucleon(species: int, here: float, rng: np.random.Generator) -> tuple[float, float, float]:
     """Momentum of a random nucleon at density `here`, MeV."""
-    return sample_isotropic(fermi_momentum(species, here) * rng.random() ** (1 / 3), rng)
+    return cascade.sample_isotropic(cascade.fermi_momentum(species, here) * rng.random() ** (1 / 3), rng)
 
 
 @jit
 def sample_position(power: int, rng: np.random.Generator) -> tuple[float, float, float]:
     """A position in the nucleus, distributed as its density to this power, fm."""
     while True:
-        position = sample_isotropic(OUTSIDE_FM * rng.random() ** (1 / 3), rng)
+        position = cascade.sample_isotropic(cascade.OUTSIDE_FM * rng.random() ** (1 / 3), rng)
         radius = math.sqrt(position[0] ** 2 + position[1] ** 2 + position[2] ** 2)
-        if rng.random() < (density(radius) / CENTRAL_DENSITY) ** power:
+        if rng.random() < (cascade.density(radius) / cascade.CENTRAL_DENSITY) ** power:
             return position
 
 
 @jit
 def absorb_on_proton(nucleon: np.ndarray, rng: np.random.Generator) -> float:
     """mu- p -> n nu: sets the neutron and returns the energy that it and the nucleus share, MeV."""
-    available = MUON_MASS_MEV - MUON_BINDING_MEV
+    available = argon.MUON_MASS_MEV - MUON_BINDING_MEV
     while True:
         position = sample_position(1, rng)
-        here = density(math.sqrt(position[0] ** 2 + position[1] ** 2 + position[2] ** 2))
-        p = fermi_nucleon(PROTON_INSIDE, here, rng)
+        here = cascade.density(math.sqrt(position[0] ** 2 + position[1] ** 2 + position[2] ** 2))
+        p = fermi_nucleon(cascade.PROTON_INSIDE, here, rng)
         square = p[0] ** 2 + p[1] ** 2 + p[2] ** 2
-        energy = available + math.sqrt(square + NUCLEON_MASS_MEV**2)
+        energy = available + math.sqrt(square + cascade.NUCLEON_MASS_MEV**2)
         b, invariant = (p[0] / energy, p[1] / energy, p[2] / energy), math.sqrt(energy**2 - square)
-        star = (invariant**2 - NUCLEON_MASS_MEV**2) / (2 * invariant)
-        x, y, z, total = boost(sample_isotropic(star, rng), invariant - star, b, energy / invariant, 1.0)
-        free = total - NUCLEON_MASS_MEV - kinetic_energy(fermi_momentum(NEUTRON_INSIDE, here))
+        star = (invariant**2 - cascade.NUCLEON_MASS_MEV**2) / (2 * invariant)
+        p = cascade.sample_isotropic(star, rng)
+        x, y, z, total = cascade.boost(p, invariant - star, b, energy / invariant, 1.0)
+        well = cascade.kinetic_energy(cascade.fermi_momentum(cascade.NEUTRON_INSIDE, here))
+        free = total - cascade.NUCLEON_MASS_MEV - well
         shared = available - CHLORINE_MEV - (energy - total)
         if free > 0 and shared > 0:
-            nucleon[SPECIES] = NEUTRON_INSIDE
-            nucleon[X], nucleon[Y], nucleon[Z] = position
-            set_motion(nucleon, min(free, shared) - BINDING_MEV, x, y, z)
+            nucleon[cascade.SPECIES] = cascade.NEUTRON_INSIDE
+            nucleon[cascade.X], nucleon[cascade.Y], nucleon[cascade.Z] = position
+            cascade.set_motion(nucleon, min(free, shared) - cascade.BINDING_MEV, x, y, z)
             return shared
 
 
@@ -78,27 +62,27 @@ def absorb_on_pair(inside: np.ndarray, rng: np.random.Generator) -> float:
 
     It is distributed as sqrt(x) (1 - x) in its fraction x of the energy available.
     """
-    available = MUON_MASS_MEV - MUON_BINDING_MEV - CHLORINE_MEV
-    species = PROTON_INSIDE if rng.random() < PROTON_PAIR_SHARE else NEUTRON_INSIDE
+    available = argon.MUON_MASS_MEV - MUON_BINDING_MEV - CHLORINE_MEV
+    species = cascade.PROTON_INSIDE if rng.random() < PROTON_PAIR_SHARE else cascade.NEUTRON_INSIDE
     x = rng.random()
     while x < 0.08 or rng.random() > 2.6 * math.sqrt(x) * (1 - x):  # with less, Pauli's principle finds no free states
         x = rng.random()
     while True:
         position = sample_position(2, rng)
-        here = density(math.sqrt(position[0] ** 2 + position[1] ** 2 + position[2] ** 2))
-        first, second = fermi_nucleon(PROTON_INSIDE, here, rng), fermi_nucleon(species, here, rng)
-        holes = (first[0] ** 2 + first[1] ** 2 + first[2] ** 2 + second[0] ** 2 + second[1] ** 2 + second[2] ** 2) / (
-            2 * NUCLEON_MASS_MEV
-        )
+        here = cascade.density(math.sqrt(position[0] ** 2 + position[1] ** 2 + position[2] ** 2))
+        first, second = fermi_nucleon(cascade.PROTON_INSIDE, here, rng), fermi_nucleon(species, here, rng)
+        holes = first[0] ** 2 + first[1] ** 2 + first[2] ** 2 + second[0] ** 2 + second[1] ** 2 + second[2] ** 2
+        holes /= 2 * cascade.NUCLEON_MASS_MEV
         part = (0.2 + 0.6 * rng.random()) * (x * available + holes)
         other = x * available + holes - part
-        part -= kinetic_energy(fermi_momentum(NEUTRON_INSIDE, here))
-        other -= kinetic_energy(fermi_momentum(species, here))
+        part -= cascade.kinetic_energy(cascade.fermi_momentum(cascade.NEUTRON_INSIDE, here))
+        other -= cascade.kinetic_energy(cascade.fermi_momentum(species, here))
         if part > 0 and other > 0:
-            u, v, w = sample_isotropic(1.0, rng)
+            u, v, w = cascade.sample_isotropic(1.0, rng)
             for n in range(2):
-                inside[n, SPECIES] = species if n == 1 else NEUTRON_INSIDE
-                inside[n, X], inside[n, Y], inside[n, Z] = position
+                inside[n, cascade.SPECIES] = species if n == 1 else cascade.NEUTRON_INSIDE
+                inside[n, cascade.X], inside[n, cascade.Y], inside[n, cascade.Z] = position
                 sign = 1.0 - 2.0 * n
-                set_motion(inside[n], (other if n == 1 else part) - BINDING_MEV, sign * u, sign * v, sign * w)
+                energy = (other if n == 1 else part) - cascade.BINDING_MEV
+                cascade.set_motion(inside[n], energy, sign * u, sign * v, sign * w)
             return x * available

@@ -3,7 +3,7 @@
 import numpy as np
 
 from cdmtrain.compiled import jit
-from cdmtrain.simulation.argon import MUON, MUON_MASS_MEV
+from cdmtrain.simulation import argon
 from cdmtrain.simulation.image import PITCH, WIDTH, place_box, project, read_pixels, voxel_keys
 from cdmtrain.simulation.shower import OVERFLOW, Shower
 from cdmtrain.simulation.transport import transport
@@ -77,7 +77,7 @@ def simulate_block(
         kinetic_mev[event] = kinetic
         directions[event] = direction
         budget[event, LOST] = shower.lost[0]
-        budget[event, INITIAL] = kinetic + (MUON_MASS_MEV if kind == MUON else 0.0)
+        budget[event, INITIAL] = kinetic + (argon.MUON_MASS_MEV if kind == argon.MUON else 0.0)
         for axis in range(2):
             vertex_px[event, axis] = min(np.floor(-low[axis] / settings[PITCH]), size - 1.0)
     total = offset[events]

@@ -10,7 +10,7 @@ They scatter isotropically (like nucleons) or as (1 + b cos^2)(1 + c cos) (unlik
 (Pauli). Valid from 20 to 400 MeV; no pions are made and no deuterons form. With nothing adjusted, protons react with
 argon as often as measured, to 8 %. IN_MEDIUM, which shrinks the cross sections in nuclear matter (Pandharipande and
 Pieper, Phys. Rev. C 45 (1992) 791), and FORWARD are adjusted to the nucleons that leave argon in Geant4's Bertini
-cascade at 60 to 200 MeV. The excited nucleus that is left is treated in evaporation.py.
+cascade at 60 to 200 MeV. The excited nucleus that is left is treated in nuclear.py.
 """
 
 import math

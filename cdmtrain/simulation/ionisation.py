@@ -10,16 +10,7 @@ few millimetres the sum is Landau's or Vavilov's distribution. Valid from 1 MeV 
 
 import numpy as np
 
-from cdmtrain.simulation.argon import (
-    COLLISION_CONSTANT,
-    ELECTRON_MASS_MEV,
-    MEAN_EXCITATION_MEV,
-    STERNHEIMER_A,
-    STERNHEIMER_C,
-    STERNHEIMER_K,
-    STERNHEIMER_X0,
-    STERNHEIMER_X1,
-)
+from cdmtrain.simulation import argon
 
 Array = np.ndarray
 
@@ -33,14 +24,14 @@ def gamma_and_beta2(kinetic_mev: Array, mass_mev: float) -> tuple[Array, Array]:
 def density_effect(gamma: Array) -> Array:
     """Sternheimer's density correction delta."""
     x = np.log10(np.sqrt(gamma**2 - 1))
-    bend = STERNHEIMER_A * np.clip(STERNHEIMER_X1 - x, 0, None) ** STERNHEIMER_K
-    return np.where(x < STERNHEIMER_X0, 0.0, 2 * np.log(10) * x - STERNHEIMER_C + bend)
+    bend = argon.STERNHEIMER_A * np.clip(argon.STERNHEIMER_X1 - x, 0, None) ** argon.STERNHEIMER_K
+    return np.where(x < argon.STERNHEIMER_X0, 0.0, 2 * np.log(10) * x - argon.STERNHEIMER_C + bend)
 
 
 def shell_term(gamma: Array) -> Array:
     """C/Z of the Bethe formula, frozen below beta gamma = 0.13 where the fit ends."""
     inverse = 1 / np.clip(gamma**2 - 1, 0.13**2, None)
-    excitation_ev = MEAN_EXCITATION_MEV * 1e6
+    excitation_ev = argon.MEAN_EXCITATION_MEV * 1e6
     square = (0.422377 * inverse + 0.0304043 * inverse**2 - 0.00038106 * inverse**3) * 1e-6 * excitation_ev**2
     cube = (3.850190 * inverse - 0.1667989 * inverse**2 + 0.00157955 * inverse**3) * 1e-9 * excitation_ev**3
     return (square + cube) / 18
@@ -49,8 +40,8 @@ def shell_term(gamma: Array) -> Array:
 def largest_transfer_mev(kinetic_mev: Array, mass_mev: float) -> Array:
     """Largest energy that a heavy particle can transfer to one electron, MeV."""
     gamma, _ = gamma_and_beta2(kinetic_mev, mass_mev)
-    ratio = ELECTRON_MASS_MEV / mass_mev
-    return 2 * ELECTRON_MASS_MEV * (gamma**2 - 1) / (1 + 2 * gamma * ratio + ratio**2)
+    ratio = argon.ELECTRON_MASS_MEV / mass_mev
+    return 2 * argon.ELECTRON_MASS_MEV * (gamma**2 - 1) / (1 + 2 * gamma * ratio + ratio**2)
 
 
 def heavy_loss(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array:
@@ -58,9 +49,9 @@ def heavy_loss(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array:
     gamma, beta2 = gamma_and_beta2(kinetic_mev, mass_mev)
     top = largest_transfer_mev(kinetic_mev, mass_mev)
     upper = np.minimum(cut_mev, top)
-    argument = 2 * ELECTRON_MASS_MEV * (gamma**2 - 1) * upper / MEAN_EXCITATION_MEV**2
+    argument = 2 * argon.ELECTRON_MASS_MEV * (gamma**2 - 1) * upper / argon.MEAN_EXCITATION_MEV**2
     bracket = np.log(np.maximum(argument, 1.0)) - beta2 * (1 + upper / top) - density_effect(gamma)
-    return COLLISION_CONSTANT / beta2 * np.maximum(bracket - 2 * shell_term(gamma), 0.3)
+    return argon.COLLISION_CONSTANT / beta2 * np.maximum(bracket - 2 * shell_term(gamma), 0.3)
 
 
 def heavy_collision_rate(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array:
@@ -68,7 +59,7 @@ def heavy_collision_rate(kinetic_mev: Array, mass_mev: float, cut_mev: float) ->
     gamma, beta2 = gamma_and_beta2(kinetic_mev, mass_mev)
     top = np.maximum(largest_transfer_mev(kinetic_mev, mass_mev), cut_mev)
     spin = (top - cut_mev) / (2 * (gamma * mass_mev) ** 2)
-    return COLLISION_CONSTANT / beta2 * (1 / cut_mev - 1 / top - beta2 / top * np.log(top / cut_mev) + spin)
+    return argon.COLLISION_CONSTANT / beta2 * (1 / cut_mev - 1 / top - beta2 / top * np.log(top / cut_mev) + spin)
 
 
 def heavy_variance(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array:
@@ -76,30 +67,30 @@ def heavy_variance(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array
     _, beta2 = gamma_and_beta2(kinetic_mev, mass_mev)
     top = largest_transfer_mev(kinetic_mev, mass_mev)
     upper = np.minimum(cut_mev, top)
-    return COLLISION_CONSTANT / beta2 * upper * (1 - beta2 * upper / (2 * top))
+    return argon.COLLISION_CONSTANT / beta2 * upper * (1 - beta2 * upper / (2 * top))
 
 
 def electron_loss(kinetic_mev: Array, cut_mev: float) -> Array:
     """Berger and Seltzer's dE/dx from transfers below the cut, at most half of the energy, MeV/cm."""
-    gamma, beta2 = gamma_and_beta2(kinetic_mev, ELECTRON_MASS_MEV)
-    tau = kinetic_mev / ELECTRON_MASS_MEV
-    upper = np.minimum(cut_mev / ELECTRON_MASS_MEV, tau / 2)
+    gamma, beta2 = gamma_and_beta2(kinetic_mev, argon.ELECTRON_MASS_MEV)
+    tau = kinetic_mev / argon.ELECTRON_MASS_MEV
+    upper = np.minimum(cut_mev / argon.ELECTRON_MASS_MEV, tau / 2)
     spread = -1 - beta2 + np.log((tau - upper) * upper) + tau / (tau - upper)
     spread += (upper**2 / 2 + (2 * tau + 1) * np.log(1 - upper / tau)) / gamma**2
-    excitation = MEAN_EXCITATION_MEV / ELECTRON_MASS_MEV
-    return COLLISION_CONSTANT / beta2 * (np.log(2 * (gamma + 1) / excitation**2) + spread - density_effect(gamma))
+    excitation = argon.MEAN_EXCITATION_MEV / argon.ELECTRON_MASS_MEV
+    return argon.COLLISION_CONSTANT / beta2 * (np.log(2 * (gamma + 1) / excitation**2) + spread - density_effect(gamma))
 
 
 def electron_collision_rate(kinetic_mev: Array, cut_mev: float) -> Array:
     """Moller collisions per cm that transfer more than the cut; the slower electron counts as the struck one."""
-    gamma, beta2 = gamma_and_beta2(kinetic_mev, ELECTRON_MASS_MEV)
+    gamma, beta2 = gamma_and_beta2(kinetic_mev, argon.ELECTRON_MASS_MEV)
     x = np.minimum(cut_mev / kinetic_mev, 0.5)
     shape = ((gamma - 1) / gamma) ** 2 * (0.5 - x) + 1 / x - 1 / (1 - x)
     shape -= (2 * gamma - 1) / gamma**2 * np.log((1 - x) / x)
-    return COLLISION_CONSTANT / beta2 * shape / kinetic_mev
+    return argon.COLLISION_CONSTANT / beta2 * shape / kinetic_mev
 
 
 def electron_variance(kinetic_mev: Array, cut_mev: float) -> Array:
     """Bohr's variance of the loss below the cut, MeV^2/cm."""
-    _, beta2 = gamma_and_beta2(kinetic_mev, ELECTRON_MASS_MEV)
-    return COLLISION_CONSTANT / beta2 * np.minimum(cut_mev, kinetic_mev / 2)
+    _, beta2 = gamma_and_beta2(kinetic_mev, argon.ELECTRON_MASS_MEV)
+    return argon.COLLISION_CONSTANT / beta2 * np.minimum(cut_mev, kinetic_mev / 2)

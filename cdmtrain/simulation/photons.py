@@ -14,14 +14,8 @@ import math
 import numpy as np
 
 from cdmtrain.compiled import jit
-from cdmtrain.simulation.argon import (
-    ATOMIC_NUMBER,
-    ATOMS_PER_CM3,
-    ELECTRON_MASS_MEV,
-    ELECTRON_RADIUS_CM,
-    ELECTRONS_PER_CM3,
-)
-from cdmtrain.simulation.radiation import COULOMB_CORRECTION
+from cdmtrain.simulation import argon
+from cdmtrain.simulation.secondaries import COULOMB_CORRECTION
 
 PHOTOELECTRIC_SHARE_100_KEV = 0.30
 # Hubbell's fit in microbarn: sigma = Z(Z+1) [F1 + F2 Z + F3/Z], each a polynomial in ln(E/m), lowest power first
@@ -31,27 +25,32 @@ HUBBELL = (
     (-4.5263e2, 1.1161e3, -8.6749e2, 2.1773e2, -2.0467e1, 6.5372e-1),
 )
 LOW_PAIR_MEV = 1.5
-SCREENING_SCALE = 136.0 / ATOMIC_NUMBER ** (1 / 3)
-LOG_TERM = 8 * math.log(ATOMIC_NUMBER) / 3
+SCREENING_SCALE = 136.0 / argon.ATOMIC_NUMBER ** (1 / 3)
+LOG_TERM = 8 * math.log(argon.ATOMIC_NUMBER) / 3
 
 
 def compton_rate(energy_mev: np.ndarray) -> np.ndarray:
     """Compton scatters per cm (Klein and Nishina)."""
-    x = energy_mev / ELECTRON_MASS_MEV
+    x = energy_mev / argon.ELECTRON_MASS_MEV
     log = np.log(1 + 2 * x)
     first = (1 + x) / x**2 * (2 * (1 + x) / (1 + 2 * x) - log / x)
-    area = 2 * math.pi * ELECTRON_RADIUS_CM**2 * (first + log / (2 * x) - (1 + 3 * x) / (1 + 2 * x) ** 2)
-    return ELECTRONS_PER_CM3 * area
+    area = 2 * math.pi * argon.ELECTRON_RADIUS_CM**2 * (first + log / (2 * x) - (1 + 3 * x) / (1 + 2 * x) ** 2)
+    return argon.ELECTRONS_PER_CM3 * area
 
 
 def pair_rate(energy_mev: np.ndarray) -> np.ndarray:
     """Pairs per cm; below 1.5 MeV the value there falls as (E - 2m)^2 to the threshold."""
-    x = np.log(np.maximum(energy_mev, LOW_PAIR_MEV) / ELECTRON_MASS_MEV)
+    x = np.log(np.maximum(energy_mev, LOW_PAIR_MEV) / argon.ELECTRON_MASS_MEV)
     f1, f2, f3 = (sum(c * x**n for n, c in enumerate(row)) for row in HUBBELL)
-    area = ATOMIC_NUMBER * (ATOMIC_NUMBER + 1) * (f1 + f2 * ATOMIC_NUMBER + f3 / ATOMIC_NUMBER) * 1e-30
-    threshold = 2 * ELECTRON_MASS_MEV
+    area = (
+        argon.ATOMIC_NUMBER
+        * (argon.ATOMIC_NUMBER + 1)
+        * (f1 + f2 * argon.ATOMIC_NUMBER + f3 / argon.ATOMIC_NUMBER)
+        * 1e-30
+    )
+    threshold = 2 * argon.ELECTRON_MASS_MEV
     fall = np.clip((energy_mev - threshold) / (LOW_PAIR_MEV - threshold), 0, 1) ** 2
-    return ATOMS_PER_CM3 * area * fall
+    return argon.ATOMS_PER_CM3 * area * fall
 
 
 def photoelectric_rate(energy_mev: np.ndarray) -> np.ndarray:
@@ -63,7 +62,7 @@ def photoelectric_rate(energy_mev: np.ndarray) -> np.ndarray:
 @jit
 def sample_compton(energy_mev: float, rng: np.random.Generator) -> tuple[float, float]:
     """Energy (MeV) and cosine of a scattered photon."""
-    x = energy_mev / ELECTRON_MASS_MEV
+    x = energy_mev / argon.ELECTRON_MASS_MEV
     smallest = 1 / (1 + 2 * x)
     log, square = -math.log(smallest), 0.5 * (1 - smallest * smallest)
     while True:
@@ -88,7 +87,7 @@ def screening_functions(delta: float) -> tuple[float, float]:
 @jit
 def sample_pair_share(energy_mev: float, rng: np.random.Generator) -> float:
     """Fraction of the photon's energy, rest mass included, that the less energetic of the pair gets."""
-    smallest = ELECTRON_MASS_MEV / energy_mev
+    smallest = argon.ELECTRON_MASS_MEV / energy_mev
     if energy_mev < 2.0:
         return smallest + (0.5 - smallest) * rng.random()
     term = LOG_TERM + (8 * COULOMB_CORRECTION if energy_mev > 50.0 else 0.0)

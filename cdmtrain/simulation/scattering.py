@@ -15,19 +15,12 @@ import math
 import numpy as np
 
 from cdmtrain.compiled import jit
-from cdmtrain.simulation.argon import (
-    ATOMIC_NUMBER,
-    ATOMS_PER_CM3,
-    ELECTRON_MASS_MEV,
-    ELECTRON_RADIUS_CM,
-    FINE_STRUCTURE,
-    NUCLEAR_RADIUS_MEV,
-)
+from cdmtrain.simulation import argon
 
 HARD_SCATTERS_PER_CM = 5.0
 LARGEST_MU_CUT = 0.02
 # hbar c / a = alpha m_e Z^(1/3) / 0.885
-ATOM_MOMENTUM_MEV = FINE_STRUCTURE * ELECTRON_MASS_MEV * ATOMIC_NUMBER ** (1 / 3) / 0.885
+ATOM_MOMENTUM_MEV = argon.FINE_STRUCTURE * argon.ELECTRON_MASS_MEV * argon.ATOMIC_NUMBER ** (1 / 3) / 0.885
 
 
 def scattering_tables(kinetic_mev: np.ndarray, mass_mev: float) -> tuple[np.ndarray, ...]:
@@ -35,9 +28,11 @@ def scattering_tables(kinetic_mev: np.ndarray, mass_mev: float) -> tuple[np.ndar
     gamma = 1 + kinetic_mev / mass_mev
     momentum2 = kinetic_mev * (kinetic_mev + 2 * mass_mev)
     beta2 = 1 - 1 / gamma**2
-    target = math.pi * ATOMS_PER_CM3 * ATOMIC_NUMBER * (ATOMIC_NUMBER + 1) * ELECTRON_RADIUS_CM**2
-    strength = target * ELECTRON_MASS_MEV**2 / (momentum2 * beta2)
-    born = 1.13 + 3.76 * (ATOMIC_NUMBER * FINE_STRUCTURE) ** 2 / beta2
+    target = (
+        math.pi * argon.ATOMS_PER_CM3 * argon.ATOMIC_NUMBER * (argon.ATOMIC_NUMBER + 1) * argon.ELECTRON_RADIUS_CM**2
+    )
+    strength = target * argon.ELECTRON_MASS_MEV**2 / (momentum2 * beta2)
+    born = 1.13 + 3.76 * (argon.ATOMIC_NUMBER * argon.FINE_STRUCTURE) ** 2 / beta2
     screening = ATOM_MOMENTUM_MEV**2 / (4 * momentum2) * born
     cut = np.minimum(1 / (HARD_SCATTERS_PER_CM / strength + 1 / (1 + screening)) - screening, LARGEST_MU_CUT)
     cut = np.maximum(cut, 0.0)
@@ -59,12 +54,14 @@ def sample_small_scatter(mean: float, rng: np.random.Generator) -> float:
 
 @jit
 def sample_hard_scatter(
-    cut: float, screening: float, momentum2: float, beta2: float, rng: np.random.Generator
+    cut: float, screening: float, kinetic_mev: float, mass_mev: float, rng: np.random.Generator
 ) -> float:
     """Cosine of one scatter above mu_cut; 1 if the spin or form factor rejects it."""
+    momentum2 = kinetic_mev * (kinetic_mev + 2 * mass_mev)
+    beta2 = momentum2 / (kinetic_mev + mass_mev) ** 2
     low, high = 1 / (cut + screening), 1 / (1 + screening)
     mu = 1 / (high + (low - high) * rng.random()) - screening
-    form = 1 + 4 * momentum2 * mu * NUCLEAR_RADIUS_MEV**2 / 12
+    form = 1 + 4 * momentum2 * mu * argon.NUCLEAR_RADIUS_MEV**2 / 12
     if rng.random() * form**4 > 1 - beta2 * mu:
         return 1.0
     return 1 - 2 * mu

@@ -1,12 +1,13 @@
 """Checks of the simulator's settings; every message says what was given, what is allowed and what to do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from cdmtrain.errors import InputError
 from cdmtrain.particles import PARTICLES
 
 NAMES = tuple(particle.name for particle in PARTICLES)
-LOWEST_MEV, HIGHEST_MEV = 1.0, 2000.0
+T = TypeVar("T")
 
 
 def number(name: str, value: object, low: float, high: float) -> float:
@@ -42,11 +43,13 @@ def interval(name: str, value: object, low: float, high: float) -> list[float]:
     return [first, last]
 
 
-def by_particle(name: str, value: object) -> dict[str, object]:
-    """One value for each of the four particles."""
+def by_particle(
+    name: str, value: object, check: Callable[[str, object, float, float], T], *bounds: float
+) -> dict[str, T]:
+    """One value for each of the four particles, each of which passes the check."""
     if not isinstance(value, Mapping) or set(value) != set(NAMES):
         raise InputError(f"simulation.{name} is {value!r}: give one entry for each of {', '.join(NAMES)}")
-    return {particle: value[particle] for particle in NAMES}
+    return {particle: check(f"{name}.{particle}", value[particle], *bounds) for particle in NAMES}
 
 
 def choice(name: str, value: object, allowed: Sequence[str]) -> str:
@@ -54,21 +57,3 @@ def choice(name: str, value: object, allowed: Sequence[str]) -> str:
     if value not in allowed:
         raise InputError(f"simulation.{name} is {value!r}: choose one of {', '.join(allowed)}")
     return str(value)
-
-
-def energies(value: object) -> dict[str, list[float]]:
-    """Range of kinetic energy of every particle, MeV."""
-    ranges = by_particle("kinetic_energy_mev", value)
-    return {
-        particle: interval(f"kinetic_energy_mev.{particle}", part, LOWEST_MEV, HIGHEST_MEV)
-        for particle, part in ranges.items()
-    }
-
-
-def mix(value: object) -> dict[str, float]:
-    """Weight of every class, at least one of them above 0."""
-    weights = by_particle("class_mix", value)
-    checked = {particle: number(f"class_mix.{particle}", part, 0, 1e6) for particle, part in weights.items()}
-    if not sum(checked.values()) > 0:
-        raise InputError("simulation.class_mix has no particle with a weight above 0: give one at least")
-    return checked

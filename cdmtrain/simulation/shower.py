@@ -31,10 +31,8 @@ class Shower(NamedTuple):
 
 def new_shower(columns: int) -> Shower:
     """Work space for one thread."""
-    waiting = np.zeros((LARGEST_STACK, 8))
-    return Shower(
-        waiting, np.zeros((LARGEST_DEPOSITS, 5)), np.zeros(3, np.int64), np.zeros(1), np.zeros(columns), np.zeros(4)
-    )
+    waiting, deposits = np.zeros((LARGEST_STACK, 8)), np.zeros((LARGEST_DEPOSITS, 5))
+    return Shower(waiting, deposits, np.zeros(3, np.int64), np.zeros(1), np.zeros(columns), np.zeros(4))
 
 
 @jit
@@ -54,8 +52,8 @@ def push(
 
 
 @jit
-def deposit(shower: Shower, x: float, y: float, z: float, energy_mev: float, density_mev_cm: float) -> None:
-    """Record a deposit of energy."""
+def deposit_here(shower: Shower, parent: np.ndarray, energy_mev: float, density_mev_cm: float) -> None:
+    """Deposit energy at the position of a particle."""
     if energy_mev <= 0:
         return
     last = shower.counts[DEPOSITS]
@@ -63,7 +61,7 @@ def deposit(shower: Shower, x: float, y: float, z: float, energy_mev: float, den
         shower.counts[OVERFLOW] = 1
         return
     row = shower.deposits[last]
-    row[0], row[1], row[2], row[3], row[4] = x, y, z, energy_mev, density_mev_cm
+    row[0], row[1], row[2], row[3], row[4] = parent[X], parent[Y], parent[Z], energy_mev, density_mev_cm
     shower.counts[DEPOSITS] = last + 1
 
 

@@ -15,17 +15,22 @@ from cdmtrain.particles import PDG_CODES
 from cdmtrain.simulation import settings as check
 from cdmtrain.simulation.argon import MASS_MEV
 from cdmtrain.simulation.block import simulate_block
-from cdmtrain.simulation.freshness import forget_outdated_kernels
 from cdmtrain.simulation.shower import new_shower
 from cdmtrain.simulation.tables import COLUMNS, charged_and_photon_tables
 
 VERSION = 2  # of the physics; raised whenever the same seed gives other events
 BLOCK_EVENTS = 1000
 WORLD_AXES = ("x", "y", "z")
+SPECTRA = ("flat_momentum", "flat_kinetic_energy")
 DEFAULT_ENERGIES = {"electron": (50, 100), "muon": (75, 150), "photon": (50, 100), "proton": (150, 250)}
 EQUAL_MIX = {"electron": 1, "muon": 1, "photon": 1, "proton": 1}
 
-forget_outdated_kernels(Path(str(simulate_block.stats.cache_path)))
+# numba recompiles a function when its own file changes, but not when a function that it calls in another file does. So
+# every index of its cache that is older than the newest source of this room is removed before the first call.
+newest_source = max(source.stat().st_mtime for source in Path(__file__).parent.glob("*.py"))
+for cache_index in Path(str(simulate_block.stats.cache_path)).glob("*.nbi"):
+    if cache_index.stat().st_mtime < newest_source:
+        cache_index.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -81,11 +86,11 @@ class Simulator:
         noise_mev: float = 0.0,
         pixel_threshold_mev: float = 0.0,
     ) -> None:
-        self.kinetic_energy_mev = check.energies(kinetic_energy_mev)
-        self.energy_spectrum = check.choice(
-            "energy_spectrum", energy_spectrum, ("flat_momentum", "flat_kinetic_energy")
-        )
-        self.class_mix = check.mix(class_mix)
+        self.kinetic_energy_mev = check.by_particle("kinetic_energy_mev", kinetic_energy_mev, check.interval, 1, 2000)
+        self.energy_spectrum = check.choice("energy_spectrum", energy_spectrum, SPECTRA)
+        self.class_mix = check.by_particle("class_mix", class_mix, check.number, 0, 1e6)
+        if not sum(self.class_mix.values()) > 0:
+            raise InputError("simulation.class_mix has no particle with a weight above 0: give one at least")
         self.image_size = check.whole("image_size", image_size, 8, 2048)
         self.pixel_cm = check.number("pixel_cm", pixel_cm, 0.01, 10)
         self.voxel_threshold_mev = check.number("voxel_threshold_mev", voxel_threshold_mev, 0, 100)

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from cdmtrain.compiled import jit
-from cdmtrain.simulation import argon, ionisation, nuclear, photons, radiation, scattering
+from cdmtrain.simulation import argon, ionisation, nuclear, photons, scattering, secondaries
 
 LOWEST_MEV, HIGHEST_MEV, NODES_PER_DECADE = 1e-3, 1e4, 30
 LOG_LOWEST = math.log(LOWEST_MEV)
@@ -33,7 +33,7 @@ def energy_grid() -> np.ndarray:
 def total_loss(kinetic_mev: np.ndarray, kind: int) -> np.ndarray:
     """Mean dE/dx of collisions and radiation together, MeV/cm."""
     if kind in (argon.ELECTRON, argon.POSITRON):
-        radiated = radiation.radiation_integrals(kinetic_mev, argon.PHOTON_CUT_MEV)[2]
+        radiated = secondaries.radiation_integrals(kinetic_mev, argon.PHOTON_CUT_MEV)[2]
         return ionisation.electron_loss(kinetic_mev, np.inf) + radiated
     return ionisation.heavy_loss(kinetic_mev, argon.MASS_MEV[kind], np.inf)
 
@@ -51,7 +51,7 @@ def charged_table(kind: int) -> np.ndarray:
     table = np.zeros((NODES, COLUMNS))
     cut = argon.COLLISION_CUT_MEV
     if kind in (argon.ELECTRON, argon.POSITRON):
-        rate, soft, _ = radiation.radiation_integrals(kinetic, argon.PHOTON_CUT_MEV)
+        rate, soft, _ = secondaries.radiation_integrals(kinetic, argon.PHOTON_CUT_MEV)
         table[:, SOFT_LOSS] = ionisation.electron_loss(kinetic, cut) + soft
         table[:, SOFT_VARIANCE] = ionisation.electron_variance(kinetic, cut)
         table[:, COLLISION_RATE] = ionisation.electron_collision_rate(kinetic, cut)

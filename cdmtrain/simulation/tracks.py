@@ -13,37 +13,13 @@ import math
 import numpy as np
 
 from cdmtrain.compiled import jit
-from cdmtrain.simulation.argon import (
-    COLLISION_CUT_MEV,
-    DELTA_RAY_MEV,
-    ELECTRON,
-    ELECTRON_MASS_MEV,
-    MASS_MEV,
-    MUON,
-    POSITRON,
-    PROTON,
-    STOP_MEV,
-)
-from cdmtrain.simulation.nuclear import ELASTIC_SHARE, deposit_here, muon_at_rest, react, scatter_on_nucleus
+from cdmtrain.simulation import argon
+from cdmtrain.simulation import tables as column
+from cdmtrain.simulation.nuclear import ELASTIC_SHARE, muon_at_rest, react, scatter_on_nucleus
 from cdmtrain.simulation.scattering import sample_hard_scatter, sample_small_scatter
 from cdmtrain.simulation.secondaries import annihilate, annihilation_rate, knock_on, radiate, sample_transfer
-from cdmtrain.simulation.shower import KIND, KINETIC, TWO_PI, Shower, change_direction, move
-from cdmtrain.simulation.tables import (
-    COLLISION_RATE,
-    COLUMNS,
-    DELTA_RAY_RATE,
-    NUCLEAR_RATE,
-    RADIATION_RATE,
-    RANGE,
-    SCATTER_CUT,
-    SCATTER_RATE,
-    SCREENING,
-    SOFT_LOSS,
-    SOFT_SCATTER,
-    SOFT_VARIANCE,
-    TRANSPORT_RATE,
-    interpolate,
-)
+from cdmtrain.simulation.shower import KIND, KINETIC, TWO_PI, Shower, change_direction, deposit_here, move
+from cdmtrain.simulation.tables import interpolate
 
 LONGEST_STEP_CM = 0.1
 SHORTEST_STEP_CM = 1e-6
@@ -57,13 +33,13 @@ DELTA_RAY, RADIATION, SCATTER, RARE = 0, 1, 2, 3  # elements of `clock`
 @jit
 def stop(shower: Shower, particle: np.ndarray, kind: int, now: np.ndarray, rng: np.random.Generator) -> None:
     """Deposit the rest of the energy; positrons annihilate and muons are captured or decay."""
-    if kind in (ELECTRON, POSITRON):
-        move(particle, END_ADVANCE * now[RANGE])
-    deposit_here(shower, particle, particle[KINETIC], particle[KINETIC] / now[RANGE])
+    if kind in (argon.ELECTRON, argon.POSITRON):
+        move(particle, END_ADVANCE * now[column.RANGE])
+    deposit_here(shower, particle, particle[KINETIC], particle[KINETIC] / now[column.RANGE])
     particle[KINETIC] = 0.0
-    if kind == POSITRON:
+    if kind == argon.POSITRON:
         annihilate(shower, particle, rng)
-    elif kind == MUON:
+    elif kind == argon.MUON:
         muon_at_rest(shower, particle, rng)
 
 
@@ -77,13 +53,13 @@ def mean_advance(length_cm: float, transport_rate: float) -> float:
 @jit
 def step_length(kind: int, now: np.ndarray, clock: np.ndarray) -> float:
     """Length to the next photon or delta ray, at most 1 mm; advances their clocks."""
-    share = LIGHT_RANGE_SHARE if kind in (ELECTRON, POSITRON) else HEAVY_RANGE_SHARE
-    length = min(LONGEST_STEP_CM, share * now[RANGE])
-    for which, rate in ((RADIATION, now[RADIATION_RATE]), (DELTA_RAY, now[DELTA_RAY_RATE])):
+    share = LIGHT_RANGE_SHARE if kind in (argon.ELECTRON, argon.POSITRON) else HEAVY_RANGE_SHARE
+    length = min(LONGEST_STEP_CM, share * now[column.RANGE])
+    for which, rate in ((RADIATION, now[column.RADIATION_RATE]), (DELTA_RAY, now[column.DELTA_RAY_RATE])):
         if rate * length > clock[which]:
             length = clock[which] / rate
-    clock[RADIATION] -= length * now[RADIATION_RATE]
-    clock[DELTA_RAY] -= length * now[DELTA_RAY_RATE]
+    clock[RADIATION] -= length * now[column.RADIATION_RATE]
+    clock[DELTA_RAY] -= length * now[column.DELTA_RAY_RATE]
     return length
 
 
@@ -91,12 +67,14 @@ def step_length(kind: int, now: np.ndarray, clock: np.ndarray) -> float:
 def lose_energy(particle: np.ndarray, kind: int, length: float, now: np.ndarray, rng: np.random.Generator) -> float:
     """Energy lost in a step: continuous loss with Bohr's variance, and collisions too soft for a delta ray, MeV."""
     kinetic = particle[KINETIC]
-    loss = now[SOFT_LOSS] * length + math.sqrt(now[SOFT_VARIANCE] * length) * rng.standard_normal()
+    loss = now[column.SOFT_LOSS] * length + math.sqrt(now[column.SOFT_VARIANCE] * length) * rng.standard_normal()
     loss = min(max(loss, 0.0), kinetic)
     to_collision = rng.standard_exponential()
-    while to_collision < length * now[COLLISION_RATE] and kinetic - loss > COLLISION_CUT_MEV:
-        left, light = kinetic - loss, kind in (ELECTRON, POSITRON)
-        loss += min(sample_transfer(left, MASS_MEV[kind], light, COLLISION_CUT_MEV, DELTA_RAY_MEV, rng), left)
+    while to_collision < length * now[column.COLLISION_RATE] and kinetic - loss > argon.COLLISION_CUT_MEV:
+        left, light = kinetic - loss, kind in (argon.ELECTRON, argon.POSITRON)
+        loss += min(
+            sample_transfer(left, argon.MASS_MEV[kind], light, argon.COLLISION_CUT_MEV, argon.DELTA_RAY_MEV, rng), left
+        )
         to_collision += rng.standard_exponential()
     particle[KINETIC] = kinetic - loss
     return loss
@@ -108,26 +86,23 @@ def step(
 ) -> None:
     """Advance with one deposit in the middle, then turn once for all small scatters."""
     now, kinetic = shower.now, particle[KINETIC]
-    half = max(kinetic - 0.5 * length * now[SOFT_LOSS], 0.5 * kinetic)
-    interpolate(tables, kind, half, COLUMNS, now)
-    straight = mean_advance(length, now[TRANSPORT_RATE])
+    half = max(kinetic - 0.5 * length * now[column.SOFT_LOSS], 0.5 * kinetic)
+    interpolate(tables, kind, half, column.COLUMNS, now)
+    straight = mean_advance(length, now[column.TRANSPORT_RATE])
     move(particle, 0.5 * straight)
     loss = lose_energy(particle, kind, length, now, rng)
     deposit_here(shower, particle, loss, loss / length)
     move(particle, 0.5 * straight)
-    cosine = sample_small_scatter(1 - math.exp(-length * now[SOFT_SCATTER]), rng)
+    cosine = sample_small_scatter(1 - math.exp(-length * now[column.SOFT_SCATTER]), rng)
     change_direction(particle, cosine, TWO_PI * rng.random())
 
 
 @jit
 def scatter_hard(particle: np.ndarray, kind: int, now: np.ndarray, rng: np.random.Generator) -> None:
     """Turn by one large Coulomb scatter."""
-    kinetic, mass = particle[KINETIC], MASS_MEV[kind]
-    momentum2 = kinetic * (kinetic + 2 * mass)
-    beta2 = momentum2 / (kinetic + mass) ** 2
-    change_direction(
-        particle, sample_hard_scatter(now[SCATTER_CUT], now[SCREENING], momentum2, beta2, rng), TWO_PI * rng.random()
-    )
+    kinetic, mass = particle[KINETIC], argon.MASS_MEV[kind]
+    cosine = sample_hard_scatter(now[column.SCATTER_CUT], now[column.SCREENING], kinetic, mass, rng)
+    change_direction(particle, cosine, TWO_PI * rng.random())
 
 
 @jit
@@ -147,32 +122,32 @@ def follow_charged(shower: Shower, particle: np.ndarray, tables: np.ndarray, rng
     for n in range(clock.size):
         clock[n] = rng.standard_exponential()
     while True:
-        interpolate(tables, kind, max(particle[KINETIC], 1e-3), COLUMNS, now)
-        if particle[KINETIC] < STOP_MEV[kind]:
+        interpolate(tables, kind, max(particle[KINETIC], 1e-3), column.COLUMNS, now)
+        if particle[KINETIC] < argon.STOP_MEV[kind]:
             stop(shower, particle, kind, now, rng)
             return
         length = max(step_length(kind, now, clock), SHORTEST_STEP_CM)
         step(shower, particle, kind, tables, length, rng)
-        clock[SCATTER] -= length * now[SCATTER_RATE]
+        clock[SCATTER] -= length * now[column.SCATTER_RATE]
         while clock[SCATTER] < 0:
             scatter_hard(particle, kind, now, rng)
             clock[SCATTER] += rng.standard_exponential()
-        if clock[RADIATION] < CLOCK_DUE and particle[KINETIC] > STOP_MEV[kind]:
+        if clock[RADIATION] < CLOCK_DUE and particle[KINETIC] > argon.STOP_MEV[kind]:
             radiate(shower, particle, rng)
             clock[RADIATION] = rng.standard_exponential()
-        if clock[DELTA_RAY] < CLOCK_DUE and particle[KINETIC] > STOP_MEV[kind]:
+        if clock[DELTA_RAY] < CLOCK_DUE and particle[KINETIC] > argon.STOP_MEV[kind]:
             knock_on(shower, particle, kind, rng)
             clock[DELTA_RAY] = rng.standard_exponential()
-        if particle[KINETIC] < STOP_MEV[kind]:
+        if particle[KINETIC] < argon.STOP_MEV[kind]:
             continue
-        if kind == PROTON:
-            clock[RARE] -= length * now[NUCLEAR_RATE]
+        if kind == argon.PROTON:
+            clock[RARE] -= length * now[column.NUCLEAR_RATE]
             if clock[RARE] < 0:
                 if meet_nucleus(shower, particle, rng):
                     return
                 clock[RARE] = rng.standard_exponential()
-        elif kind == POSITRON:
-            clock[RARE] -= length * annihilation_rate(1 + particle[KINETIC] / ELECTRON_MASS_MEV)
+        elif kind == argon.POSITRON:
+            clock[RARE] -= length * annihilation_rate(1 + particle[KINETIC] / argon.ELECTRON_MASS_MEV)
             if clock[RARE] < 0:
                 annihilate(shower, particle, rng)
                 return

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import cdmtrain
 from cdmtrain.callbacks.resources import peak_memory_bytes
 from cdmtrain.config.build import build
-from cdmtrain.data.hdf5_writer import write_challenge_file
+from cdmtrain.data.hdf5 import write_challenge_file
 from cdmtrain.errors import InputError
 from cdmtrain.report.kit.numbers import memory
 

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from cdmtrain.data.cache import load_or_convert, load_or_simulate
-from cdmtrain.data.hdf5 import TRUTH, ChallengeFile
-from cdmtrain.data.hdf5_writer import write_challenge_file
+from cdmtrain.data.hdf5 import TRUTH, ChallengeFile, write_challenge_file
 from cdmtrain.data.store import EventStore
 from cdmtrain.particles import PDG_CODES
 from cdmtrain.simulation import Simulator

@@ -6,7 +6,7 @@ import pytest
 
 from cdmtrain.data import hdf5_images
 from cdmtrain.data.hdf5 import ChallengeFile
-from cdmtrain.data.raw_images import raw_reader
+from cdmtrain.data.hdf5_images import raw_reader
 
 SIZE, NUM = 12, 23
 KNOWN = {

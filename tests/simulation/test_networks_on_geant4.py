@@ -18,7 +18,7 @@ import pytest
 
 from cdmtrain import cli
 from cdmtrain.data.cache import load_or_convert
-from cdmtrain.data.hdf5_writer import write_challenge_file
+from cdmtrain.data.hdf5 import write_challenge_file
 from cdmtrain.data.store import EventStore
 from cdmtrain.particles import NAMES, PDG_CODES
 from cdmtrain.simulation import Simulator
