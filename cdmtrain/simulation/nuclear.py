@@ -121,18 +121,9 @@ def emit_protons(shower: Shower, parent: np.ndarray, free: np.ndarray, left: int
     seen = 0.0
     for n in range(left):
         if free[n, cascade.SPECIES] == cascade.PROTON_INSIDE:
-            push(
-                shower,
-                argon.PROTON,
-                free[n, cascade.ENERGY],
-                parent[X],
-                parent[Y],
-                parent[Z],
-                free[n, U],
-                free[n, V],
-                free[n, W],
-            )
-            seen += free[n, cascade.ENERGY]
+            kinetic, u, v, w = free[n, cascade.ENERGY], free[n, U], free[n, V], free[n, W]
+            push(shower, argon.PROTON, kinetic, parent[X], parent[Y], parent[Z], u, v, w)
+            seen += kinetic
     return seen
 
 

@@ -115,9 +115,8 @@ def sample_transfer(
             g = (gamma - 1) / gamma
             shape = (1 + g * g * x * x + other * other - (2 * gamma - 1) / (gamma * gamma) * other) / (2 + g * g / 4)
         else:
-            shape = (1 - beta2 * transfer / top + transfer * transfer / (2 * energy * energy)) / (
-                1 + top * top / (2 * energy * energy)
-            )
+            scale = 2 * energy * energy
+            shape = (1 - beta2 * transfer / top + transfer * transfer / scale) / (1 + top * top / scale)
         if rng.random() < shape:
             return transfer
 
@@ -126,9 +125,8 @@ def sample_transfer(
 def knock_on(shower: Shower, particle: np.ndarray, kind: int, rng: np.random.Generator) -> None:
     """Make a delta ray that is followed; both directions follow from two-body kinematics."""
     kinetic, mass = particle[KINETIC], argon.MASS_MEV[kind]
-    transfer = sample_transfer(
-        kinetic, mass, kind in (argon.ELECTRON, argon.POSITRON), argon.DELTA_RAY_MEV, kinetic, rng
-    )
+    light = kind in (argon.ELECTRON, argon.POSITRON)
+    transfer = sample_transfer(kinetic, mass, light, argon.DELTA_RAY_MEV, kinetic, rng)
     if transfer == 0.0:
         return
     momentum = math.sqrt(kinetic * (kinetic + 2 * mass))

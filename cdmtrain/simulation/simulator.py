@@ -123,9 +123,8 @@ class Simulator:
         with ThreadPoolExecutor(workers) as pool:
             pending: deque = deque()
             for first in range(0, events, BLOCK_EVENTS):
-                pending.append(
-                    pool.submit(self.block, first=first, events=min(BLOCK_EVENTS, events - first), seed=seed)
-                )
+                count = min(BLOCK_EVENTS, events - first)
+                pending.append(pool.submit(self.block, first=first, events=count, seed=seed))
                 if len(pending) > workers:
                     yield pending.popleft().result()[0]
             while pending:

@@ -78,9 +78,8 @@ def charged_and_photon_tables(proton_reactions: bool, photoelectric_from_mev: fl
     tables[argon.POSITRON] = tables[argon.ELECTRON]
     tables[argon.PHOTON, :, COMPTON_RATE] = photons.compton_rate(kinetic)
     tables[argon.PHOTON, :, PAIR_RATE] = photons.pair_rate(kinetic)
-    tables[argon.PHOTON, :, PHOTOELECTRIC_RATE] = photons.photoelectric_rate(kinetic) * (
-        kinetic >= photoelectric_from_mev
-    )
+    is_absorbed = kinetic >= photoelectric_from_mev
+    tables[argon.PHOTON, :, PHOTOELECTRIC_RATE] = photons.photoelectric_rate(kinetic) * is_absorbed
     if proton_reactions:
         tables[argon.PROTON, :, NUCLEAR_RATE] = nuclear.nuclear_rate(kinetic)
     tables.flags.writeable = False

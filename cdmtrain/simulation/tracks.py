@@ -72,9 +72,8 @@ def lose_energy(particle: np.ndarray, kind: int, length: float, now: np.ndarray,
     to_collision = rng.standard_exponential()
     while to_collision < length * now[column.COLLISION_RATE] and kinetic - loss > argon.COLLISION_CUT_MEV:
         left, light = kinetic - loss, kind in (argon.ELECTRON, argon.POSITRON)
-        loss += min(
-            sample_transfer(left, argon.MASS_MEV[kind], light, argon.COLLISION_CUT_MEV, argon.DELTA_RAY_MEV, rng), left
-        )
+        mass, low, high = argon.MASS_MEV[kind], argon.COLLISION_CUT_MEV, argon.DELTA_RAY_MEV
+        loss += min(sample_transfer(left, mass, light, low, high, rng), left)
         to_collision += rng.standard_exponential()
     particle[KINETIC] = kinetic - loss
     return loss

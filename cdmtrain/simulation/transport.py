@@ -10,10 +10,8 @@ from cdmtrain.simulation import tables as column
 from cdmtrain.simulation.photons import sample_compton, sample_pair_share
 from cdmtrain.simulation.secondaries import sample_small_angle
 from cdmtrain.simulation.shower import (
-    DEPOSITS,
     KIND,
     KINETIC,
-    OVERFLOW,
     TWO_PI,
     WAITING,
     Shower,
@@ -81,7 +79,7 @@ def transport(
     shower: Shower, kind: int, kinetic_mev: float, direction: np.ndarray, tables: np.ndarray, rng: np.random.Generator
 ) -> None:
     """Fill the shower's deposits, in order, for one primary at the origin."""
-    shower.counts[WAITING] = shower.counts[DEPOSITS] = shower.counts[OVERFLOW] = 0
+    shower.counts[:] = 0
     shower.lost[0] = 0.0
     push(shower, kind, kinetic_mev, 0.0, 0.0, 0.0, direction[0], direction[1], direction[2])
     particle = np.empty(8)
