@@ -5,7 +5,7 @@ import pytest
 
 from cdmtrain.particles import NAMES, PDG_CODES
 from cdmtrain.simulation import Simulator, cascade, nuclear, secondaries, tables, tracks
-from cdmtrain.simulation.argon import MUON, PHOTON, PROTON
+from cdmtrain.simulation.argon import ATOMS_PER_CM3, MUON, PHOTON, PROTON
 from cdmtrain.simulation.shower import DEPOSITS, KIND, KINETIC, WAITING, new_shower
 from cdmtrain.simulation.transport import transport
 
@@ -79,7 +79,7 @@ def test_protons_hit_nucleons_inside_argon_as_often_as_the_reaction_rate_says(
     area = 10 * np.pi * cascade.OUTSIDE_FM**2 * reactions / tries
     assert 0.7 < area / millibarn < 0.95  # in nuclear matter cross sections are 0.7 of the free ones
     rate = 2 / 3 * nuclear.nuclear_rate(np.array([kinetic_mev]))[0]
-    assert rate / nuclear.ATOMS_PER_CM3 * 1e27 == pytest.approx(millibarn, rel=0.06)  # Geant4 11.4 as well
+    assert rate / ATOMS_PER_CM3 * 1e27 == pytest.approx(millibarn, rel=0.06)  # Geant4 11.4 as well
 
 
 def after_stop(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
