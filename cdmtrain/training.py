@@ -70,10 +70,12 @@ def train_run(
         write_page: writes the page of a run directory and returns its path.
     """
     with open_run(cfg) as run:
-        results = _finished_results(run)
-        if results is not None and HydraConfig.get().mode == RunMode.MULTIRUN:
-            return TrainedRun(run.path, results, None)  # the leaderboard shows what a sweep has already
-        if results is None:
+        results = read_results(run.path) if is_finished(run.path) else None
+        if results is not None:
+            log.info("%s is finished; nothing is left to train", run.path)
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                return TrainedRun(run.path, results, None)  # the leaderboard shows what a sweep has already
+        else:
             status, interruption = RunStatus(run.path, explain_failure), Interruption(run)
             try:
                 with status, interruption, several_processes(run.path) as processes, preemption as signals:
@@ -140,9 +142,8 @@ def check_trainer(cfg: DictConfig) -> None:
 
 def configure_logging() -> None:
     """Hide Lightning's hints and advertisements; warnings about what the user can change stay."""
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    warnings.filterwarnings("ignore", message="The number of training batches")
-    warnings.filterwarnings("ignore", message="The `srun` command is available")
+    for message in (".*LeafSpec.*", "The number of training batches", "The `srun` command is available"):
+        warnings.filterwarnings("ignore", message=message)
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.fabric.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time only
@@ -155,22 +156,8 @@ def explain_failure(error: BaseException) -> str:
 
 def nan_to_none(metrics: dict[str, Any]) -> dict[str, Any]:
     """JSON has no NaN: a metric that is not defined becomes None."""
-    return {
-        name: nan_to_none(value) if isinstance(value, dict) else None if _is_nan(value) else value
-        for name, value in metrics.items()
-    }
-
-
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and math.isnan(value)
-
-
-def _finished_results(run: RunDirectory) -> dict[str, Any] | None:
-    """The results of a run that has ended; None where there is something left to do."""
-    results = read_results(run.path) if is_finished(run.path) else None
-    if results is not None:
-        log.info("%s is finished; nothing is left to train", run.path)
-    return results
+    without = {name: nan_to_none(value) if isinstance(value, dict) else value for name, value in metrics.items()}
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in without.items()}
 
 
 def _fit_and_evaluate(

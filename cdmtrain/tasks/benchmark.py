@@ -43,9 +43,11 @@ def benchmark(cfg: DictConfig) -> None:
     check(cfg)
     configure_logging()
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
-    folder = benchmark_dir(cfg)
+    hydra = HydraConfig.get()
+    sweep = Path(hydra.sweep.dir) if hydra.mode == RunMode.MULTIRUN else None
+    folder = sweep / job_name(cfg) if sweep else Path("outputs/benchmark") / new_name()
     write_json(folder / JOB, measure(cfg, RunProvenance(folder, cfg)))
-    show(folder)
+    show(folder, sweep)
 
 
 def check(cfg: DictConfig) -> None:
@@ -55,14 +57,6 @@ def check(cfg: DictConfig) -> None:
             raise InputError(f"{name}={cfg[name]}: at least 1 is expected")
     if cfg.trainer.devices not in (1, "auto") or cfg.trainer.num_nodes != 1:
         raise InputError("a benchmark measures one device: leave trainer.devices=1")
-
-
-def benchmark_dir(cfg: DictConfig) -> Path:
-    """Choose the directory of this benchmark: a new one, or that of a job within a comparison."""
-    hydra = HydraConfig.get()
-    if hydra.mode == RunMode.MULTIRUN:
-        return Path(hydra.sweep.dir) / job_name(cfg)
-    return Path("outputs/benchmark") / new_name()
 
 
 def measure(cfg: DictConfig, provenance: RunProvenance) -> dict[str, Any]:
@@ -125,14 +119,12 @@ def time_stages(
         }
         trainer.fit(classifier, datamodule=data)
     cost = network_cost(model.to(device), ready[0][0])  # the Trainer leaves the network on the CPU
-    cost["device_seconds"] = busy_seconds(turns, device) / steps if device.type == "cuda" else None
+    cost["device_seconds"] = None
+    if device.type == "cuda":  # how long a GPU computes in a step of a block of training steps
+        clock = Clock(device)
+        busy = device_seconds(lambda: [turns.stages[name](clock) for name in ("representation", "plain")])
+        cost["device_seconds"] = busy / steps
     return turns.blocks, cost
-
-
-def busy_seconds(turns: Rounds, device: torch.device) -> float:
-    """The time a GPU computes during one block of training steps."""
-    clock = Clock(device)
-    return device_seconds(lambda: [turns.stages[name](clock) for name in ("representation", "plain")])
 
 
 def network_cost(model: nn.Module, tensors: Any) -> dict[str, Any]:
@@ -153,9 +145,8 @@ def scratch_trainer(
     with TemporaryDirectory() as scratch:
         other = OmegaConf.create(OmegaConf.to_container(cfg))
         assert isinstance(other, DictConfig)
-        other.merge_with(
-            {"run_dir": scratch, "trainer": {"max_steps": -1, "enable_progress_bar": progress, **settings}}
-        )
+        changed = {"max_steps": -1, "enable_progress_bar": progress, **settings}
+        other.merge_with({"run_dir": scratch, "trainer": changed})
         if not progress:
             other.callbacks.pop("progress", None)
         with RunStatus(Path(scratch), explain_failure) as status:
@@ -164,13 +155,12 @@ def scratch_trainer(
             yield trainer
 
 
-def show(folder: Path) -> None:
+def show(folder: Path, sweep: Path | None) -> None:
     """Print the tables and write the page of this benchmark, or of all jobs of a comparison so far."""
     console = Console()
     jobs = read_benchmarks([folder])
     console.print(job_tables(jobs[0]))
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        folder = folder.parent
-        jobs = read_benchmarks(sorted(path.parent for path in folder.glob(f"*/{JOB}")))
+    if sweep:
+        jobs = read_benchmarks(sorted(path.parent for path in sweep.glob(f"*/{JOB}")))
         console.print(comparison_table(jobs).terminal())
-    console.print(f"page: {write_benchmarks(folder, jobs)}", soft_wrap=True)
+    console.print(f"page: {write_benchmarks(sweep or folder, jobs)}", soft_wrap=True)

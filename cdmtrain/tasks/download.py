@@ -11,8 +11,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from cdmtrain.data.hdf5 import ChallengeFile
 from cdmtrain.errors import InputError
 
-RESUME = "type the same command again to resume"
-
 
 def download(cfg: DictConfig) -> None:
     """Get each file of `files` into `dir`, unless it is there."""
@@ -58,9 +56,14 @@ def get(path: Path, url: str, *, least_bytes: int) -> None:
         try:
             gdown.download(url, str(received), quiet=True, use_cookies=False, resume=True, progress=update, timeout=60)
         except (gdown.exceptions.DownloadError, requests.exceptions.RequestException) as error:
-            raise InputError(f"{path} could not be downloaded ({' '.join(str(error).split())}); {RESUME}") from error
+            reason = f"({' '.join(str(error).split())}); type the same command again to resume"
+            raise InputError(f"{path} could not be downloaded {reason}") from error
     try:
-        check_received(received, least_bytes)
+        size = received.stat().st_size
+        if size < least_bytes:
+            raise InputError(f"{received}: {size:,} bytes were received; at least {least_bytes:,} are expected")
+        with ChallengeFile(received):  # refuses another format, such as a web page with an error
+            pass
         os.replace(received, path)
     finally:
         received.unlink(missing_ok=True)
@@ -73,12 +76,3 @@ def check_announced(path: Path, so_far: int, total: int, least_bytes: int) -> No
         raise InputError(f"{path}: the host offers {total:,} bytes; at least {least_bytes:,} are expected")
     if total - so_far > free:
         raise InputError(f"{path}: {total - so_far:,} more bytes are needed and the disk has {free:,} free; make room")
-
-
-def check_received(received: Path, least_bytes: int) -> None:
-    """Refuse anything but a complete file in the challenge's format, such as a web page with an error."""
-    size = received.stat().st_size
-    if size < least_bytes:
-        raise InputError(f"{received}: {size:,} bytes were received; at least {least_bytes:,} are expected")
-    with ChallengeFile(received):
-        pass

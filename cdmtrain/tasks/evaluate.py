@@ -46,7 +46,8 @@ def evaluate(cfg: DictConfig) -> None:
     with whole_directory(folder) as temporary:
         trainer = build(used, "trainer", callbacks=[], logger=False, default_root_dir=temporary)
         metrics = evaluate_run(trainer, classifier, data, temporary)
-        results = metrics | {"parameters": num_parameters(classifier)} | cost(runs)
+        parameters = sum(parameter.numel() for parameter in classifier.model.parameters())
+        results = metrics | {"parameters": parameters} | cost(runs)
         write_json(temporary / files.RESULTS, results)
         write_text(temporary / files.CONFIG, OmegaConf.to_yaml(used))
         write_json(temporary / files.PROVENANCE, provenance(cfg, runs, data, classifier.device))
@@ -61,16 +62,8 @@ def ensemble(runs: Sequence[Run], cfg: DictConfig, *, symmetries: bool) -> Class
     network = combine_networks([run.classifier for run in runs], symmetries=symmetries)
     if isinstance(network, Classifier):
         return network
-    return Classifier(
-        model=network,
-        representation=nn.Identity(),
-        loss=build(cfg, "loss"),
-        optimizer=torch.optim.SGD,  # never used
-    )
-
-
-def num_parameters(classifier: Classifier) -> int:
-    return sum(parameter.numel() for parameter in classifier.model.parameters())
+    unused = torch.optim.SGD
+    return Classifier(model=network, representation=nn.Identity(), loss=build(cfg, "loss"), optimizer=unused)
 
 
 def cost(runs: Sequence[Run]) -> dict[str, Any]:
@@ -86,12 +79,11 @@ def provenance(cfg: DictConfig, runs: Sequence[Run], data: EventData, device: to
     choices = {**recorded.choices, "task": "evaluate"}
     if "data" in override_keys():
         choices["data"] = made["choices"]["data"]
-    tested_runs = [{"run": str(run.path), "checkpoint": str(run.checkpoint)} for run in runs]
     return {
         **made,
         "choices": choices,
         "changed": recorded.changed,
-        "tested": tested_runs,
+        "tested": [{"run": str(run.path), "checkpoint": str(run.checkpoint)} for run in runs],
         "accelerator": accelerator_name(device),
         "data": data.describe(),
     }

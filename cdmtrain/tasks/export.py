@@ -8,7 +8,7 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ TOLERANCE = 1e-4  # of a probability; a different order of float32 sums changes 
 CHECK_BATCH = 50  # events; the network is traced with two
 Arrays = tuple[np.ndarray, ...]
 Exported = Callable[[Arrays], np.ndarray]  # the probabilities that the file computes from its inputs
+Write = Callable[[Any, tuple[str, ...], dict[str, str], Path], Exported]  # writes a traced network and loads it again
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,8 @@ class FromHits(nn.Module):
         self, pixel: Int[Tensor, " hit"], energy: Float[Tensor, " hit"], offset: Int[Tensor, " event_plus_1"]
     ) -> Float[Tensor, "event class"]:
         unknown = torch.full_like(offset[1:], -1)
-        batch = TracedEvents(
-            pixel=pixel,
-            energy=energy,
-            offset=offset,
-            class_index=unknown,
-            dataset_index=unknown,
-            image_size=self._image_size,
-        )
+        size = self._image_size
+        batch = TracedEvents(pixel, energy, offset, class_index=unknown, dataset_index=unknown, image_size=size)
         return self.network(batch).softmax(1)
 
     def arrays(self, batch: EventBatch) -> Arrays:
@@ -95,21 +90,14 @@ class FromImages(nn.Module):
         return (ImageRepresentation()(batch).energy.squeeze(1).numpy(),)
 
 
-class Format(Protocol):
-    """Writes a traced network and loads it again."""
-
-    def __call__(self, program: Any, inputs: tuple[str, ...], about: dict[str, str], path: Path) -> Exported: ...
-
-
 def export(cfg: DictConfig) -> None:
     """Trace the network, write it, compare the file with the run on test events, and keep it if they agree."""
     configure_logging()
-    formats: dict[str, tuple[str, Format]] = {"onnx": (".onnx", write_onnx), "torch": (".pt2", write_torch)}
+    formats: dict[str, tuple[str, Write]] = {"onnx": (".onnx", write_onnx), "torch": (".pt2", write_torch)}
     kinds: dict[str, type[FromImages | FromHits]] = {"image": FromImages, "hits": FromHits}
-    if cfg.format not in formats:
-        raise InputError(f"format={cfg.format}: one of {', '.join(formats)} is expected")
-    if cfg.takes not in kinds:
-        raise InputError(f"takes={cfg.takes}: one of {', '.join(kinds)} is expected")
+    for key, known in {"format": list(formats), "takes": list(kinds)}.items():
+        if cfg[key] not in known:
+            raise InputError(f"{key}={cfg[key]}: one of {', '.join(known)} is expected")
     suffix, write = formats[cfg.format]
     output = Path(cfg.output or f"network{suffix}")
     if output.exists():
@@ -125,11 +113,8 @@ def export(cfg: DictConfig) -> None:
         with whole_file(output) as temporary:
             exported = write(program, wrapper.inputs, describe(runs, cfg.takes), temporary)
             difference = largest_difference(network, wrapper, exported, data, dataset_index)
-    shapes = ", ".join(wrapper.inputs)
-    Console().print(
-        f"{output}: {shapes} -> probability; the same as the run to {difference:.1e} on {len(dataset_index)} events",
-        soft_wrap=True,
-    )
+    agreement = f"the same as the run to {difference:.1e} on {len(dataset_index)} events"
+    Console().print(f"{output}: {', '.join(wrapper.inputs)} -> probability; {agreement}", soft_wrap=True)
 
 
 def traced(wrapper: FromImages | FromHits, batch: EventBatch, run: Run) -> Any:
@@ -209,8 +194,7 @@ def silenced() -> Iterator[None]:
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), redirect_stderr(StringIO()):
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"), redirect_stderr(StringIO()):
             yield
     finally:
         logging.disable(disabled)

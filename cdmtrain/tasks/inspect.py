@@ -112,15 +112,10 @@ def examples(store: EventStore, sample: Sample, *, number: int) -> dict[str, Ima
         dataset_index = np.flatnonzero(sample.of(name))
         order = dataset_index[np.argsort(sample.event["lit_pixels"][dataset_index], kind="stable")]
         middles = ((np.arange(number) + 0.5) / number * len(order)).astype(int)
-        alike = [dense_images(store, order[max(0, middle - ALIKE // 2) :][:ALIKE]) for middle in middles]
-        images[name] = np.stack([fitting(events) for events in alike])
+        alike = [torch.from_numpy(order[max(0, middle - ALIKE // 2) :][:ALIKE]) for middle in middles]
+        dense = (ImageRepresentation()(store.make_batch(some)).energy.squeeze(1).numpy() for some in alike)
+        images[name] = np.stack([fitting(events) for events in dense])
     return images
-
-
-def dense_images(store: EventStore, dataset_index: np.ndarray) -> Images:
-    """The dense images of some events."""
-    batch = store.make_batch(torch.from_numpy(dataset_index))
-    return ImageRepresentation()(batch).energy.squeeze(1).numpy()
 
 
 def fitting(images: Images) -> Float32[np.ndarray, "row column"]:
@@ -133,18 +128,12 @@ def fitting(images: Images) -> Float32[np.ndarray, "row column"]:
 def content(samples: Sequence[Sample], tables: Sequence[ClassTable]) -> dict[str, Any]:
     """The content of inspection.json: every number of the page, null where it is not defined."""
     by_class = {table.name: _plain(table.metrics) for table in tables}
-    described = []
-    for name, sample in zip(("summary", "summary_reference"), samples, strict=False):
-        mean, std = pixel_mean_and_std(sample)
-        whole = {
-            "events": len(sample.class_index),
-            "image_size": sample.image_size,
-            "pixel_mean": mean,
-            "pixel_std": std,
-        }
-        described.append({"title": sample.title, "sources": sample.sources, **whole, "classes": by_class[name]})
-    names = ("sample", "reference")
-    return {**dict(zip(names, described, strict=False)), "comparison": by_class.get("comparison")}
+    described: dict[str, Any] = {}
+    for name, table, sample in zip(("sample", "reference"), ("summary", "summary_reference"), samples, strict=False):
+        pixel = dict(zip(("pixel_mean", "pixel_std"), pixel_mean_and_std(sample), strict=True))
+        whole = {"events": len(sample.class_index), "image_size": sample.image_size, **pixel}
+        described[name] = {"title": sample.title, "sources": sample.sources, **whole, "classes": by_class[table]}
+    return {**described, "comparison": by_class.get("comparison")}
 
 
 def _plain(figures: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:

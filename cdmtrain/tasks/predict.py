@@ -1,10 +1,10 @@
 """cdmtrain task=predict: classify every event of a file with one or several trained networks."""
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import h5py
 import lightning
@@ -24,17 +24,12 @@ from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES, NUM_CLASSES, UNKNOWN_CLASS
 from cdmtrain.report.kit.numbers import count, percent
 from cdmtrain.runs.evaluation import open_runs
-from cdmtrain.runs.open import Run, check_image_size, combine_networks
+from cdmtrain.runs.open import check_image_size, combine_networks
 from cdmtrain.training import configure_logging
 
 MOST_EVENTS = 1000  # of a batch: 150 MB of dense images
 Columns = Mapping[str, np.ndarray]  # one row an event
-
-
-class Writer(Protocol):
-    """Takes the columns of consecutive events."""
-
-    def write(self, first: int, columns: Columns) -> None: ...
+Write = Callable[[int, Columns], None]  # takes the number of an event, and the columns from it on
 
 
 def predict(cfg: DictConfig) -> None:
@@ -57,17 +52,16 @@ def predict(cfg: DictConfig) -> None:
     with ChallengeFile(source) as file:
         for run in runs:
             check_image_size(run, file.image_size, source=source)
-        with whole_file(output) as temporary, writers[output.suffix](temporary, file.num_events, about) as writer:
-            for batch in with_progress(file, batch_size(runs)):
+        with whole_file(output) as temporary, writers[output.suffix](temporary, file.num_events, about) as write:
+            # as in the trainings, and no more than fit into memory
+            batch_size = min(MOST_EVENTS, *(run.cfg.data.batch_size for run in runs))
+            for batch in with_progress(file, batch_size):
                 probability = probabilities(network, batch.to(device))
                 found += np.bincount(probability.argmax(1), minlength=NUM_CLASSES)
-                writer.write(int(batch.dataset_index[0]), columns(batch, probability, file))
-    Console().print(f"{count(int(found.sum()))} events in {output}: {shares(found)}", soft_wrap=True)
-
-
-def batch_size(runs: list[Run]) -> int:
-    """The events per batch: as in the trainings, and no more than fit into memory."""
-    return min(MOST_EVENTS, *(run.cfg.data.batch_size for run in runs))
+                write(int(batch.dataset_index[0]), columns(batch, probability, file))
+    total = found.sum()
+    shares = ", ".join(f"{percent(n / total)} {name}" for n, name in zip(found.tolist(), NAMES, strict=True))
+    Console().print(f"{count(int(total))} events in {output}: {shares}", soft_wrap=True)
 
 
 @torch.inference_mode()
@@ -95,50 +89,39 @@ def with_progress(file: ChallengeFile, batch_size: int) -> Iterator[EventBatch]:
             progress.advance(task, batch.num_events)
 
 
-def shares(found: np.ndarray) -> str:
-    """Format the fractions of the classes: `25.1% electron, 24.0% muon, ...`."""
-    return ", ".join(f"{percent(n / found.sum())} {name}" for n, name in zip(found.tolist(), NAMES, strict=True))
-
-
-class Hdf5Writer:
-    """Writes datasets with one row per event, created at the first batch."""
-
-    def __init__(self, file: h5py.File, num_events: int) -> None:
-        self._file = file
-        self._num_events = num_events
-
-    def write(self, first: int, columns: Columns) -> None:
-        for name, values in columns.items():
-            dataset = self._file.require_dataset(name, (self._num_events, *values.shape[1:]), values.dtype)
-            dataset[first : first + len(values)] = values
-
-
 @contextmanager
-def hdf5_writer(path: Path, num_events: int, about: Mapping[str, Any]) -> Iterator[Writer]:
-    """Write the format of a run's predictions.h5, with attributes that name the input and the checkpoints."""
+def hdf5_writer(path: Path, num_events: int, about: Mapping[str, Any]) -> Iterator[Write]:
+    """Write the format of a run's predictions.h5, with attributes that name the input and the checkpoints.
+
+    The datasets have one row per event and are created at the first batch.
+    """
     with h5py.File(path, "w") as file:
         file.attrs.update({**about, "classes": list(NAMES)})
-        yield Hdf5Writer(file, num_events)
 
+        def write(first: int, columns: Columns) -> None:
+            for name, values in columns.items():
+                dataset = file.require_dataset(name, (num_events, *values.shape[1:]), values.dtype)
+                dataset[first : first + len(values)] = values
 
-class CsvWriter:
-    """Writes one line per event: index, most probable particle, probabilities, and what the file knows of the event."""
-
-    def __init__(self, lines: Any) -> None:
-        self._lines = lines
-
-    def write(self, first: int, columns: Columns) -> None:
-        table = flat(columns)
-        if first == 0:
-            self._lines.writerow(table)
-        self._lines.writerows(zip(*(values.tolist() for values in table.values()), strict=True))
+        yield write
 
 
 @contextmanager
-def csv_writer(path: Path, num_events: int, about: Mapping[str, Any]) -> Iterator[Writer]:
-    """A table for a spreadsheet."""
+def csv_writer(path: Path, num_events: int, about: Mapping[str, Any]) -> Iterator[Write]:
+    """A table for a spreadsheet.
+
+    One line per event: index, most probable particle, probabilities, and what the file knows of the event.
+    """
     with path.open("w", newline="", encoding="utf-8") as stream:
-        yield CsvWriter(csv.writer(stream, lineterminator="\n"))
+        lines = csv.writer(stream, lineterminator="\n")
+
+        def write(first: int, columns: Columns) -> None:
+            table = flat(columns)
+            if first == 0:
+                lines.writerow(table)
+            lines.writerows(zip(*(values.tolist() for values in table.values()), strict=True))
+
+        yield write
 
 
 def flat(columns: Columns) -> dict[str, np.ndarray]:

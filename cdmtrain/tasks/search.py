@@ -53,9 +53,8 @@ def check(cfg: DictConfig) -> None:
         options = ", ".join(option.name for option in groups()["search"])
         raise InputError(f"task=search needs a search space; add search= (options: {options})")
     if cfg.trainer.devices not in (1, "auto") or cfg.trainer.num_nodes != 1:
-        raise InputError(
-            "a trial trains on one device: leave trainer.devices=1, and start several workers on the study"
-        )
+        several = "and start several workers on the study"
+        raise InputError(f"a trial trains on one device: leave trainer.devices=1, {several}")
     if cfg.trials < 1:
         raise InputError(f"trials={cfg.trials}: at least 1 is expected")
 
