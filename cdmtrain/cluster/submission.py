@@ -75,7 +75,7 @@ class Work:
 
 @dataclass
 class Job:
-    """A job as the process that submits it sees it."""
+    """A job of the cluster, on the side of the process that submits it."""
 
     work: Work
     run: Path | None  # run directory; None if the task is not a training

@@ -172,7 +172,7 @@ def _overrides(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entries(content: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """What a defaults list says of other groups."""
+    """The pairs of group and option in a defaults list."""
     return [pair for entry in content.get("defaults", []) if isinstance(entry, dict) for pair in entry.items()]
 
 

@@ -129,7 +129,7 @@ class ChallengeFile:
 def write_challenge_file(
     path: Path, blocks: Iterable[Any], *, num_events: int, image_size: int, attributes: Mapping[str, str | int | float]
 ) -> None:
-    """Write simulated blocks as dense, compressed images in one pass and bounded memory, whole or not at all.
+    """Write simulated blocks as dense, compressed images in one pass and bounded memory, atomically.
 
     Every field of a block besides the sparse image becomes a dataset: pdg, kinetic_energy_mev, vertex_px, ...
     """
