@@ -3,27 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from hydra import compose, initialize_config_module
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from cdmtrain.config.changes import changes
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., DictConfig]:
-    """The configuration of a job with these words."""
-
-    def compose_job(*words: str) -> DictConfig:
-        with initialize_config_module("cdmtrain.conf", version_base="1.3"):
-            cfg = compose("config", list(words), return_hydra_config=True)
-        monkeypatch.setattr(HydraConfig.instance(), "cfg", cfg.copy())
-        with open_dict(cfg):
-            del cfg["hydra"]
-        return cfg
-
-    return compose_job
 
 
 def test_nothing_differs_where_nothing_is_typed(typed: Callable[..., DictConfig]) -> None:

@@ -1,33 +1,10 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from hydra import compose, initialize_config_module
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
-import cdmtrain.cli  # noqa: F401  registers the resolver that config.yaml uses
 from cdmtrain.config.check import check, expected
 from cdmtrain.errors import InputError
-
-
-@pytest.fixture(scope="module", autouse=True)
-def hydra() -> Iterator[None]:
-    with initialize_config_module("cdmtrain.conf", version_base="1.3"):
-        yield
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., DictConfig]:
-    """The configuration a job receives for these words, with Hydra's own part set as in a job."""
-
-    def compose_job(*words: str) -> DictConfig:
-        cfg = compose("config", list(words), return_hydra_config=True)
-        monkeypatch.setattr(HydraConfig.instance(), "cfg", cfg.copy())
-        with open_dict(cfg):
-            del cfg["hydra"]
-        return cfg
-
-    return compose_job
 
 
 @pytest.mark.parametrize(
