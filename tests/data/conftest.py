@@ -1,6 +1,6 @@
 """Files with any image and any layout, and the dense images of a batch, to compare bit for bit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from cdmtrain.batch import EventBatch
 from cdmtrain.data.cache import load_or_convert
+from cdmtrain.data.hdf5 import ChallengeFile
 from cdmtrain.data.store import EventStore
 from cdmtrain.particles import PDG_CODES
 
@@ -60,3 +61,21 @@ def bits_of() -> Callable[[EventBatch], np.ndarray]:
         return images.view(np.uint32).reshape(-1, batch.image_size, batch.image_size)
 
     return dense
+
+
+@pytest.fixture
+def cache_dir(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def blocks_read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Files whose images were read."""
+    paths, blocks = [], ChallengeFile.blocks
+
+    def counted(file: ChallengeFile) -> Iterator:
+        paths.append(file.path)
+        return blocks(file)
+
+    monkeypatch.setattr(ChallengeFile, "blocks", counted)
+    return paths

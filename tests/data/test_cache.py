@@ -40,34 +40,13 @@ print(cache.load_or_convert(Path(sys.argv[1]), Path(sys.argv[2])), flush=True)
 
 
 @pytest.fixture
-def cache_dir(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def blocks_read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Files whose images were read."""
-    paths, blocks = [], ChallengeFile.blocks
-
-    def counted(file: ChallengeFile) -> Iterator:
-        paths.append(file.path)
-        return blocks(file)
-
-    monkeypatch.setattr(ChallengeFile, "blocks", counted)
-    return paths
-
-
-@pytest.fixture
 def conversion(cache_dir: Path) -> Iterator[Callable[[Path], subprocess.Popen]]:
     """Starts a process that converts a file; it prints "converting" after a block and waits for a line of input."""
-    started = []
+    started, pipe = [], subprocess.PIPE
 
     def start(path: Path) -> subprocess.Popen:
         command = [sys.executable, "-c", CONVERT, str(path), str(cache_dir)]
-        pipe = subprocess.PIPE
-        started.append(
-            subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env={**os.environ, "TERM": "dumb"})
-        )
+        started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=os.environ | {"TERM": "dumb"}))
         return started[-1]
 
     yield start
@@ -212,41 +191,6 @@ def test_what_killed_processes_left_is_removed(challenge_file, cache_dir):
     assert {file.name: file.read_bytes() for file in store.iterdir()} == whole
 
 
-DAMAGE = {
-    "hits_truncated": ("pixel.i32", lambda content: content[:-4]),
-    "hits_empty": ("energy.f32", lambda content: b""),
-    "hits_longer": ("energy.f32", lambda content: content + b"\0\0\0\0"),
-    "hits_missing": ("pixel.i32", None),
-    "columns_truncated": ("events.npz", lambda content: content[: len(content) // 2]),
-    "columns_of_other_numbers": ("events.npz", lambda content: content[:200] + b"\xff" + content[201:]),
-    "columns_missing": ("events.npz", None),
-    "description_empty": ("store.json", lambda content: b""),
-    "description_truncated": ("store.json", lambda content: content[:-20]),
-    "description_not_text": ("store.json", lambda content: b"\xff\xfe\x00" + content),
-    "description_of_nothing": ("store.json", lambda content: b"{}"),
-    "description_a_list": ("store.json", lambda content: b"[1]"),
-    "description_null": ("store.json", lambda content: b"null"),
-    "description_of_another_version": ("store.json", lambda content: content.replace(b'_version": ', b'_version": 9')),
-    "description_missing": ("store.json", None),
-}
-
-
-@pytest.mark.parametrize(("name", "damage"), DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_store_is_made_anew(name, damage, challenge_file, cache_dir, blocks_read):
-    path = challenge_file()
-    store = load_or_convert(path, cache_dir)
-    whole = {file.name: file.read_bytes() for file in store.iterdir()}
-    if damage is None:
-        (store / name).unlink()
-    else:
-        assert damage(whole[name]) != whole[name]
-        (store / name).write_bytes(damage(whole[name]))
-    assert not is_whole(store)
-    assert load_or_convert(path, cache_dir) == store
-    assert {file.name: file.read_bytes() for file in store.iterdir()} == whole
-    assert len(blocks_read) == 2
-
-
 def test_of_two_processes_one_converts_and_the_other_waits_and_says_so(challenge_file, cache_dir, conversion):
     path = challenge_file()
     first = conversion(path)
@@ -298,8 +242,7 @@ def test_memory_of_a_conversion_does_not_grow_with_the_file(write_images, cache_
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_a_conversion_at_the_end_of_a_block(number):
     """An exception raised at once may land in h5py's clean-up, which drops it."""
-    before = signal.getsignal(number)
-    blocks = cache.interruptible(iter(range(3)))
+    before, blocks = signal.getsignal(number), cache.interruptible(iter(range(3)))
     assert next(blocks) == 0
     os.kill(os.getpid(), number)
     with pytest.raises(KeyboardInterrupt):

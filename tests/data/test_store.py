@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from cdmtrain.data import hdf5_images
+from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.hdf5 import ChallengeFile
+from cdmtrain.data.store import is_whole
 
 LAYOUTS = {
     "contiguous": {},
@@ -148,3 +150,38 @@ def test_a_file_is_read_in_blocks_of_whole_chunks_unless_they_are_huge(random_im
     assert block_lengths(chunks=(20, 16, 16)) == [20]
     monkeypatch.setattr(hdf5_images, "MAX_BLOCK_BYTES", 10 * 4 * 16**2)
     assert block_lengths(chunks=(20, 16, 16)) == [10, 10]
+
+
+DAMAGE = {
+    "hits_truncated": ("pixel.i32", lambda content: content[:-4]),
+    "hits_empty": ("energy.f32", lambda content: b""),
+    "hits_longer": ("energy.f32", lambda content: content + b"\0\0\0\0"),
+    "hits_missing": ("pixel.i32", None),
+    "columns_truncated": ("events.npz", lambda content: content[: len(content) // 2]),
+    "columns_of_other_numbers": ("events.npz", lambda content: content[:200] + b"\xff" + content[201:]),
+    "columns_missing": ("events.npz", None),
+    "description_empty": ("store.json", lambda content: b""),
+    "description_truncated": ("store.json", lambda content: content[:-20]),
+    "description_not_text": ("store.json", lambda content: b"\xff\xfe\x00" + content),
+    "description_of_nothing": ("store.json", lambda content: b"{}"),
+    "description_a_list": ("store.json", lambda content: b"[1]"),
+    "description_null": ("store.json", lambda content: b"null"),
+    "description_of_another_version": ("store.json", lambda content: content.replace(b'_version": ', b'_version": 9')),
+    "description_missing": ("store.json", None),
+}
+
+
+@pytest.mark.parametrize(("name", "damage"), DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_store_is_made_anew(name, damage, challenge_file, cache_dir, blocks_read):
+    path = challenge_file()
+    store = load_or_convert(path, cache_dir)
+    whole = {file.name: file.read_bytes() for file in store.iterdir()}
+    if damage is None:
+        (store / name).unlink()
+    else:
+        assert damage(whole[name]) != whole[name]
+        (store / name).write_bytes(damage(whole[name]))
+    assert not is_whole(store)
+    assert load_or_convert(path, cache_dir) == store
+    assert {file.name: file.read_bytes() for file in store.iterdir()} == whole
+    assert len(blocks_read) == 2

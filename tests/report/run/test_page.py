@@ -1,7 +1,6 @@
 """A run's page is self-contained, agrees with results.json and exists for every kind of run."""
 
 import base64
-import csv
 import json
 import re
 import subprocess
@@ -10,50 +9,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import copytree
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
-from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES
 from cdmtrain.report.run.page import write_report
+from tests.report.run.pages import TEST, TRAINING, change_json, figures, page_of, table_of
 
 MakeRun = Callable[..., Path]
-
-TRAINING = {"loss", "accuracy"}
-TEST = {
-    "confusion_counts",
-    "confusion_normalised",
-    "roc",
-    "electron_photon_roc",
-    "calibration",
-    "efficiency_lit_pixels",
-    "efficiency_deposited_energy",
-    "efficiency_kinetic_energy",
-    "efficiency_vertex_to_edge",
-    "failures_lit_pixels",
-    "failures_mean_pixel",
-    "failures_softmax_score",
-    "mistakes",
-}
-
-
-def figures(run_dir: Path) -> set[str]:
-    return {path.stem for path in (run_dir / "report").glob("*.png")}
-
-
-def table_of(run_dir: Path, name: str) -> list[dict[str, str]]:
-    return list(csv.DictReader((run_dir / f"report/{name}.csv").read_text().splitlines()))
-
-
-def page_of(run_dir: Path) -> str:
-    return write_report(run_dir).read_text(encoding="utf-8")
-
-
-def change_json(path: Path, **changes: Any) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes), encoding="utf-8")
 
 
 def test_the_page_loads_nothing_and_has_every_figure_with_a_text_alternative(make_run: MakeRun) -> None:
@@ -116,15 +81,6 @@ def test_the_page_says_where_the_network_fails(make_run: MakeRun) -> None:
     assert all(row["called"] != row["truth"] and row["lit_pixels"] == "30" for row in rows)
 
 
-def test_a_run_without_any_mistake_has_a_page(make_run: MakeRun) -> None:
-    def perfect(predictions: dict[str, np.ndarray]) -> None:
-        predictions["probability"] = np.eye(4, dtype=np.float32)[predictions["class_index"]]
-
-    run_dir = make_run(change=perfect)
-    assert "are classified wrongly" not in page_of(run_dir)
-    assert figures(run_dir) == TRAINING | TEST - {"mistakes"}
-
-
 def test_accuracy_of_all_stands_beside_the_efficiencies(make_run: MakeRun) -> None:
     run_dir = make_run(num_events=400)
     write_report(run_dir)
@@ -132,32 +88,6 @@ def test_accuracy_of_all_stands_beside_the_efficiencies(make_run: MakeRun) -> No
     right = sum(float(row["efficiency"]) * int(row["events"]) for row in rows)
     accuracy = json.loads((run_dir / "results.json").read_text())["accuracy"]
     assert right == pytest.approx(400 * accuracy)
-
-
-def test_a_run_cut_after_two_epochs_has_a_page_that_says_so(make_run: MakeRun) -> None:
-    run_dir = make_run(finished=False)
-    page = page_of(run_dir)
-    assert "state of this run is interrupted after epoch 1: there is no results.json and no predictions.h5" in page
-    assert figures(run_dir) == TRAINING
-    assert "experiment=lecture_cnn" in page
-
-
-def test_files_may_be_missing_one_after_the_other(make_run: MakeRun) -> None:
-    run_dir = make_run(num_events=40)
-    for name in ("predictions.h5", "results.json", "metrics.csv", "provenance.json", "config.yaml", "status.json"):
-        (run_dir / name).unlink()
-        assert "<h1>" in page_of(run_dir)
-
-
-def test_predictions_without_results_are_drawn_without_numbers(make_run: MakeRun) -> None:
-    run_dir = make_run(num_events=40)
-    (run_dir / "results.json").unlink()
-    assert "there is no results.json, so" in page_of(run_dir)
-    assert figures(run_dir) == TRAINING | TEST - {"confusion_counts", "confusion_normalised"}
-
-
-def test_an_empty_directory_has_a_page(tmp_path: Path) -> None:
-    assert "state of this run is unknown" in page_of(tmp_path)
 
 
 def test_text_from_the_files_is_never_markup(make_run: MakeRun) -> None:
@@ -181,56 +111,6 @@ def test_text_from_the_files_is_never_markup(make_run: MakeRun) -> None:
     assert "&lt;script&gt;alert(1)" in page
 
 
-def test_an_absent_particle_is_a_dash_and_the_others_are_drawn(make_run: MakeRun) -> None:
-    def without_protons(predictions: dict[str, np.ndarray]) -> None:
-        predictions["class_index"][predictions["class_index"] == 3] = 1
-        predictions["probability"][:, 3] = 0
-
-    run_dir = make_run(change=without_protons)
-    row = re.search(r"</span>proton</td>(.*?)</tr>", page_of(run_dir))
-    assert row is not None
-    assert re.findall(r"<td>(.*?)</td>", row[1]) == ["0", "-", "-", "-"]
-    assert figures(run_dir) == TRAINING | TEST
-
-
-def test_without_electrons_there_is_no_electron_photon_curve(make_run: MakeRun) -> None:
-    def without_electrons(predictions: dict[str, np.ndarray]) -> None:
-        predictions["class_index"][predictions["class_index"] == 0] = 3
-
-    run_dir = make_run(change=without_electrons)
-    write_report(run_dir)
-    assert figures(run_dir) == TRAINING | TEST - {"electron_photon_roc"}
-
-
-def test_a_single_event_has_a_page(make_run: MakeRun) -> None:
-    run_dir = make_run(num_events=1)
-    assert "Of 1 test event, 100.0% are classified correctly." in page_of(run_dir)
-    assert "calibration" in figures(run_dir)
-
-
-def test_no_test_event_at_all_has_a_page(make_run: MakeRun) -> None:
-    run_dir = make_run(num_events=0)
-    assert "No test event was classified." in page_of(run_dir)
-    assert figures(run_dir) == TRAINING
-
-
-def test_events_of_unknown_particle_or_without_probability_are_left_out(make_run: MakeRun) -> None:
-    run_dir = make_run(num_events=100)
-    with h5py.File(run_dir / "predictions.h5", "a") as file:
-        file["class_index"][:40] = -1
-        file["probability"][40:50] = np.nan
-    write_report(run_dir)
-    rows = table_of(run_dir, "calibration")
-    assert sum(int(row["events"]) for row in rows) == 50
-
-
-def test_a_diverged_training_has_a_page(make_run: MakeRun) -> None:
-    run_dir = make_run(num_events=20)
-    (run_dir / "metrics.csv").write_text("epoch,train_loss,val_loss,val_accuracy\n0,nan,nan,nan\n1,inf,,0.25\n")
-    change_json(run_dir / "results.json", cross_entropy=float("nan"), best_epoch=None)
-    assert "<b>-</b><span>test cross entropy</span>" in page_of(run_dir)
-
-
 def test_same_files_give_the_same_bytes(make_run: MakeRun, tmp_path: Path) -> None:
     first = make_run(num_events=50)
     second = copytree(first, tmp_path / "copy")
@@ -238,18 +118,6 @@ def test_same_files_give_the_same_bytes(make_run: MakeRun, tmp_path: Path) -> No
         pages = [page.read_bytes() for page in threads.map(write_report, (first, second))]
     assert pages[0] == pages[1]
     assert sorted(path.name for path in (first / "report").iterdir() if path.name.startswith(".")) == []
-
-
-def test_damaged_files_end_in_one_sentence_that_names_the_file(make_run: MakeRun, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not a directory"):
-        write_report(tmp_path / "nowhere")
-    run_dir = make_run(num_events=5)
-    (run_dir / "predictions.h5").write_bytes((run_dir / "predictions.h5").read_bytes()[:700])
-    with pytest.raises(InputError, match="is damaged"):
-        write_report(run_dir)
-    (run_dir / "results.json").write_text('{"accuracy": 0.')
-    with pytest.raises(InputError, match=r"results\.json is not valid JSON"):
-        write_report(run_dir)
 
 
 def test_report_imports_neither_torch_nor_pyplot() -> None:
