@@ -61,7 +61,8 @@ class DenseNet(nn.Module):
         channels = width
         for number, depth in enumerate(blocks):
             if number > 0:
-                layers.append(_transition(channels, channels // 2))
+                halved = _preactivated(channels, channels // 2, 1)
+                layers.append(nn.Sequential(*halved, nn.AvgPool2d(2, ceil_mode=True)))
                 channels //= 2
             layers += [DenseLayer(channels + index * growth, growth) for index in range(depth)]
             channels += depth * growth
@@ -81,23 +82,13 @@ class DenseLayer(nn.Module):
 
     def __init__(self, inputs: int, growth: int) -> None:
         super().__init__()
-        self.h = nn.Sequential(
-            nn.BatchNorm2d(inputs),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(inputs, 4 * growth, 1, bias=False),
-            nn.BatchNorm2d(4 * growth),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False),
-        )
+        self.h = nn.Sequential(*_preactivated(inputs, 4 * growth, 1), *_preactivated(4 * growth, growth, 3))
 
     def forward(self, x: Features) -> Features:
         return torch.cat([x, self.h(x)], dim=1)
 
 
-def _transition(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.BatchNorm2d(inputs),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(inputs, outputs, 1, bias=False),
-        nn.AvgPool2d(2, ceil_mode=True),
-    )
+def _preactivated(inputs: int, outputs: int, kernel: int) -> list[nn.Module]:
+    """BN -> ReLU -> convolution."""
+    convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+    return [nn.BatchNorm2d(inputs), nn.ReLU(inplace=True), convolution]

@@ -9,7 +9,7 @@ Differences from the paper: a bottleneck that halves the resolution does so in i
 1 x 1, which would skip three of four pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -54,15 +54,14 @@ class ResNet(nn.Module):
         if depth not in STAGES:
             allowed = ", ".join(map(str, STAGES))
             raise ValueError(f"depth={depth}: one of {allowed} is expected; blocks sets other depths")
-        block_type, blocks_of_paper = STAGES[depth]
-        stages: list[nn.Module] = []
+        make_block, blocks_of_paper = STAGES[depth]
+        stages: list[Block] = []
         channels = width
         for stage, num_blocks in enumerate(blocks or blocks_of_paper):
             for index in range(num_blocks):
                 stride = 2 if stage > 0 and index == 0 else 1
-                block = block_type(channels, width * 2**stage, stride=stride)
-                stages.append(block)
-                channels = block.outputs
+                stages.append(make_block(channels, width * 2**stage, stride))
+                channels = stages[-1].outputs
         self.stem = nn.Sequential(
             nn.Conv2d(num_channels, width, stem_kernel, stem_stride, stem_kernel // 2, bias=False),
             nn.BatchNorm2d(width),
@@ -80,52 +79,41 @@ class ResNet(nn.Module):
         return self.linear(self.stages(self.stem(image.energy)).mean((2, 3)))
 
 
-class Basic(nn.Module):
+class Block(nn.Module):
+    """y = ReLU(F(x) + x), or ReLU(F(x) + W x) where F changes resolution or channels."""
+
+    def __init__(self, residual: Sequence[nn.Module], inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.residual = nn.Sequential(*residual)
+        is_same = inputs == outputs and stride == 1
+        self.shortcut = nn.Identity() if is_same else nn.Sequential(*_normalised(inputs, outputs, 1, stride))
+
+    def forward(self, x: Features) -> Features:
+        return torch.relu(self.residual(x) + self.shortcut(x))
+
+
+def basic(inputs: int, width: int, stride: int) -> Block:
     """Two 3 x 3 convolutions, each with batch normalisation (figure 5, left)."""
-
-    def __init__(self, inputs: int, width: int, *, stride: int) -> None:
-        super().__init__()
-        self.outputs = width
-        self.residual = nn.Sequential(
-            *_normalised(inputs, width, 3, stride), nn.ReLU(inplace=True), *_normalised(width, width, 3)
-        )
-        self.shortcut = _shortcut(inputs, self.outputs, stride)
-
-    def forward(self, x: Features) -> Features:
-        return torch.relu(self.residual(x) + self.shortcut(x))
+    residual = [*_normalised(inputs, width, 3, stride), nn.ReLU(inplace=True), *_normalised(width, width, 3)]
+    return Block(residual, inputs, width, stride)
 
 
-class Bottleneck(nn.Module):
+def bottleneck(inputs: int, width: int, stride: int) -> Block:
     """A 1 x 1 convolution to `width` channels, a 3 x 3 one, and a 1 x 1 one to four times as many (figure 5, right)."""
-
-    def __init__(self, inputs: int, width: int, *, stride: int) -> None:
-        super().__init__()
-        self.outputs = 4 * width
-        self.residual = nn.Sequential(
-            *(*_normalised(inputs, width, 1), nn.ReLU(inplace=True)),
-            *(*_normalised(width, width, 3, stride), nn.ReLU(inplace=True)),
-            *_normalised(width, self.outputs, 1),
-        )
-        self.shortcut = _shortcut(inputs, self.outputs, stride)
-
-    def forward(self, x: Features) -> Features:
-        return torch.relu(self.residual(x) + self.shortcut(x))
+    residual = [*_normalised(inputs, width, 1), nn.ReLU(inplace=True), *_normalised(width, width, 3, stride)]
+    residual += [nn.ReLU(inplace=True), *_normalised(width, 4 * width, 1)]
+    return Block(residual, inputs, 4 * width, stride)
 
 
-STAGES: dict[int, tuple[type[Basic] | type[Bottleneck], tuple[int, ...]]] = {
-    18: (Basic, (2, 2, 2, 2)),
-    34: (Basic, (3, 4, 6, 3)),
-    50: (Bottleneck, (3, 4, 6, 3)),
-    101: (Bottleneck, (3, 4, 23, 3)),
-    152: (Bottleneck, (3, 8, 36, 3)),
+STAGES: dict[int, tuple[Callable[[int, int, int], Block], tuple[int, ...]]] = {
+    18: (basic, (2, 2, 2, 2)),
+    34: (basic, (3, 4, 6, 3)),
+    50: (bottleneck, (3, 4, 6, 3)),
+    101: (bottleneck, (3, 4, 23, 3)),
+    152: (bottleneck, (3, 8, 36, 3)),
 }
 
 
-def _normalised(inputs: int, outputs: int, kernel: int, stride: int = 1) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
-    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)
-
-
-def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
-    if inputs == outputs and stride == 1:
-        return nn.Identity()
-    return nn.Sequential(*_normalised(inputs, outputs, 1, stride))
+def _normalised(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)]
