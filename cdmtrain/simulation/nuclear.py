@@ -167,10 +167,8 @@ def descend(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> Non
     while level > 0:
         lower = level - 1 if rng.random() < NEXT_LEVEL_SHARE else int(rng.random() * level)
         energy = MUONIC_LEVEL_MEV[lower] - MUONIC_LEVEL_MEV[level]
-        if rng.random() < AUGER_SHARE:
-            push_isotropic(shower, parent, argon.ELECTRON, energy, rng)
-        else:
-            push_isotropic(shower, parent, argon.PHOTON, energy, rng)
+        kind = argon.ELECTRON if rng.random() < AUGER_SHARE else argon.PHOTON
+        push_isotropic(shower, parent, kind, energy, rng)
         level = lower
 
 

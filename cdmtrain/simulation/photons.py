@@ -42,12 +42,8 @@ def pair_rate(energy_mev: np.ndarray) -> np.ndarray:
     """Pairs per cm; below 1.5 MeV the value there falls as (E - 2m)^2 to the threshold."""
     x = np.log(np.maximum(energy_mev, LOW_PAIR_MEV) / argon.ELECTRON_MASS_MEV)
     f1, f2, f3 = (sum(c * x**n for n, c in enumerate(row)) for row in HUBBELL)
-    area = (
-        argon.ATOMIC_NUMBER
-        * (argon.ATOMIC_NUMBER + 1)
-        * (f1 + f2 * argon.ATOMIC_NUMBER + f3 / argon.ATOMIC_NUMBER)
-        * 1e-30
-    )
+    z = argon.ATOMIC_NUMBER
+    area = z * (z + 1) * (f1 + f2 * z + f3 / z) * 1e-30
     threshold = 2 * argon.ELECTRON_MASS_MEV
     fall = np.clip((energy_mev - threshold) / (LOW_PAIR_MEV - threshold), 0, 1) ** 2
     return argon.ATOMS_PER_CM3 * area * fall

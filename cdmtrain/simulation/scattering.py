@@ -28,11 +28,10 @@ def scattering_tables(kinetic_mev: np.ndarray, mass_mev: float) -> tuple[np.ndar
     gamma = 1 + kinetic_mev / mass_mev
     momentum2 = kinetic_mev * (kinetic_mev + 2 * mass_mev)
     beta2 = 1 - 1 / gamma**2
-    target = (
-        math.pi * argon.ATOMS_PER_CM3 * argon.ATOMIC_NUMBER * (argon.ATOMIC_NUMBER + 1) * argon.ELECTRON_RADIUS_CM**2
-    )
+    z = argon.ATOMIC_NUMBER
+    target = math.pi * argon.ATOMS_PER_CM3 * z * (z + 1) * argon.ELECTRON_RADIUS_CM**2
     strength = target * argon.ELECTRON_MASS_MEV**2 / (momentum2 * beta2)
-    born = 1.13 + 3.76 * (argon.ATOMIC_NUMBER * argon.FINE_STRUCTURE) ** 2 / beta2
+    born = 1.13 + 3.76 * (z * argon.FINE_STRUCTURE) ** 2 / beta2
     screening = ATOM_MOMENTUM_MEV**2 / (4 * momentum2) * born
     cut = np.minimum(1 / (HARD_SCATTERS_PER_CM / strength + 1 / (1 + screening)) - screening, LARGEST_MU_CUT)
     cut = np.maximum(cut, 0.0)

@@ -29,13 +29,8 @@ AZ2 = (argon.FINE_STRUCTURE * argon.ATOMIC_NUMBER) ** 2
 COULOMB_CORRECTION = AZ2 * (1 / (1 + AZ2) + 0.20206 - 0.0369 * AZ2 + 0.0083 * AZ2**2 - 0.0020 * AZ2**3)
 SCREENING_NUCLEUS = 100 * argon.ELECTRON_MASS_MEV / argon.ATOMIC_NUMBER ** (1 / 3)
 SCREENING_ELECTRONS = 100 * argon.ELECTRON_MASS_MEV / argon.ATOMIC_NUMBER ** (2 / 3)
-LARGEST_SPECTRUM = (
-    (16.863 + 4.0) / 4
-    - LOG_Z / 3
-    - COULOMB_CORRECTION
-    + ((24.34 + 4.0) / 4 - 2 * LOG_Z / 3) / argon.ATOMIC_NUMBER
-    + 0.2
-)
+LARGEST_OF_NUCLEUS = (16.863 + 4.0) / 4 - LOG_Z / 3 - COULOMB_CORRECTION
+LARGEST_SPECTRUM = LARGEST_OF_NUCLEUS + ((24.34 + 4.0) / 4 - 2 * LOG_Z / 3) / argon.ATOMIC_NUMBER + 0.2
 
 
 @jit
@@ -52,9 +47,8 @@ def spectrum(y: float, total_mev: float) -> float:
 
 def radiation_integrals(kinetic_mev: np.ndarray, cut_mev: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Photons above the cut per cm, MeV/cm radiated below the cut, and MeV/cm radiated in total."""
-    constant = (
-        16 * argon.FINE_STRUCTURE * argon.ELECTRON_RADIUS_CM**2 * argon.ATOMIC_NUMBER**2 / 3 * argon.ATOMS_PER_CM3
-    )
+    z = argon.ATOMIC_NUMBER
+    constant = 16 * argon.FINE_STRUCTURE * argon.ELECTRON_RADIUS_CM**2 * z**2 / 3 * argon.ATOMS_PER_CM3
     nodes, weights = np.polynomial.legendre.leggauss(64)
     rate, soft, total = np.zeros((3, len(kinetic_mev)))
     for i, kinetic in enumerate(kinetic_mev):

@@ -1,13 +1,19 @@
 """Checks of the simulator's settings; every message says what was given, what is allowed and what to do."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from dataclasses import field
+from typing import Any, TypeVar
 
 from cdmtrain.errors import InputError
 from cdmtrain.particles import PARTICLES
 
 NAMES = tuple(particle.name for particle in PARTICLES)
 T = TypeVar("T")
+
+
+def setting(default: object, check: Callable[..., object], *allowed: object) -> Any:
+    """A field of a dataclass whose metadata["check"](name, value) returns a good value and refuses others."""
+    return field(default_factory=lambda: default, metadata={"check": lambda name, value: check(name, value, *allowed)})
 
 
 def number(name: str, value: object, low: float, high: float) -> float:

@@ -5,16 +5,16 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from cdmtrain.errors import InputError
 from cdmtrain.particles import PDG_CODES
-from cdmtrain.simulation import settings as check
 from cdmtrain.simulation.argon import MASS_MEV
 from cdmtrain.simulation.block import simulate_block
+from cdmtrain.simulation.settings import by_particle, choice, interval, number, setting, switch, whole
 from cdmtrain.simulation.shower import new_shower
 from cdmtrain.simulation.tables import COLUMNS, charged_and_photon_tables
 
@@ -46,6 +46,7 @@ class SimulatedEvents:
     direction: np.ndarray  # (events, 3) float32: unit vector along row, column, projection
 
 
+@dataclass(kw_only=True, eq=False)
 class Simulator:
     """Simulate images of single particles in liquid argon.
 
@@ -67,44 +68,27 @@ class Simulator:
         pixel_threshold_mev: pixels up to this value, noise included, are dropped.
     """
 
-    def __init__(
-        self,
-        *,
-        kinetic_energy_mev: Mapping[str, Sequence[float]] = DEFAULT_ENERGIES,
-        energy_spectrum: str = "flat_momentum",
-        class_mix: Mapping[str, float] = EQUAL_MIX,
-        image_size: int = 192,
-        pixel_cm: float = 0.3,
-        voxel_threshold_mev: float = 0.05,
-        cos_theta: Sequence[float] = (-1.0, 1.0),
-        azimuth_deg: Sequence[float] = (0.0, 360.0),
-        projection_axis: str = "z",
-        proton_reactions: bool = True,
-        photoelectric_from_mev: float = 0.03,
-        recombination_field_kv_per_cm: float = 0.0,
-        diffusion_cm: float = 0.0,
-        noise_mev: float = 0.0,
-        pixel_threshold_mev: float = 0.0,
-    ) -> None:
-        self.kinetic_energy_mev = check.by_particle("kinetic_energy_mev", kinetic_energy_mev, check.interval, 1, 2000)
-        self.energy_spectrum = check.choice("energy_spectrum", energy_spectrum, SPECTRA)
-        self.class_mix = check.by_particle("class_mix", class_mix, check.number, 0, 1e6)
+    kinetic_energy_mev: Mapping[str, Sequence[float]] = setting(DEFAULT_ENERGIES, by_particle, interval, 1, 2000)
+    energy_spectrum: str = setting("flat_momentum", choice, SPECTRA)
+    class_mix: Mapping[str, float] = setting(EQUAL_MIX, by_particle, number, 0, 1e6)
+    image_size: int = setting(192, whole, 8, 2048)
+    pixel_cm: float = setting(0.3, number, 0.01, 10)
+    voxel_threshold_mev: float = setting(0.05, number, 0, 100)
+    cos_theta: Sequence[float] = setting((-1.0, 1.0), interval, -1, 1)
+    azimuth_deg: Sequence[float] = setting((0.0, 360.0), interval, -360, 360)
+    projection_axis: str = setting("z", choice, WORLD_AXES)
+    proton_reactions: bool = setting(True, switch)
+    photoelectric_from_mev: float = setting(0.03, number, 0, 0.1)
+    recombination_field_kv_per_cm: float = setting(0.0, number, 0, 10)
+    diffusion_cm: float = setting(0.0, number, 0, 10)
+    noise_mev: float = setting(0.0, number, 0, 100)
+    pixel_threshold_mev: float = setting(0.0, number, 0, 100)
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            setattr(self, one.name, one.metadata["check"](one.name, getattr(self, one.name)))
         if not sum(self.class_mix.values()) > 0:
             raise InputError("simulation.class_mix has no particle with a weight above 0: give one at least")
-        self.image_size = check.whole("image_size", image_size, 8, 2048)
-        self.pixel_cm = check.number("pixel_cm", pixel_cm, 0.01, 10)
-        self.voxel_threshold_mev = check.number("voxel_threshold_mev", voxel_threshold_mev, 0, 100)
-        self.cos_theta = check.interval("cos_theta", cos_theta, -1, 1)
-        self.azimuth_deg = check.interval("azimuth_deg", azimuth_deg, -360, 360)
-        self.projection_axis = check.choice("projection_axis", projection_axis, WORLD_AXES)
-        self.proton_reactions = check.switch("proton_reactions", proton_reactions)
-        self.photoelectric_from_mev = check.number("photoelectric_from_mev", photoelectric_from_mev, 0, 0.1)
-        self.recombination_field_kv_per_cm = check.number(
-            "recombination_field_kv_per_cm", recombination_field_kv_per_cm, 0, 10
-        )
-        self.diffusion_cm = check.number("diffusion_cm", diffusion_cm, 0, 10)
-        self.noise_mev = check.number("noise_mev", noise_mev, 0, 100)
-        self.pixel_threshold_mev = check.number("pixel_threshold_mev", pixel_threshold_mev, 0, 100)
         if self.noise_mev > 0 and self.pixel_threshold_mev < self.noise_mev:
             raise InputError(
                 f"simulation.noise_mev is {self.noise_mev:g} with a pixel threshold of {self.pixel_threshold_mev:g}: "

@@ -33,11 +33,10 @@ def make_pair(shower: Shower, photon: np.ndarray, rng: np.random.Generator) -> N
     if rng.random() < 0.5:
         share = 1 - share
     azimuth = TWO_PI * rng.random()
-    electron_mev, positron_mev = share * energy, (1 - share) * energy
-    cosine, kinetic = sample_small_angle(electron_mev, rng), max(electron_mev - argon.ELECTRON_MASS_MEV, 0.0)
-    push_turned(shower, photon, argon.ELECTRON, kinetic, cosine, azimuth)
-    cosine, kinetic = sample_small_angle(positron_mev, rng), max(positron_mev - argon.ELECTRON_MASS_MEV, 0.0)
-    push_turned(shower, photon, argon.POSITRON, kinetic, cosine, azimuth + math.pi)
+    for kind, part, side in ((argon.ELECTRON, share, 0.0), (argon.POSITRON, 1 - share, math.pi)):
+        total_mev = part * energy
+        kinetic = max(total_mev - argon.ELECTRON_MASS_MEV, 0.0)
+        push_turned(shower, photon, kind, kinetic, sample_small_angle(total_mev, rng), azimuth + side)
 
 
 @jit
