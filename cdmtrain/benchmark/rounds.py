@@ -4,7 +4,7 @@ A CPU is timed by its clock, a GPU by events in its stream of work.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +88,7 @@ class Rounds(Callback):
 
     def __init__(self, device: torch.device, *, repeats: int, steps: int) -> None:
         super().__init__()
-        self.stages: dict[str, Stage] = {}  # other stages by name
+        self.stages: Mapping[str, Stage] = {}  # other stages by name
         self.blocks: dict[str, list[BatchTimes]] = {}
         self._clock = Clock(device)
         self._repeats = repeats

@@ -17,12 +17,11 @@ from hydra.types import RunMode
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from torch import nn
 
 from cdmtrain.atomic import write_json
 from cdmtrain.benchmark.cost import device_seconds, flops, num_parameters
 from cdmtrain.benchmark.rounds import BatchTimes, Clock, Epochs, Rounds
-from cdmtrain.benchmark.stages import Inference, Loading, PlainLoop, RepresentationStage
+from cdmtrain.benchmark.stages import make_stages
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes, reset_peak_memory
 from cdmtrain.config.build import build
 from cdmtrain.data.event_data import EventData
@@ -101,40 +100,30 @@ def time_stages(
 ) -> tuple[dict[str, list[BatchTimes]], dict[str, Any]]:
     """Time blocks of every stage in turn with blocks of training steps; also returns the cost of the network."""
     classifier = make_classifier(cfg).to(device)
-    model, representation = classifier.model, classifier.representation
     loader = data.train_dataloader()
     steps = min(cfg.block_batches, len(loader))
     batches = [batch.to(device) for batch in islice(loader, steps)]
-    ready = [(representation(batch), batch.class_index) for batch in batches]
+    tensors = classifier.representation(batches[0])
     epochs = math.ceil((cfg.blocks + 1) / (len(loader) // steps)) + 1  # the last is not reached, so none is validated
     settings = {"max_epochs": epochs, "check_val_every_n_epoch": epochs, "limit_train_batches": 1.0}
     turns = Rounds(device, repeats=cfg.blocks, steps=steps)
     with scratch_trainer(cfg, turns, progress=False, accumulate_grad_batches=1, **settings) as trainer:
         precision = trainer.precision_plugin.forward_context
-        turns.stages = {
-            "loader": Loading(loader, steps=steps),
-            "representation": RepresentationStage(representation, batches),
-            "plain": PlainLoop(classifier, ready, optimizer=build(cfg, "optimizer"), precision=precision),
-            "inference": Inference(representation, model, batches, precision=precision),
-        }
+        turns.stages = make_stages(classifier, loader, batches, optimizer=build(cfg, "optimizer"), precision=precision)
         trainer.fit(classifier, datamodule=data)
-    cost = network_cost(model.to(device), ready[0][0])  # the Trainer leaves the network on the CPU
-    cost["device_seconds"] = None
+    model = classifier.model.to(device)  # the Trainer leaves the network on the CPU
+    forward, both = flops(lambda: model(tensors))
+    cost: dict[str, Any] = {
+        "parameters": num_parameters(model),
+        "inference_flops": forward / tensors.num_events,
+        "training_flops": both / tensors.num_events,
+        "device_seconds": None,
+    }
     if device.type == "cuda":  # how long a GPU computes in a step of a block of training steps
         clock = Clock(device)
         busy = device_seconds(lambda: [turns.stages[name](clock) for name in ("representation", "plain")])
         cost["device_seconds"] = busy / steps
     return turns.blocks, cost
-
-
-def network_cost(model: nn.Module, tensors: Any) -> dict[str, Any]:
-    """Number of parameters, and floating-point operations per event."""
-    forward, both = flops(lambda: model(tensors))
-    return {
-        "parameters": num_parameters(model),
-        "inference_flops": forward / tensors.num_events,
-        "training_flops": both / tensors.num_events,
-    }
 
 
 @contextmanager

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from copy import deepcopy
+from functools import partial
+from itertools import chain, repeat
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +16,7 @@ from torch import nn
 from cdmtrain.batch import EventBatch
 from cdmtrain.benchmark.cost import device_seconds, flops, num_parameters
 from cdmtrain.benchmark.rounds import Clock, Epochs, Rounds
-from cdmtrain.benchmark.stages import Inference, Loading, PlainLoop, RepresentationStage
+from cdmtrain.benchmark.stages import load, make_stages
 from cdmtrain.classifier import Classifier
 from cdmtrain.model.perceptron import Perceptron
 from cdmtrain.representation.image import ImageRepresentation
@@ -37,6 +39,10 @@ def classifier() -> Classifier:
         loss=nn.CrossEntropyLoss(),
         optimizer=torch.optim.SGD,
     )
+
+
+def stages(classifier: Classifier, batches: list[EventBatch]) -> dict[str, partial[None]]:
+    return make_stages(classifier, batches, batches, optimizer=torch.optim.SGD, precision=nullcontext)
 
 
 def fake_trainer() -> Any:
@@ -109,10 +115,10 @@ def test_an_epoch_counts_its_events_and_all_its_time(batches: list[EventBatch]) 
 
 
 def test_the_loader_is_timed_over_as_many_epochs_as_it_takes(batches: list[EventBatch]) -> None:
-    clock, loading = Clock(CPU), Loading(batches, steps=3)
+    clock, endless = Clock(CPU), chain.from_iterable(repeat(batches))
     blocks = []
     for _ in range(2):
-        loading(clock)
+        load(clock, batches=endless, steps=3)
         blocks.append(clock.block().events)
     assert blocks == [[8, 5, 8], [5, 8, 5]]
 
@@ -125,24 +131,18 @@ def test_the_plain_loop_makes_the_steps_one_writes_by_hand(classifier: Classifie
         optimizer.zero_grad()
         nn.functional.cross_entropy(expected(tensors), class_index).backward()
         optimizer.step()
-    plain = PlainLoop(classifier, ready, optimizer=torch.optim.SGD, precision=nullcontext)
-    clock = Clock(CPU)
+    plain, clock = stages(classifier, batches)["plain"], Clock(CPU)
     plain(clock)
     assert clock.block().events == [8, 5]
-    for mine, by_hand in zip(plain.model.parameters(), expected.parameters(), strict=True):
+    for mine, by_hand in zip(plain.keywords["model"].parameters(), expected.parameters(), strict=True):
         assert torch.equal(mine, by_hand)
 
 
 def test_timing_leaves_the_network_as_it_was(classifier: Classifier, batches: list[EventBatch]) -> None:
     classifier.train()
     before = deepcopy(classifier.state_dict())
-    model, representation, clock = classifier.model, classifier.representation, Clock(CPU)
-    ready = [(representation(batch), batch.class_index) for batch in batches]
-    for stage in (
-        PlainLoop(classifier, ready, optimizer=torch.optim.SGD, precision=nullcontext),
-        Inference(representation, model, batches, precision=nullcontext),
-        RepresentationStage(representation, batches),
-    ):
+    clock = Clock(CPU)
+    for stage in stages(classifier, batches).values():
         stage(clock)
         assert clock.block().events == [8, 5]
     assert all(module.training for module in classifier.modules())
@@ -155,8 +155,7 @@ def test_the_plain_loop_is_not_deterministic_and_training_stays_so(
 ) -> None:
     modes = []
     classifier.model.register_forward_pre_hook(lambda *_: modes.append(torch.get_deterministic_debug_mode()))
-    ready = [(classifier.representation(batch), batch.class_index) for batch in batches]
-    plain = PlainLoop(classifier, ready, optimizer=torch.optim.SGD, precision=nullcontext)
+    plain = stages(classifier, batches)["plain"]
     before = torch.get_deterministic_debug_mode()
     torch.set_deterministic_debug_mode("warn")
     try:
