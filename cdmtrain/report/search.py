@@ -64,15 +64,10 @@ def write_search(folder: Path, facts: SearchFacts) -> Path:
     header = ["trial", "state", facts.monitor, *keys]
     values = [[one.number, one.state, one.value, *map(one.parameters.get, keys)] for one in facts.trials]
     write_csv(folder / "trials.csv", [header, *values])
-    rows = [
-        [
-            run_link(one.directory, str(one.number), folder),
-            one.state,
-            fraction(one.value),
-            *(one.parameters.get(key, DASH) for key in keys),
-        ]
-        for one in facts.ranked
-    ]
+    rows = []
+    for one in facts.ranked:
+        link = run_link(one.directory, str(one.number), folder)
+        rows.append([link, one.state, fraction(one.value), *(one.parameters.get(key, DASH) for key in keys)])
     return write_page(
         folder / "index.html",
         kind="cdmtrain search",

@@ -5,7 +5,7 @@ process that asks for a trial resumes that one from its checkpoint.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from cdmtrain.config.sources import leaves
 from cdmtrain.errors import InputError, Pruned
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -183,18 +184,11 @@ def read_space(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
     Raises:
         InputError: if a value is not a sweep, or the space is empty.
     """
-    found = {key: distribution(key, text) for key, text in _flat("", space)}
+    # null removes a key
+    found = {key: distribution(key, str(text)) for key, text in leaves(space) if text is not None}
     if not found:
         raise InputError(f"search.space is empty; give keys with what to try, as {FORMS}")
     return found
-
-
-def _flat(prefix: str, space: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for key, value in space.items():
-        if isinstance(value, Mapping):
-            yield from _flat(f"{prefix}{key}.", value)
-        elif value is not None:  # null removes a key
-            yield f"{prefix}{key}", str(value)
 
 
 def distribution(key: str, text: str) -> BaseDistribution:

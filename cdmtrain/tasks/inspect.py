@@ -20,9 +20,10 @@ from cdmtrain.report.dataset.measure import EventBlock, Sample, measure, pixel_m
 from cdmtrain.report.dataset.page import write_inspection
 from cdmtrain.report.dataset.tables import ClassTable, make_tables
 from cdmtrain.report.kit.event_display import window_side
-from cdmtrain.report.kit.numbers import count, is_number
+from cdmtrain.report.kit.numbers import count
 from cdmtrain.representation.image import ImageRepresentation
 from cdmtrain.runs.names import new_name
+from cdmtrain.training import nan_to_none
 
 Images = Float32[np.ndarray, "event row column"]
 SOURCE = ("file", "simulation", "num_events", "num_hits", "fingerprint")  # of a store, that inspection.json repeats
@@ -42,7 +43,7 @@ def inspect(cfg: DictConfig) -> None:
     for sample in samples:
         console.print(headline(sample), soft_wrap=True, highlight=False)
     for table in tables:
-        console.print(table.terminal())
+        console.print(table.table.terminal())
     folder = Path("outputs/inspect") / new_name()
     images = [examples(*each, number=cfg.examples) for each in zip(stores, samples, strict=True)]
     page = write_inspection(folder, samples, images)
@@ -127,16 +128,10 @@ def fitting(images: Images) -> Float32[np.ndarray, "row column"]:
 
 def content(samples: Sequence[Sample], tables: Sequence[ClassTable]) -> dict[str, Any]:
     """The content of inspection.json: every number of the page, null where it is not defined."""
-    by_class = {table.name: _plain(table.metrics) for table in tables}
+    by_class = {table.name: nan_to_none(table.metrics) for table in tables}
     described: dict[str, Any] = {}
     for name, table, sample in zip(("sample", "reference"), ("summary", "summary_reference"), samples, strict=False):
         pixel = dict(zip(("pixel_mean", "pixel_std"), pixel_mean_and_std(sample), strict=True))
         whole = {"events": len(sample.class_index), "image_size": sample.image_size, **pixel}
         described[name] = {"title": sample.title, "sources": sample.sources, **whole, "classes": by_class[table]}
     return {**described, "comparison": by_class.get("comparison")}
-
-
-def _plain(figures: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
-    return {
-        name: {key: value if is_number(value) else None for key, value in of.items()} for name, of in figures.items()
-    }

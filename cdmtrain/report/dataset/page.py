@@ -13,9 +13,8 @@ from cdmtrain.report.dataset.measure import Floats, Sample, pixel_mean_and_std, 
 from cdmtrain.report.dataset.tables import DISTANCES, compare, make_tables
 from cdmtrain.report.kit import markup, style
 from cdmtrain.report.kit.event_display import particles_figure, window_side
-from cdmtrain.report.kit.numbers import count, plural
+from cdmtrain.report.kit.numbers import count, plural, settings
 from cdmtrain.report.kit.page import Drawing, Rows, figures, write_csv, write_page
-from cdmtrain.report.kit.settings import settings
 
 Images = Mapping[str, NDArray[np.floating]]  # class -> (example, row, column), MeV
 PANEL_INCHES, PITCH_INCHES = 1.88, 2.15  # of a mean image

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from rich.table import Table as TerminalTable
 
 from cdmtrain.report.dataset.measure import ALL, Sample, class_metrics, ks_distance, shared_classes
 from cdmtrain.report.kit import markup
@@ -91,10 +90,6 @@ class ClassTable(NamedTuple):
     def html(self) -> str:
         """The table for the page, with the words that explain it."""
         return self.table.html().replace("^2", "²") + markup.element("p", self.words, "soft")
-
-    def terminal(self) -> TerminalTable:
-        """The table in 80 columns."""
-        return self.table.terminal()
 
 
 def make_tables(samples: Sequence[Sample]) -> list[ClassTable]:

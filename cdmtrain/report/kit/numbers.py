@@ -1,6 +1,7 @@
-"""Numbers as text for readers; an absent or infinite number is a dash."""
+"""Numbers and settings as text for readers; an absent or infinite number is a dash."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 DASH = "-"  # printable on terminals that know only ASCII
@@ -54,3 +55,20 @@ def memory(num_bytes: Any) -> str:
     if not is_number(num_bytes):
         return DASH
     return f"{num_bytes / 1e9:.2f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.0f} MB"
+
+
+def settings(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the dotted names and the values of a configuration, as they are typed on the command line."""
+    is_list_of_nodes = isinstance(value, list) and any(isinstance(inner, dict) for inner in value)
+    if isinstance(value, dict) or is_list_of_nodes:
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from settings(inner, f"{prefix}.{key}" if prefix else str(key))
+    elif prefix:
+        yield prefix, as_typed(value)
+
+
+def as_typed(value: Any) -> str:
+    """[1, None, True] -> [1,null,true]."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"[{','.join(map(as_typed, value))}]" if isinstance(value, list) else str(value)

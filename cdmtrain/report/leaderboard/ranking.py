@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cdmtrain.errors import InputError
-from cdmtrain.report.kit.numbers import is_number, plural
-from cdmtrain.report.kit.settings import settings
+from cdmtrain.report.kit.numbers import is_number, plural, settings
 from cdmtrain.report.run.tables import title
 from cdmtrain.runs.find import find_runs
 from cdmtrain.runs.read import RunFiles, read_run_or_problem

@@ -94,7 +94,7 @@ def draw_mistakes(run: RunFiles) -> Drawing | None:
     side, norm = event_display.shared_scale(list(mistakes.images[np.concatenate(chosen)]))
     panel = side * max(1, round(PANEL_DOTS / side)) / style.DPI  # a pixel is a whole number of dots
     pitch, width = panel + TITLE_INCHES, NUM_COLUMNS * (panel + GAP_INCHES) + GAP_INCHES
-    figure = style.new_figure(len(chosen) * pitch + GAP_INCHES, width, event_display.NIGHT)
+    figure, sentences = style.new_figure(len(chosen) * pitch + GAP_INCHES, width, event_display.NIGHT), []
     for row, events in enumerate(chosen):
         for column, event in enumerate(events):
             box = (GAP_INCHES + column * (panel + GAP_INCHES), GAP_INCHES + (len(chosen) - 1 - row) * pitch, panel)
@@ -103,6 +103,7 @@ def draw_mistakes(run: RunFiles) -> Drawing | None:
             colour = event_display.on_black(style.PARTICLES[truth.name].colour)
             title = f"{truth.latex} → {predicted.latex}  {100 * probability:.0f}%"
             axes.set_title(title, fontsize=style.FONT_SIZE, color=colour, pad=4)
+            sentences.append(f"a {truth.name} classified as {predicted.name} with {percent(probability)}")
             if row == column == 0:
                 event_display.draw_scale_bar(axes)
     caption = (
@@ -110,7 +111,6 @@ def draw_mistakes(run: RunFiles) -> Drawing | None:
         "each: true → predicted particle and the predicted one's probability. Colour is energy, logarithmic from "
         f"{event_display.LEAST_MEV:g} (dark) to {norm.vmax:.3g} MeV (bright); each window is {side} x {side} pixels."
     )
-    sentences = [_sentence(*_names(mistakes, event)) for events in chosen for event in events]
     alternative = f"The most confident mistakes: {'; '.join(sentences)}."
     return Drawing("mistakes", "The most confident mistakes", caption, alternative, figure, _rows(mistakes))
 
@@ -120,10 +120,6 @@ def _names(mistakes: Mistakes, event: int) -> tuple[Particle, Particle, float]:
     predicted = int(mistakes.probability[event].argmax())
     truth = PARTICLES[mistakes.class_index[event]]
     return truth, PARTICLES[predicted], float(mistakes.probability[event, predicted])
-
-
-def _sentence(truth: Particle, predicted: Particle, probability: float) -> str:
-    return f"a {truth.name} classified as {predicted.name} with {percent(probability)}"
 
 
 def _rows(mistakes: Mistakes) -> Rows:

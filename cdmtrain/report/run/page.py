@@ -5,9 +5,8 @@ from pathlib import Path
 
 from cdmtrain.report.kit import markup
 from cdmtrain.report.kit.metrics import BY_KEY, HEADLINE
-from cdmtrain.report.kit.numbers import count
+from cdmtrain.report.kit.numbers import as_typed, count, settings
 from cdmtrain.report.kit.page import Drawing, figures, write_csv, write_page
-from cdmtrain.report.kit.settings import as_typed, settings
 from cdmtrain.report.run import correctness, tables
 from cdmtrain.report.run.confusion import draw_confusion, draw_mistakes
 from cdmtrain.report.run.curves import draw_rocs, draw_training

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cdmtrain.report.kit import numbers
-from cdmtrain.report.kit.settings import settings
+from cdmtrain.report.kit.numbers import settings
 
 
 @pytest.mark.parametrize(
