@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 
 from cdmtrain.batch import EventBatch
-from cdmtrain.metrics import ClassificationMetrics, scalars
+from cdmtrain.metrics import ClassificationMetrics, RunningMean, scalars
 
 Split = Literal["val", "test"]
 Augmentation = Callable[[EventBatch, torch.Generator], EventBatch]
@@ -49,10 +48,12 @@ class Classifier(lightning.LightningModule):
         self.model = model
         self.representation = representation
         self.loss = loss
-        self.train_loss = MeanMetric()
-        self.train_loss.persistent(True)  # saved in checkpoints: the mean of an epoch survives a resume within it
-        self.metrics = nn.ModuleDict({split: ClassificationMetrics() for split in ("val", "test")})
-        self.losses = nn.ModuleDict({split: MeanMetric() for split in ("val", "test")})
+        self.train_loss = RunningMean(persistent=True)  # the mean of an epoch survives a resume within it
+        self.metrics: dict[Split, ClassificationMetrics] = {
+            "val": ClassificationMetrics(),
+            "test": ClassificationMetrics(),
+        }
+        self.losses = nn.ModuleDict({split: RunningMean(persistent=False) for split in ("val", "test")})
         self._make_optimizer = optimizer
         self._scheduler = scheduler
         self._augmentation = augmentation
@@ -73,7 +74,7 @@ class Classifier(lightning.LightningModule):
         if self._augmentation is not None:
             batch = self._augmentation(batch, self._generator(batch_index))
         loss = self.loss(self(batch), batch.class_index)
-        self.train_loss.update(loss.detach(), batch.num_events if batch.weight else 0)
+        self.train_loss.update(loss, batch.num_events if batch.weight else 0)
         return loss * batch.weight
 
     def validation_step(self, batch: EventBatch, batch_index: int) -> Float[Tensor, "event class"]:
@@ -93,8 +94,7 @@ class Classifier(lightning.LightningModule):
         self._log_metrics("test")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        with self.train_loss.sync_context():  # summed over all processes
-            checkpoint["state_dict"] |= self.train_loss.state_dict(prefix="train_loss.")
+        checkpoint["state_dict"] |= {f"train_loss.{name}": value for name, value in self.train_loss.sums().items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.global_rank:  # the first process continues the sums of all processes
@@ -103,6 +103,8 @@ class Classifier(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = self._make_optimizer(self.parameters())
+        if self.trainer.gradient_clip_val and "mixed" in self.trainer.precision and optimizer.defaults.get("fused"):
+            optimizer = self._make_optimizer(self.parameters(), fused=False)  # Lightning does not clip for a fused one
         if not self._scheduler:
             return optimizer
         settings = dict(self._scheduler)
@@ -112,13 +114,12 @@ class Classifier(lightning.LightningModule):
 
     def _evaluate(self, batch: EventBatch, split: Split) -> Float[Tensor, "event class"]:
         logits = self(batch)
-        metrics, loss = self._metrics_of(split)
-        loss.update(self.loss(logits, batch.class_index), batch.num_events)
-        metrics.update(logits, batch.class_index)
+        self._loss_of(split).update(self.loss(logits, batch.class_index), batch.num_events)
+        self.metrics[split].update(logits, batch.class_index)
         return logits
 
     def _log_metrics(self, split: Split) -> None:
-        metrics, loss = self._metrics_of(split)
+        metrics, loss = self.metrics[split], self._loss_of(split)
         self.results[split] = metrics.compute()
         self.log(f"{split}_loss", loss.compute(), sync_dist=True)
         values = scalars(self.results[split])
@@ -126,8 +127,8 @@ class Classifier(lightning.LightningModule):
         metrics.reset()
         loss.reset()
 
-    def _metrics_of(self, split: Split) -> tuple[ClassificationMetrics, MeanMetric]:
-        return cast(ClassificationMetrics, self.metrics[split]), cast(MeanMetric, self.losses[split])
+    def _loss_of(self, split: Split) -> RunningMean:
+        return cast(RunningMean, self.losses[split])
 
     def _generator(self, batch_index: int) -> torch.Generator:
         seeds = (self._seed, self.current_epoch, batch_index, self.global_rank)

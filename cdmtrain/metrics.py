@@ -1,29 +1,58 @@
-"""The metrics of a network, computed by torchmetrics."""
+"""The metrics of a network, and the mean of a loss, without waiting for the device before the end of an epoch."""
 
 import warnings
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
-from torchmetrics import MeanMetric
-from torchmetrics.classification import (
-    BinaryAUROC,
-    MulticlassAccuracy,
-    MulticlassAUROC,
-    MulticlassCalibrationError,
-    MulticlassConfusionMatrix,
-    MulticlassF1Score,
-    MulticlassPrecision,
-    MulticlassRecall,
-)
+from torch import Tensor, distributed, nn
+from torchmetrics.functional.classification import binary_auroc, multiclass_auroc, multiclass_calibration_error
 
 from cdmtrain.particles import ELECTRON, NAMES, NUM_CLASSES, PHOTON
 
 CALIBRATION_BINS = 15
 
 
-class ClassificationMetrics(nn.Module):
+class RunningMean(nn.Module):
+    """The mean of a loss over events and processes.
+
+    The names of the sums are those of torchmetrics' MeanMetric, which version 0.1 kept in checkpoints.
+
+    Args:
+        persistent: whether the sums are saved in checkpoints.
+    """
+
+    mean_value: Tensor  # sum of the loss over the events
+    weight: Tensor  # number of events
+
+    def __init__(self, *, persistent: bool) -> None:
+        super().__init__()
+        for name in ("mean_value", "weight"):
+            self.register_buffer(name, torch.zeros(()), persistent=persistent)
+
+    def update(self, mean: Float[Tensor, ""], num_events: int) -> None:
+        """Add events whose mean loss is this."""
+        self.mean_value.add_(mean.detach(), alpha=num_events)
+        self.weight.add_(num_events)
+
+    def sums(self) -> dict[str, Tensor]:
+        """Both sums over all processes."""
+        sums = torch.stack([self.mean_value, self.weight])
+        if _is_distributed():
+            distributed.all_reduce(sums)
+        return {"mean_value": sums[0], "weight": sums[1]}
+
+    def compute(self) -> Float[Tensor, ""]:
+        """The mean over the events of all processes; NaN without an event."""
+        sums = self.sums()
+        return sums["mean_value"] / sums["weight"]
+
+    def reset(self) -> None:
+        self.mean_value.zero_()
+        self.weight.zero_()
+
+
+class ClassificationMetrics:
     """All metrics of the events of one split, from logits and class indices.
 
     - accuracy: share of events given their true class.
@@ -36,66 +65,71 @@ class ClassificationMetrics(nn.Module):
     - electron_photon_auc: the same area for electrons against photons alone, by the difference of their logits.
     - confusion_matrix: numbers of events; rows are the true classes, columns the predicted ones.
 
+    The logits stay on their device until `compute`, which works on the CPU and includes the events of all processes.
+
     Shapes: logits (events, classes), class_index (events).
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.accuracy = MulticlassAccuracy(NUM_CLASSES, average="micro")
-        self.macro_f1 = MulticlassF1Score(NUM_CLASSES, average="macro")
-        self.cross_entropy = MeanMetric()
-        self.calibration_error = MulticlassCalibrationError(NUM_CLASSES, n_bins=CALIBRATION_BINS, norm="l1")
-        self.efficiency = MulticlassRecall(NUM_CLASSES, average="none")
-        self.purity = MulticlassPrecision(NUM_CLASSES, average="none")
-        self.roc_auc = MulticlassAUROC(NUM_CLASSES, average="none")
-        self.electron_photon_auc = BinaryAUROC()
-        self.confusion_matrix = MulticlassConfusionMatrix(NUM_CLASSES)
+        self._logits: list[Tensor] = []
+        self._class_index: list[Tensor] = []
 
     def update(self, logits: Float[Tensor, "event class"], class_index: Int[Tensor, " event"]) -> None:
-        precision = torch.float32 if logits.device.type == "mps" else torch.float64  # Metal has no float64
-        logits = logits.detach().to(precision)
-        probability = logits.softmax(1)
-        self.cross_entropy.update(nn.functional.cross_entropy(logits, class_index, reduction="none"))
-        for name in (
-            "accuracy",
-            "macro_f1",
-            "efficiency",
-            "purity",
-            "roc_auc",
-            "calibration_error",
-            "confusion_matrix",
-        ):
-            getattr(self, name).update(probability, class_index)
-        either = (class_index == ELECTRON.class_index) | (class_index == PHOTON.class_index)
-        difference = logits[:, ELECTRON.class_index] - logits[:, PHOTON.class_index]
-        score = nn.functional.softsign(difference[either]) / 2 + 0.5  # a sigmoid would round to 1 from 37 on
-        self.electron_photon_auc.update(score, (class_index[either] == ELECTRON.class_index).int())
+        self._logits.append(logits.detach())
+        self._class_index.append(class_index)
+
+    def reset(self) -> None:
+        self._logits, self._class_index = [], []
 
     def compute(self) -> dict[str, Any]:
         """Return plain numbers, {particle name: number} for metrics of a class, lists for the confusion matrix."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torchmetrics warns of absent classes, which are NaN here
-            return self._compute()
+        logits = torch.cat(self._logits or [torch.zeros(0, NUM_CLASSES)]).cpu()
+        class_index = torch.cat(self._class_index or [torch.zeros(0, dtype=torch.int64)]).cpu()
+        if _is_distributed():
+            parts: list[Any] = [None] * distributed.get_world_size()
+            distributed.all_gather_object(parts, (logits, class_index))
+            logits, class_index = (torch.cat(part) for part in zip(*parts, strict=True))
+        with warnings.catch_warnings(action="ignore"):  # torchmetrics warns of absent classes, which are NaN here
+            return _metrics(logits.double(), class_index)
 
-    def _compute(self) -> dict[str, Any]:
-        counts = self.confusion_matrix.compute()
-        truth, predicted, total = counts.sum(1), counts.sum(0), counts.sum()
-        metrics: dict[str, Any] = {
-            name: float(getattr(self, name).compute()) if total else torch.nan
-            for name in ("accuracy", "macro_f1", "cross_entropy", "calibration_error")
-        }
-        defined = {"efficiency": truth > 0, "purity": predicted > 0, "roc_auc": (truth > 0) & (truth < total)}
-        for name, known in defined.items():
-            values = getattr(self, name).compute() if known.any() else counts.new_zeros(NUM_CLASSES, dtype=torch.float)
-            metrics[name] = dict(zip(NAMES, values.masked_fill(~known, torch.nan).tolist(), strict=True))
-        both = truth[ELECTRON.class_index] and truth[PHOTON.class_index]
-        metrics["electron_photon_auc"] = float(self.electron_photon_auc.compute()) if both else torch.nan
-        metrics["confusion_matrix"] = counts.tolist()
-        return metrics
 
-    def reset(self) -> None:
-        for metric in self.children():
-            metric.reset()  # type: ignore[operator]
+def _metrics(logits: Float[Tensor, "event class"], truth: Int[Tensor, " event"]) -> dict[str, Any]:
+    probability, predicted, total = logits.softmax(1), logits.argmax(1), len(truth)
+    pairs = torch.bincount(truth * NUM_CLASSES + predicted, minlength=NUM_CLASSES**2)
+    counts = pairs.view(NUM_CLASSES, NUM_CLASSES)
+    right, true, chosen = counts.diag().double(), counts.sum(1), counts.sum(0)
+    f1 = 2 * right / (true + chosen)
+    area, calibration_error = torch.zeros(NUM_CLASSES), torch.tensor(torch.nan)
+    one_sided = (true == 0) | (true == total)
+    if not one_sided.all():
+        area = multiclass_auroc(probability, truth, NUM_CLASSES, average="none")
+    if total:
+        calibration_error = multiclass_calibration_error(probability, truth, NUM_CLASSES, CALIBRATION_BINS, "l1")
+    return {
+        "accuracy": float(right.sum() / total) if total else torch.nan,
+        "macro_f1": float(f1[true + chosen > 0].mean()),
+        "cross_entropy": float(nn.functional.cross_entropy(logits, truth)),
+        "calibration_error": float(calibration_error),
+        "efficiency": dict(zip(NAMES, (right / true).tolist(), strict=True)),
+        "purity": dict(zip(NAMES, (right / chosen).tolist(), strict=True)),
+        "roc_auc": dict(zip(NAMES, area.masked_fill(one_sided, torch.nan).tolist(), strict=True)),
+        "electron_photon_auc": _electron_photon_auc(logits, truth),
+        "confusion_matrix": counts.tolist(),
+    }
+
+
+def _electron_photon_auc(logits: Float[Tensor, "event class"], truth: Int[Tensor, " event"]) -> float:
+    electron, photon = truth == ELECTRON.class_index, truth == PHOTON.class_index
+    if not (electron.any() and photon.any()):
+        return torch.nan
+    either = electron | photon
+    difference = (logits[:, ELECTRON.class_index] - logits[:, PHOTON.class_index])[either]
+    score = nn.functional.softsign(difference) / 2 + 0.5  # a sigmoid would round to 1 from 37 on
+    return float(binary_auroc(score, electron[either].int()))
+
+
+def _is_distributed() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
 
 
 def scalars(metrics: dict[str, Any]) -> dict[str, float]:

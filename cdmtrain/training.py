@@ -133,11 +133,6 @@ def check_trainer(cfg: DictConfig) -> None:
         )
     if str(trainer.precision) not in PRECISIONS:
         raise InputError(f"trainer.precision={trainer.precision}: one of {', '.join(PRECISIONS)} is expected")
-    if trainer.gradient_clip_val and "mixed" in str(trainer.precision) and cfg.optimizer.get("fused"):
-        raise InputError(
-            "trainer.gradient_clip_val with mixed precision needs an optimizer that is not fused: "
-            "set optimizer.fused=false"
-        )
 
 
 def configure_logging() -> None:

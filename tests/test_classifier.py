@@ -240,6 +240,17 @@ def test_plateau_leaves_the_rate_while_the_validation_loss_falls(one):
     assert [*rates, left] == [0.001] * 7
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("precision", "clip", "fused"), [("32-true", 1.0, True), ("bf16-mixed", None, True), ("bf16-mixed", 1.0, False)]
+)
+def test_an_optimizer_is_fused_wherever_lightning_allows_it(one, optimizer, precision, clip, fused):
+    made = instantiate(composed(f"optimizer={optimizer}").optimizer)
+    run = trainer(precision=precision, gradient_clip_val=clip)
+    run.fit(classifier(optimizer=made), one)
+    assert run.optimizers[0].param_groups[0]["fused"] is fused
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.5, 2.0])
 def test_the_weight_of_a_process_scales_its_gradient_and_not_the_logged_loss(make_batch, weight):
     """Under DDP gradients are averaged over processes, whose shares of a batch may differ; 0 is an empty share."""

@@ -13,8 +13,8 @@ from cdmtrain.config.sources import groups, job_composition, select
 from cdmtrain.config.suggestions import no_value
 from cdmtrain.errors import InputError
 
-# Lightning takes numbers or words, lists or fractions for these
-SEVERAL_TYPES = ("trainer.devices", "trainer.deterministic")
+# numbers or words, lists or fractions are allowed for these
+SEVERAL_TYPES = ("data.on_device", "trainer.devices", "trainer.deterministic")
 
 
 def check(cfg: DictConfig) -> None:

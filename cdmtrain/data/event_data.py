@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from cdmtrain.batch import EventBatch
+from cdmtrain.data.device import Events, place
 from cdmtrain.data.loader import EpochOrder, EventLoader
 from cdmtrain.data.split import PARTS, Parts, Split
 from cdmtrain.data.store import EventStore, is_whole
@@ -32,21 +35,35 @@ class EventData(lightning.LightningDataModule):
         batch_size: events in a batch, over all devices together.
         train_events: use at most this many training events; None for all.
         seed: seed of the shuffle.
+        on_device: where the hits are while a run uses them: true for the memory of the device that computes, false for
+            that of the host, auto for whichever suits (`cdmtrain.data.device.place`). Batches are the same.
     """
 
     def __init__(
-        self, *, split: Split, cache_dir: str, image_size: int, batch_size: int, train_events: int | None, seed: int
+        self,
+        *,
+        split: Split,
+        cache_dir: str,
+        image_size: int,
+        batch_size: int,
+        train_events: int | None,
+        seed: int,
+        on_device: bool | str = "auto",
     ) -> None:
         super().__init__()
         if not is_positive_integer(batch_size):
             raise InputError(f"data.batch_size={batch_size}: at least 1 event a batch is expected")
         if train_events is not None and not is_positive_integer(train_events):
             raise InputError(f"data.train_events={train_events}: at least 1 event, or null for all, is expected")
+        if on_device not in (True, False, "auto"):
+            raise InputError(f"data.on_device={on_device}: auto, true or false is expected")
         self._split = split
         self._image_size = image_size
         self._batch_size = batch_size
         self._train_events = train_events
         self._seed = seed
+        self._on_device = on_device
+        self._placed: dict[torch.device, Events] = {}
         self._recorded: list[str] = []
         self.cache_dir = Path(cache_dir)
         self._resume_state: dict[str, int] | None = None
@@ -104,6 +121,10 @@ class EventData(lightning.LightningDataModule):
     def test_dataloader(self) -> EventLoader:
         return self._loader(self.parts.test, shuffle=False)
 
+    def transfer_batch_to_device(self, batch: EventBatch, device: torch.device, dataloader_idx: int) -> EventBatch:
+        """Leave a batch as it is: loaders give it on the device."""
+        return batch
+
     def state_dict(self) -> dict[str, Any]:
         """How far training has come in its epoch.
 
@@ -141,7 +162,14 @@ class EventData(lightning.LightningDataModule):
                 f"data.batch_size={self._batch_size} and a part of {len(dataset_index)} events cannot be shared out "
                 f"over {world_size} devices; every device needs an event"
             )
-        return EventLoader(self.store, order, batch_size=self._batch_size, rank=rank, world_size=world_size)
+        return EventLoader(self._place_store(), order, batch_size=self._batch_size, rank=rank, world_size=world_size)
+
+    def _place_store(self) -> Events:
+        """The store on the device of the Trainer, uploaded at most once."""
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        if device not in self._placed:
+            self._placed = {device: place(self.store, device, self._on_device)}
+        return self._placed[device]
 
     def _check_part(self, name: str, class_index: Int[Tensor, " chosen"]) -> None:
         if len(class_index) == 0:

@@ -15,8 +15,8 @@ def locate_events(
     dataset_index: Int64[np.ndarray, " event"],
     first: Int64[np.ndarray, " event"],
     offset: Int64[np.ndarray, " event_plus_1"],
-) -> int:
-    """Write where the hits of each chosen event begin in the store, and where in the batch; return their number.
+) -> None:
+    """Write where the hits of each chosen event begin in the store, and where in the batch.
 
     Args:
         stored: offsets of all events in the store.
@@ -30,7 +30,6 @@ def locate_events(
             raise IndexError("there is no such event")
         first[event] = stored[dataset_index[event]]
         offset[event + 1] = offset[event] + stored[dataset_index[event] + 1] - first[event]
-    return offset[-1]
 
 
 @jit

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from cdmtrain.batch import EventBatch
-from cdmtrain.data.store import EventStore
+from cdmtrain.data.device import Events
 
 
 class EpochOrder:
@@ -49,16 +49,16 @@ class EventLoader:
     share carries the weight that makes the mean over processes the mean over events.
 
     Args:
-        store: the events.
+        events: makes the batches, on its device.
         order: the events of an epoch.
         batch_size: events in a batch, over all processes together.
         rank, world_size: number of this process, and of all processes.
     """
 
     def __init__(
-        self, store: EventStore, order: EpochOrder, *, batch_size: int, rank: int = 0, world_size: int = 1
+        self, events: Events, order: EpochOrder, *, batch_size: int, rank: int = 0, world_size: int = 1
     ) -> None:
-        self._store = store
+        self._events = events
         self.sampler, self.batch_sampler = order, None  # names by which Lightning finds set_epoch
         self._batch_size = batch_size
         self._rank = rank
@@ -96,7 +96,7 @@ class EventLoader:
         """This process's events of a batch; if a resumed epoch leaves it none, one event of weight 0."""
         mine = dataset_index[self._rank :: self._world_size]
         weight = self._world_size * len(mine) / len(dataset_index)
-        return replace(self._store.make_batch(mine if len(mine) else dataset_index[:1]), weight=weight)
+        return replace(self._events.make_batch(mine if len(mine) else dataset_index[:1]), weight=weight)
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:

@@ -7,7 +7,7 @@ columns with one row an event, `store.json` what the store was made from. The ch
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -84,10 +84,34 @@ class EventStore:
     def __len__(self) -> int:
         return len(self.class_index)
 
+    @property
+    def num_hits(self) -> int:
+        return int(self._first_hit[-1])
+
+    @property
+    def hit_bytes(self) -> int:
+        """What the pixels and energies of all hits take."""
+        return sum(pixel.nbytes + energy.nbytes for pixel, energy in self._hits)
+
+    def hits(self, *, at_a_time: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """All hits in parts: the number of the first hit, pixels (int32) and energies (float32)."""
+        for first_hit, (pixel, energy) in zip(self._first_hit.tolist(), self._hits, strict=False):
+            for start in range(0, len(pixel), at_a_time):
+                part = slice(start, start + at_a_time)
+                yield first_hit + start, pixel[part], energy[part]
+
+    def locate(
+        self, dataset_index: Int[Tensor, " chosen"]
+    ) -> tuple[Int[Tensor, " chosen"], Int[Tensor, " chosen_plus_1"]]:
+        """Where the hits of each chosen event begin in the store, and where in a batch of these events."""
+        first, offset = torch.empty_like(dataset_index), torch.empty(len(dataset_index) + 1, dtype=torch.int64)
+        locate_events(self.offset.numpy(), dataset_index.numpy(), first.numpy(), offset.numpy())
+        return first, offset
+
     def make_batch(self, dataset_index: Int[Tensor, " chosen"]) -> EventBatch:
         """The chosen events, in the order of `dataset_index`; an event may be chosen more than once."""
-        first, offset = torch.empty_like(dataset_index), torch.empty(len(dataset_index) + 1, dtype=torch.int64)
-        num_hits = locate_events(self.offset.numpy(), dataset_index.numpy(), first.numpy(), offset.numpy())
+        first, offset = self.locate(dataset_index)
+        num_hits = int(offset[-1])
         pixel, energy = torch.empty(num_hits, dtype=torch.int64), torch.empty(num_hits)
         for hits, first_hit in zip(self._hits, self._first_hit.tolist(), strict=False):
             copy_events(*hits, first_hit, first.numpy(), offset.numpy(), pixel.numpy(), energy.numpy())

@@ -30,6 +30,7 @@ NEW_KEYS: tuple[tuple[str, str, Any, str], ...] = (
     ("representation", "features", {}, "cdmtrain.representation.hits.HitsRepresentation"),
     ("model", "num_event_features", 0, ""),
     ("trainer", "matmul_precision", None, ""),
+    ("data", "on_device", "auto", ""),
 )
 
 
