@@ -28,6 +28,7 @@ from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build, build_each
 from cdmtrain.config.explain import explain
 from cdmtrain.config.show import show_config
+from cdmtrain.config.unused import check_used
 from cdmtrain.data.event_data import EventData
 from cdmtrain.devices.accelerator import accelerator_name, check_accelerator
 from cdmtrain.devices.interruption import Interruption
@@ -165,6 +166,8 @@ def _fit_and_evaluate(
     configure_logging()
     if run.cfg.seed < 0:
         raise InputError(f"seed={run.cfg.seed}: a whole number from 0 on is expected")
+    if run.last_checkpoint is None:
+        check_used(run.cfg)
     lightning.seed_everything(run.cfg.seed, workers=True, verbose=False)
     resources = Resources()
     trainer = make_trainer(run, status, resources, *callbacks)  # first, since it refuses a device that is not there

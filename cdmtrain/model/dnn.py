@@ -6,6 +6,7 @@ Notable choices:
 """
 
 from itertools import pairwise
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -30,6 +31,8 @@ class DNN(nn.Module):
 
     Shapes: Image (B, 1, S, S), or its Hits -> (B, C).
     """
+
+    ignores: ClassVar = ("features",)
 
     def __init__(
         self,

@@ -11,6 +11,8 @@ Differences from the paper:
 - no shared layer to 1024 features before the pooling, and no dropout.
 """
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -37,6 +39,8 @@ class EdgeConv(nn.Module):
 
     Shapes: Graph of B events, feature (N, F), edge_index (2, E) -> (B, C).
     """
+
+    ignores: ClassVar = ("edge_features",)
 
     def __init__(
         self, *, width: int, depth: int, dynamic: bool, k: int, num_features: int = 1, num_classes: int = 4

@@ -10,6 +10,7 @@ bias; no dropout.
 """
 
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -59,6 +60,8 @@ class GNN(nn.Module):
 
     Shapes: Graph of B events, feature (N, F), edge_index (2, E) without self-loops -> (B, C).
     """
+
+    ignores: ClassVar = ("edge_features",)
 
     def __init__(
         self,

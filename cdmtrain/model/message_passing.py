@@ -9,6 +9,8 @@ normalisation (arXiv:1607.06450) and ReLU of the aggregated message alone, not a
 over nodes.
 """
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -35,6 +37,8 @@ class MessagePassing(nn.Module):
 
     Shapes: Graph of B events, feature (N, F), edge_index (2, E) -> (B, C).
     """
+
+    ignores: ClassVar = ("edge_features",)
 
     def __init__(
         self, *, width: int, depth: int, aggregation: str, num_features: int = 1, num_classes: int = 4

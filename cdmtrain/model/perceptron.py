@@ -5,6 +5,8 @@ Notable choice: each pixel contributes to the logits by itself, so no combinatio
 Differences from the paper: there are four outputs, without a threshold, and they are trained by gradients of a loss.
 """
 
+from typing import ClassVar
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -22,6 +24,8 @@ class Perceptron(nn.Module):
 
     Shapes: Image (B, 1, S, S), or its Hits -> (B, C).
     """
+
+    ignores: ClassVar = ("features",)
 
     def __init__(self, *, image_size: int, num_event_features: int = 0, num_classes: int = 4) -> None:
         super().__init__()

@@ -8,6 +8,8 @@ Differences from the paper: no output projection, no normalisation and no MLP af
 has these and more layers and heads.
 """
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -27,6 +29,8 @@ class SelfAttention(nn.Module):
 
     Shapes: Sequence with feature (B, L, F), mask (B, L) -> (B, C).
     """
+
+    ignores: ClassVar = ("order",)
 
     def __init__(self, *, width: int, num_features: int = 3, num_classes: int = 4) -> None:
         super().__init__()

@@ -10,6 +10,8 @@ Differences from the paper: normalisation comes before attention and MLP (arXiv:
 GELU, not ReLU; no bias in queries, keys and values; no dropout on the embedding; no decoder.
 """
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -37,6 +39,9 @@ class Transformer(nn.Module):
 
     Shapes: Sequence with feature (B, L, F), mask (B, L) -> (B, C).
     """
+
+    ignores: ClassVar = ("order",)
+    first_features: ClassVar = ("energy", "position")
 
     def __init__(
         self,
