@@ -17,6 +17,7 @@ from cdmtrain.batch import EventBatch
 from cdmtrain.config.sources import groups
 from cdmtrain.config.unused import check_used
 from cdmtrain.errors import InputError
+from cdmtrain.layers.activation import ACTIVATIONS
 
 CONF = Path(cdmtrain.conf.__file__).parent
 MODELS = [option.name for option in groups()["model"]]
@@ -139,6 +140,15 @@ def test_a_choice_that_the_network_would_not_notice_is_one_sentence(model: str, 
 @pytest.mark.parametrize("model", MODELS)
 def test_what_a_model_chooses_for_itself_is_accepted(model: str) -> None:
     check_used(composed(model))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("model", [model for model in MODELS if "activation" in composed(model).model])
+def test_every_activation_changes_the_logits(model: str, activation: str) -> None:
+    cfg = composed(model).copy()
+    is_default = cfg.model.activation == activation
+    cfg.model.activation = activation
+    assert torch.equal(logits(cfg), default_logits(model)) == is_default
 
 
 def options(group: str) -> list[str]:

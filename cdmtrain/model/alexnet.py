@@ -15,18 +15,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Image
+from cdmtrain.layers.activation import make_activation
 
 
 class AlexNet(nn.Module):
-    """Five convolutions, three of them followed by max pooling, then three linear layers; ReLU between all of them.
+    """Five convolutions, three of them followed by max pooling, then three linear layers.
 
-    With 3 channels of 227 x 227 pixels and 1000 classes it has 62 378 344 parameters, and 37 302 980 with one channel
-    of 192 x 192 pixels and four classes.
+    Between all of them is an activation, in the paper ReLU. With 3 channels of 227 x 227 pixels and 1000 classes it has
+    62 378 344 parameters, and 37 302 980 with one channel of 192 x 192 pixels and four classes.
 
     Args:
         image_size: rows and columns S of an image, at least 67.
         hidden: units of the two hidden linear layers.
         dropout: probability that an input of a hidden linear layer is set to zero in training.
+        activation: relu, gelu, silu, tanh or sigmoid.
         num_channels: channels K of an image.
         num_classes: number of logits C.
 
@@ -34,22 +36,29 @@ class AlexNet(nn.Module):
     """
 
     def __init__(
-        self, *, image_size: int, hidden: int, dropout: float, num_channels: int = 1, num_classes: int = 4
+        self,
+        *,
+        image_size: int,
+        hidden: int,
+        dropout: float,
+        activation: str = "relu",
+        num_channels: int = 1,
+        num_classes: int = 4,
     ) -> None:
         super().__init__()
         side = _pooled(_pooled(_pooled((image_size - 11) // 4 + 1)))
         if side < 1:
             raise ValueError(f"image_size={image_size}: AlexNet needs images of at least 67 x 67 pixels")
         self.convolutions = nn.Sequential(
-            *(nn.Conv2d(num_channels, 96, 11, stride=4), nn.ReLU(), nn.MaxPool2d(3, 2)),
-            *(nn.Conv2d(96, 256, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
-            *(nn.Conv2d(256, 384, 3, padding=1), nn.ReLU()),
-            *(nn.Conv2d(384, 384, 3, padding=1), nn.ReLU()),
-            *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2)),
+            *(nn.Conv2d(num_channels, 96, 11, stride=4), make_activation(activation), nn.MaxPool2d(3, 2)),
+            *(nn.Conv2d(96, 256, 5, padding=2), make_activation(activation), nn.MaxPool2d(3, 2)),
+            *(nn.Conv2d(256, 384, 3, padding=1), make_activation(activation)),
+            *(nn.Conv2d(384, 384, 3, padding=1), make_activation(activation)),
+            *(nn.Conv2d(384, 256, 3, padding=1), make_activation(activation), nn.MaxPool2d(3, 2)),
         )
         self.linear = nn.Sequential(
-            *(nn.Dropout(dropout), nn.Linear(256 * side**2, hidden), nn.ReLU()),
-            *(nn.Dropout(dropout), nn.Linear(hidden, hidden), nn.ReLU()),
+            *(nn.Dropout(dropout), nn.Linear(256 * side**2, hidden), make_activation(activation)),
+            *(nn.Dropout(dropout), nn.Linear(hidden, hidden), make_activation(activation)),
             nn.Linear(hidden, num_classes),
         )
 

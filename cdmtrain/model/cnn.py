@@ -1,7 +1,8 @@
 """Convolutional network (LeCun 1989, doi:10.1162/neco.1989.1.4.541): local filters, shared by all places, and pooling.
 
 Notable choices:
-- the lecture's network: each convolution is followed by ReLU and pooling, and one linear layer decides;
+- the lecture's network: each convolution is followed by ReLU, or another activation, and pooling; one linear layer
+  decides;
 - the linear layer sees where a feature is, up to the size of the poolings.
 
 Differences from the paper: ReLU, not tanh; pooling, not strides, reduces the resolution; every output channel sees all
@@ -14,14 +15,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Image
+from cdmtrain.layers.activation import activation_then
 from cdmtrain.layers.channels_last import channels_last
-from cdmtrain.layers.relu_pool import relu_then
 
 POOLINGS: dict[str, type[nn.MaxPool2d] | type[nn.AvgPool2d]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
 
 class CNN(nn.Module):
-    """[convolution -> ReLU -> pooling] for each number of `channels`, then one linear layer.
+    """[convolution -> activation -> pooling] for each number of `channels`, then one linear layer.
 
     With the defaults of `model=cnn` (kernel 2, stride 1, padding 1, pool 2, channels 1-2-4-8) a 192 x 192 image leaves
     8 x 24 x 24 numbers for the linear layer: the lecture's network, 18 618 parameters.
@@ -30,8 +31,10 @@ class CNN(nn.Module):
         image_size: rows and columns S of an image.
         channels: output channels of each convolution.
         kernel_size, stride, padding: of each convolution, in pixels.
-        pool_size: side and stride of each pooling window, in pixels.
+        pool_size: side of each pooling window, in pixels.
+        pool_stride: from one pooling window to the next, in pixels; as the side if None.
         pooling: max or average.
+        activation: relu, gelu, silu, tanh or sigmoid.
         num_classes: number of logits C.
 
     Shapes: Image (B, 1, S, S) -> (B, C).
@@ -46,7 +49,9 @@ class CNN(nn.Module):
         stride: int,
         padding: int,
         pool_size: int,
+        pool_stride: int | None = None,
         pooling: str = "max",
+        activation: str = "relu",
         num_classes: int = 4,
     ) -> None:
         super().__init__()
@@ -58,8 +63,9 @@ class CNN(nn.Module):
         size, inputs = image_size, 1
         for outputs in channels:
             layers.append(nn.Conv2d(inputs, outputs, kernel_size, stride, padding))
-            layers += relu_then(POOLINGS[pooling](pool_size))
-            size = ((size + 2 * padding - kernel_size) // stride + 1) // pool_size
+            layers += activation_then(activation, POOLINGS[pooling](pool_size, pool_stride))
+            size = (size + 2 * padding - kernel_size) // stride + 1
+            size = (size - pool_size) // (pool_stride or pool_size) + 1
             inputs = outputs
         if size < 1:
             raise ValueError(

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Image
+from cdmtrain.layers.activation import make_activation
 from cdmtrain.layers.channels_last import channels_last
 
 Features = Float[Tensor, "event _channel _row _column"]
@@ -24,16 +25,17 @@ Features = Float[Tensor, "event _channel _row _column"]
 class DenseNet(nn.Module):
     """Stem, dense blocks with transitions between them, mean over all pixels, one linear layer.
 
-    In a dense block x_l = H_l([x_0, x_1, ..., x_{l-1}]) (eq. 2). H is BN -> ReLU -> 1 x 1 convolution to 4 `growth`
-    channels -> BN -> ReLU -> 3 x 3 convolution to `growth` channels. A transition halves channels and resolution. With
-    growth 32, blocks 6-12-24-16, width 64, stem kernel 7 and stride 2, 3 channels and 1000 classes this is DenseNet-121
-    (table 1), 7 978 856 parameters.
+    In a dense block x_l = H_l([x_0, x_1, ..., x_{l-1}]) (eq. 2). H is BN -> s -> 1 x 1 convolution to 4 `growth`
+    channels -> BN -> s -> 3 x 3 convolution to `growth` channels, with an activation s, in the paper ReLU. A transition
+    halves channels and resolution. With growth 32, blocks 6-12-24-16, width 64, stem kernel 7 and stride 2, 3 channels
+    and 1000 classes this is DenseNet-121 (table 1), 7 978 856 parameters.
 
     Args:
         growth: channels that each layer adds.
         blocks: layers of each dense block.
         width: channels of the stem.
         stem_kernel, stem_stride: of the first convolution, in pixels.
+        activation: relu, gelu, silu, tanh or sigmoid.
         num_channels: channels K of an image.
         num_classes: number of logits C.
 
@@ -48,6 +50,7 @@ class DenseNet(nn.Module):
         width: int,
         stem_kernel: int,
         stem_stride: int,
+        activation: str = "relu",
         num_channels: int = 1,
         num_classes: int = 4,
     ) -> None:
@@ -55,18 +58,18 @@ class DenseNet(nn.Module):
         layers: list[nn.Module] = [
             nn.Conv2d(num_channels, width, stem_kernel, stem_stride, stem_kernel // 2, bias=False),
             nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
+            make_activation(activation, inplace=True),
             nn.MaxPool2d(3, 2, padding=1),
         ]
         channels = width
         for number, depth in enumerate(blocks):
             if number > 0:
-                halved = _preactivated(channels, channels // 2, 1)
+                halved = _preactivated(channels, channels // 2, 1, activation)
                 layers.append(nn.Sequential(*halved, nn.AvgPool2d(2, ceil_mode=True)))
                 channels //= 2
-            layers += [DenseLayer(channels + index * growth, growth) for index in range(depth)]
+            layers += [DenseLayer(channels + index * growth, growth, activation) for index in range(depth)]
             channels += depth * growth
-        self.layers = nn.Sequential(*layers, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+        self.layers = nn.Sequential(*layers, nn.BatchNorm2d(channels), make_activation(activation, inplace=True))
         self.linear = nn.Linear(channels, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -80,15 +83,16 @@ class DenseNet(nn.Module):
 class DenseLayer(nn.Module):
     """[x, H(x)]: appends `growth` channels to its input."""
 
-    def __init__(self, inputs: int, growth: int) -> None:
+    def __init__(self, inputs: int, growth: int, activation: str) -> None:
         super().__init__()
-        self.h = nn.Sequential(*_preactivated(inputs, 4 * growth, 1), *_preactivated(4 * growth, growth, 3))
+        bottleneck = _preactivated(inputs, 4 * growth, 1, activation)
+        self.h = nn.Sequential(*bottleneck, *_preactivated(4 * growth, growth, 3, activation))
 
     def forward(self, x: Features) -> Features:
         return torch.cat([x, self.h(x)], dim=1)
 
 
-def _preactivated(inputs: int, outputs: int, kernel: int) -> list[nn.Module]:
-    """BN -> ReLU -> convolution."""
+def _preactivated(inputs: int, outputs: int, kernel: int, activation: str) -> list[nn.Module]:
+    """BN -> activation -> convolution."""
     convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
-    return [nn.BatchNorm2d(inputs), nn.ReLU(inplace=True), convolution]
+    return [nn.BatchNorm2d(inputs), make_activation(activation, inplace=True), convolution]

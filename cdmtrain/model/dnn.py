@@ -12,9 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Hits, Image
+from cdmtrain.layers.activation import make_activation
 from cdmtrain.layers.pixel_linear import PixelLinear
-
-ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
 
 class DNN(nn.Module):
@@ -46,13 +45,11 @@ class DNN(nn.Module):
         num_classes: int = 4,
     ) -> None:
         super().__init__()
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation={activation}: one of {', '.join(ACTIVATIONS)} is expected")
         widths = [width] * depth + [num_classes]
         first = PixelLinear(image_size=image_size, out_features=widths[0], num_event_features=num_event_features)
         layers: list[nn.Module] = [first]
         for inputs, outputs in pairwise(widths):
-            hidden = nn.Sequential(ACTIVATIONS[activation](), nn.Dropout(dropout))
+            hidden = nn.Sequential(make_activation(activation), nn.Dropout(dropout))
             layers += [hidden, nn.Linear(inputs, outputs)]
         self.layers = nn.Sequential(*layers)
 

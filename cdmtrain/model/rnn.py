@@ -1,5 +1,5 @@
-"""Recurrent network over the hits of an event: LSTM (Hochreiter and Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735)
-or GRU (Cho 2014, arXiv:1406.1078).
+"""Recurrent network over the hits of an event: the plain one (Elman 1990, doi:10.1207/s15516709cog1402_1), LSTM
+(Hochreiter and Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735) or GRU (Cho 2014, arXiv:1406.1078).
 
 Notable choices:
 - the order of the hits matters, by construction;
@@ -7,7 +7,8 @@ Notable choices:
   and each further layer sees the outputs of both.
 
 Differences from the papers: the LSTM has a forget gate (doi:10.1162/089976600300015015); the GRU applies its reset gate
-after the product of the state and its weights, as in version 1 of the paper, not before. Both are PyTorch's.
+after the product of the state and its weights, as in version 1 of the paper, not before; the
+plain network has tanh, where Elman has the logistic function. All are PyTorch's.
 """
 
 from typing import Any
@@ -20,7 +21,7 @@ from cdmtrain.batch import Sequence
 from cdmtrain.layers.by_length import encode_by_length
 from cdmtrain.layers.reverse import reverse
 
-CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
+CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class RNN(nn.Module):
@@ -30,7 +31,7 @@ class RNN(nn.Module):
     read. An event without a hit is read as one hit of zeros.
 
     Args:
-        cell: lstm or gru.
+        cell: rnn, which is h_t = tanh(W x_t + b + U h_{t-1} + c), lstm or gru.
         hidden: units of each recurrent layer and direction.
         layers: number of recurrent layers.
         bidirectional: whether the hits are read backwards too.

@@ -15,15 +15,18 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Sequence
+from cdmtrain.layers.activation import make_activation
 
 
 class SelfAttention(nn.Module):
-    """logits = W mean_i(ReLU(x_i + z_i)) + b, with z = self_attention(W_q x, W_k x, W_v x), x_i = ReLU(W_e f_i + b_e).
+    """logits = W mean_i(s(x_i + z_i)) + b, with z = self_attention(W_q x, W_k x, W_v x), x_i = s(W_e f_i + b_e).
 
-    The mean is over the hits i of an event, whose features are f_i; it is zero for an event without a hit.
+    s is an activation, by default ReLU. The mean is over the hits i of an event, whose features are f_i; it is zero for
+    an event without a hit.
 
     Args:
         width: numbers that describe a hit.
+        activation: relu, gelu, silu, tanh or sigmoid.
         num_features: features of a hit as the representation gives them.
         num_classes: number of logits C.
 
@@ -32,16 +35,17 @@ class SelfAttention(nn.Module):
 
     ignores: ClassVar = ("order",)
 
-    def __init__(self, *, width: int, num_features: int = 3, num_classes: int = 4) -> None:
+    def __init__(self, *, width: int, activation: str = "relu", num_features: int = 3, num_classes: int = 4) -> None:
         super().__init__()
         self.embedding = nn.Linear(num_features, width)
         self.query, self.key, self.value = (nn.Linear(width, width, bias=False) for _ in range(3))
+        self.activation = make_activation(activation)
         self.linear = nn.Linear(width, num_classes)
 
     def forward(self, sequence: Sequence) -> Float[Tensor, "event class"]:
-        x = self.embedding(sequence.feature).relu()
+        x = self.activation(self.embedding(sequence.feature))
         z = self_attention(self.query(x), self.key(x), self.value(x), sequence.mask)
-        hits = (x + z).relu() * sequence.mask.unsqueeze(2)
+        hits = self.activation(x + z) * sequence.mask.unsqueeze(2)
         return self.linear(hits.sum(1) / sequence.mask.sum(1, keepdim=True).clamp(min=1))
 
 

@@ -7,7 +7,7 @@ Notable choices:
 - a learned token stands for the whole event, as in BERT (arXiv:1810.04805), and alone is classified.
 
 Differences from the paper: normalisation comes before attention and MLP (arXiv:2002.04745), and once more at the end;
-GELU, not ReLU; no bias in queries, keys and values; no dropout on the embedding; no decoder.
+GELU by default, not ReLU; no bias in queries, keys and values; no dropout on the embedding; no decoder.
 """
 
 from typing import ClassVar
@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Sequence
+from cdmtrain.layers.activation import make_activation
 from cdmtrain.layers.by_length import encode_by_length
 
 Tokens = Float[Tensor, "event token width"]
@@ -34,6 +35,7 @@ class Transformer(nn.Module):
         heads: attention heads of each layer.
         dropout: probability that an output of attention or MLP is set to zero before it is added, in training.
         frequencies: sines and cosines of each coordinate; the shortest wavelength is 2^(2 - frequencies) images.
+        activation: of the MLP: relu, gelu, silu, tanh or sigmoid.
         num_features: features of a hit as the representation gives them: energy, row, column (0 to 1), and others.
         num_classes: number of logits C.
 
@@ -51,6 +53,7 @@ class Transformer(nn.Module):
         heads: int,
         dropout: float,
         frequencies: int,
+        activation: str = "gelu",
         num_features: int = 3,
         num_classes: int = 4,
     ) -> None:
@@ -63,7 +66,7 @@ class Transformer(nn.Module):
         self.register_buffer("frequency", torch.pi * 2.0 ** torch.arange(frequencies), persistent=False)
         self.embedding = nn.Linear(num_features + 4 * frequencies, width)
         self.whole_event = nn.Parameter(0.02 * torch.randn(width))
-        self.layers = nn.ModuleList(EncoderLayer(width, heads, dropout) for _ in range(depth))
+        self.layers = nn.ModuleList(EncoderLayer(width, heads, dropout, activation) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.linear = nn.Linear(width, num_classes)
 
@@ -83,13 +86,13 @@ class Transformer(nn.Module):
 class EncoderLayer(nn.Module):
     """x + attention(LN(x)), then x + MLP(LN(x))."""
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, dropout: float, activation: str) -> None:
         super().__init__()
         self.heads = heads
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
         self.query_key_value = nn.Linear(width, 3 * width, bias=False)
         self.joined = nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), make_activation(activation), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tokens, mask: Mask) -> Tokens:

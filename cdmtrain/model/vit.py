@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Image, Sequence
+from cdmtrain.layers.activation import make_activation
 from cdmtrain.layers.by_length import encode_by_length
 from cdmtrain.layers.lit_patches import lit_patches
 
@@ -23,8 +24,8 @@ class ViT(nn.Module):
     """Linear embedding of patches, encoder layers, one linear layer on the class token.
 
     z_0 = [x_class; x_1 E + p_1; x_2 E + p_2; ...] (eq. 1), with x_i the pixels and p_i the learned position of patch i.
-    The encoder is PyTorch's, normalised first, with GELU (eq. 2 and 3); the logits are W LN(z_L[class]) + b (eq. 4). A
-    dark image is the class token alone.
+    The encoder is PyTorch's, normalised first (eq. 2 and 3), with an activation, in the paper GELU; the logits are
+    W LN(z_L[class]) + b (eq. 4). A dark image is the class token alone.
 
     Args:
         image_size: rows and columns S of an image.
@@ -33,6 +34,7 @@ class ViT(nn.Module):
         depth: encoder layers.
         heads: attention heads of each layer.
         dropout: probability that a number inside an encoder layer is set to zero in training.
+        activation: of the MLP: relu, gelu, silu, tanh or sigmoid.
         num_channels: channels K of an image.
         num_classes: number of logits C.
 
@@ -48,6 +50,7 @@ class ViT(nn.Module):
         depth: int,
         heads: int,
         dropout: float,
+        activation: str = "gelu",
         num_channels: int = 1,
         num_classes: int = 4,
     ) -> None:
@@ -61,7 +64,13 @@ class ViT(nn.Module):
         self.whole_event = nn.Parameter(0.02 * torch.randn(width))
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
-                width, heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True
+                width,
+                heads,
+                4 * width,
+                dropout,
+                activation=make_activation(activation),
+                batch_first=True,
+                norm_first=True,
             )
             for _ in range(depth)
         )

@@ -24,6 +24,11 @@ SPARSE_RESNET_INPUT = {
 
 SPARSE_RESNET_SIZES = {"num_features": 15, "num_event_features": 12}  # of that input
 
+ACTIVATIONS = {
+    **dict.fromkeys(("cnn", "alexnet", "resnet", "densenet", "self_attention"), "relu"),
+    **dict.fromkeys(("vit", "transformer"), "gelu"),
+}  # of networks whose activation 0.1 fixed
+
 # keys that 0.1 did not have, with the values that do what it did: (node, key, value, class that has the key)
 NEW_KEYS: tuple[tuple[str, str, Any, str], ...] = (
     ("representation", "event_features", {}, ""),
@@ -31,6 +36,8 @@ NEW_KEYS: tuple[tuple[str, str, Any, str], ...] = (
     ("model", "num_event_features", 0, ""),
     ("trainer", "matmul_precision", None, ""),
     ("data", "on_device", "auto", ""),
+    ("model", "pool_stride", None, ""),
+    *(("model", "activation", value, f"cdmtrain.model.{name}.") for name, value in ACTIVATIONS.items()),
 )
 
 

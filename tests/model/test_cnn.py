@@ -11,16 +11,21 @@ POOLINGS = {"max": functional.max_pool2d, "average": functional.avg_pool2d}
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-@pytest.mark.parametrize(("kernel_size", "stride", "padding", "pool_size"), [(2, 1, 1, 2), (5, 2, 0, 1), (3, 1, 2, 3)])
+@pytest.mark.parametrize(
+    ("kernel_size", "stride", "padding", "pool_size", "pool_stride"),
+    [(2, 1, 1, 2, None), (5, 2, 0, 1, None), (3, 1, 2, 3, None), (3, 1, 1, 3, 2), (2, 1, 1, 2, 3)],
+)
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
 def test_logits_and_gradients_are_those_of_the_formula(
-    image, drawn, assert_equal_with_gradients, pooling, kernel_size, stride, padding, pool_size
+    image, drawn, assert_equal_with_gradients, pooling, kernel_size, stride, padding, pool_size, pool_stride, activation
 ):
     shape = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
-    net = drawn(CNN(image_size=33, channels=[2, 3], pool_size=pool_size, pooling=pooling, **shape))
+    after = {"pool_stride": pool_stride, "activation": activation}
+    net = drawn(CNN(image_size=33, channels=[2, 3], pool_size=pool_size, pooling=pooling, **shape, **after))
     x = image.energy
     for convolution in (net.blocks[0], net.blocks[3]):
         x = functional.conv2d(x, convolution.weight, convolution.bias, stride=stride, padding=padding)
-        x = POOLINGS[pooling](x.clamp(min=0), pool_size)
+        x = POOLINGS[pooling](getattr(functional, activation)(x), pool_size, pool_stride)
     expected = x.flatten(1) @ net.linear.weight.T + net.linear.bias
     assert_equal_with_gradients(net(image), expected, image.energy, *net.parameters())
 

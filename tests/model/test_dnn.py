@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cdmtrain.model.dnn import ACTIVATIONS, DNN
+from cdmtrain.layers.activation import ACTIVATIONS
+from cdmtrain.model.dnn import DNN
 
 
 def formula(net: DNN, x: Tensor, activation: str) -> Tensor:
@@ -26,8 +27,3 @@ def test_logits_and_gradients_are_those_of_the_formula(image, drawn, assert_equa
     torch.manual_seed(7)  # the same numbers are dropped
     expected = formula(net, image.energy.flatten(1), activation)
     assert_equal_with_gradients(found, expected, image.energy, *net.parameters())
-
-
-def test_an_unknown_activation_is_refused():
-    with pytest.raises(ValueError, match="activation=relu6: one of relu, gelu, silu, tanh, sigmoid is expected"):
-        DNN(image_size=12, width=6, depth=2, activation="relu6")

@@ -8,7 +8,8 @@ from cdmtrain.batch import Sequence
 from cdmtrain.model.rnn import RNN
 
 kinds = pytest.mark.parametrize(
-    ("cell", "layers", "bidirectional"), [("lstm", 1, False), ("lstm", 2, True), ("gru", 1, True), ("gru", 3, False)]
+    ("cell", "layers", "bidirectional"),
+    [("rnn", 1, False), ("rnn", 2, True), ("lstm", 1, False), ("lstm", 2, True), ("gru", 1, True), ("gru", 3, False)],
 )
 
 
@@ -27,7 +28,12 @@ def gru(weights: nn.Module, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Te
     return (1 - update) * new + update * h, c
 
 
-CELLS = {"lstm": lstm, "gru": gru}
+def elman(weights: nn.Module, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    of_x = weights.weight_ih_l0 @ x + weights.bias_ih_l0
+    return (of_x + weights.weight_hh_l0 @ h + weights.bias_hh_l0).tanh(), c
+
+
+CELLS = {"rnn": elman, "lstm": lstm, "gru": gru}
 
 
 def read(cell: str, weights: nn.Module, hits: list[Tensor]) -> list[Tensor]:
@@ -92,5 +98,5 @@ def test_logits_depend_on_the_order_of_hits(sequence, permuted):
 
 
 def test_an_unknown_cell_is_refused():
-    with pytest.raises(ValueError, match="cell=elman: one of lstm, gru is expected"):
+    with pytest.raises(ValueError, match="cell=elman: one of rnn, lstm, gru is expected"):
         RNN(cell="elman", hidden=4, layers=1, bidirectional=False)
