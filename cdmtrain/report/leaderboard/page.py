@@ -9,6 +9,7 @@ from cdmtrain.report.kit.metrics import BY_KEY, HEADLINE
 from cdmtrain.report.kit.numbers import DASH, fraction
 from cdmtrain.report.kit.page import figures, run_link, write_csv, write_page
 from cdmtrain.report.leaderboard import tables
+from cdmtrain.report.leaderboard.capacity import draw_capacity
 from cdmtrain.report.leaderboard.cost import draw_costs, draw_learning_curves
 from cdmtrain.report.leaderboard.ranking import Leaderboard, fold_of
 from cdmtrain.report.leaderboard.side_by_side import draw_confusions, draw_losses, draw_rocs
@@ -31,6 +32,7 @@ def write_leaderboard(board: Leaderboard, folder: Path) -> Path:
         sections={
             "Leaderboard": _tables(board),
             "Accuracy against cost": figures(inside, draw_costs(board)),
+            "How large a network may be": figures(inside, draw_capacity(board)),
             "How much more data would help": figures(inside, draw_learning_curves(board)),
             "Side by side": figures(inside, [draw_losses(board), draw_confusions(board), *draw_rocs(board)]),
             "Runs": _runs(board, folder),
