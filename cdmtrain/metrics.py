@@ -133,8 +133,13 @@ def _is_distributed() -> bool:
 
 
 def scalars(metrics: dict[str, Any]) -> dict[str, float]:
-    """Flatten metrics for a logger: roc_auc of electrons becomes `roc_auc_electron`; the matrix is left out."""
+    """Flatten metrics for a logger: roc_auc of electrons becomes `roc_auc_electron`.
+
+    The numbers of electrons classified as electrons, muons ... become `confusion_electron_electron`, ...
+    """
     flat: dict[str, float] = {}
+    for truth, row in zip(NAMES, metrics["confusion_matrix"], strict=True):
+        flat.update({f"confusion_{truth}_{name}": float(number) for name, number in zip(NAMES, row, strict=True)})
     for name, value in metrics.items():
         if isinstance(value, dict):
             flat.update({f"{name}_{particle}": number for particle, number in value.items()})

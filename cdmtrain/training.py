@@ -3,7 +3,7 @@
 import logging
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,13 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from cdmtrain.atomic import write_json
 from cdmtrain.callbacks.checkpoint import RunCheckpoint
+from cdmtrain.callbacks.loggers import closed_afterwards, log_run
 from cdmtrain.callbacks.metrics_csv import MetricsCsv
 from cdmtrain.callbacks.predictions import PredictionsWriter
 from cdmtrain.callbacks.progress import EpochProgress
@@ -70,8 +72,8 @@ def train_run(
         callbacks: called beside those of the configuration.
         write_page: writes the page of a run directory and returns its path.
     """
-    with open_run(cfg) as run:
-        results = read_results(run.path) if is_finished(run.path) else None
+    with open_run(cfg) as run, closed_afterwards() as loggers:
+        steps, results = 0, read_results(run.path) if is_finished(run.path) else None
         if results is not None:
             log.info("%s is finished; nothing is left to train", run.path)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -80,16 +82,21 @@ def train_run(
             status, interruption = RunStatus(run.path, explain_failure), Interruption(run)
             try:
                 with status, interruption, several_processes(run.path) as processes, preemption as signals:
-                    results = _fit_and_evaluate(cfg, run, status, processes, interruption, signals, *callbacks)
+                    own = (interruption, signals, *callbacks)
+                    results, steps = _fit_and_evaluate(cfg, run, status, processes, loggers, *own)
             except KeyboardInterrupt:
                 if is_first_process() and not interruption.at_once:
                     Console().print(f"page: {write_page(run.path)}", soft_wrap=True)
                 raise
-        return TrainedRun(run.path, results, write_page(run.path) if is_first_process() else None)
+        page = write_page(run.path) if is_first_process() else None
+        log_run(loggers, run.path, results, steps)
+        return TrainedRun(run.path, results, page)
 
 
-def make_trainer(run: RunDirectory, status: RunStatus, *more: Callback) -> lightning.Trainer:
-    """Make the Trainer of a configuration, with the callbacks and the logger that every run directory needs.
+def make_trainer(
+    run: RunDirectory, status: RunStatus, *more: Callback, loggers: Sequence[Logger] = ()
+) -> lightning.Trainer:
+    """Make the Trainer of a configuration, with the callbacks that every run directory needs and its metrics.csv.
 
     Raises:
         InputError: for a device that this machine lacks, or settings that Lightning would refuse late.
@@ -100,11 +107,9 @@ def make_trainer(run: RunDirectory, status: RunStatus, *more: Callback) -> light
         run.cfg,
         "trainer",
         callbacks=[*build_each(run.cfg, "callbacks"), *own],
-        logger=[MetricsCsv(run.path, read_metrics(run.path)), *build_each(run.cfg, "logger")],
+        logger=[MetricsCsv(run.path, read_metrics(run.path)), *loggers],
         default_root_dir=run.path,
     )
-    for logger in trainer.loggers:
-        logger.log_hyperparams(OmegaConf.to_container(run.cfg))  # type: ignore[arg-type]
     return trainer
 
 
@@ -157,9 +162,17 @@ def nan_to_none(metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fit_and_evaluate(
-    cfg: DictConfig, run: RunDirectory, status: RunStatus, processes: Processes, *callbacks: Callback
-) -> dict[str, Any]:
-    """Train or continue, evaluate the best epoch, write results.json and predictions.h5."""
+    cfg: DictConfig,
+    run: RunDirectory,
+    status: RunStatus,
+    processes: Processes,
+    loggers: list[Logger],
+    *callbacks: Callback,
+) -> tuple[dict[str, Any], int]:
+    """Train or continue, evaluate the best epoch, write results.json and predictions.h5.
+
+    Returns the results and the number of steps; the loggers of the configuration are put into `loggers`.
+    """
     provenance = RunProvenance(run.path, cfg)
     if cfg.print_config and run.cfg.print_config and is_first_process():
         show_config(run.cfg, provenance.record.choices)
@@ -170,7 +183,11 @@ def _fit_and_evaluate(
         check_used(run.cfg)
     lightning.seed_everything(run.cfg.seed, workers=True, verbose=False)
     resources = Resources()
-    trainer = make_trainer(run, status, resources, *callbacks)  # first, since it refuses a device that is not there
+    check_trainer(run.cfg)  # first, since it refuses a device that is not there
+    loggers += build_each(run.cfg, "logger")
+    for logger in loggers:
+        logger.log_hyperparams(OmegaConf.to_container(run.cfg))  # type: ignore[arg-type]
+    trainer = make_trainer(run, status, resources, *callbacks, loggers=loggers)
     device = trainer.strategy.root_device
     classifier = make_classifier(run.cfg)
     data: EventData = build(run.cfg, "data")
@@ -195,4 +212,4 @@ def _fit_and_evaluate(
     results["peak_memory_bytes"] = peak_memory_bytes(device)
     if trainer.is_global_zero:
         write_json(run.path / files.RESULTS, results)
-    return results
+    return results, trainer.global_step

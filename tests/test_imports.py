@@ -97,6 +97,7 @@ RULES = {
 
 # modules that open a run build its network
 MAY_MORE = {key: {"torch", "lightning"} for key in ("runs.open", "runs.trust")}
+MAY_MORE["callbacks.loggers"] = {"filelock", "matplotlib", "mlflow", "wandb"}
 
 PDG_CODES = {11, 13, 22, 2212}
 

@@ -137,7 +137,9 @@ def test_figures_of_a_very_sure_network_are_their_definitions():
 
 def test_nothing_seen_is_nan_everywhere_and_no_error():
     figures = ClassificationMetrics().compute()
-    assert all(math.isnan(value) for value in scalars(figures).values())
+    flat = scalars(figures)
+    assert {value for name, value in flat.items() if name.startswith("confusion_")} == {0}
+    assert all(math.isnan(value) for name, value in flat.items() if not name.startswith("confusion_"))
     assert np.array(figures["confusion_matrix"]).tolist() == np.zeros((4, 4)).tolist()
 
 
@@ -150,9 +152,13 @@ def test_reset_forgets():
     assert_same(metrics.compute(), reference(logits, truth))
 
 
-def test_scalars_name_each_class_and_leave_the_matrix_out():
+def test_scalars_name_each_class_and_each_cell_of_the_matrix():
     logits, truth = events(60)
-    flat = scalars(computed(logits, truth))
+    metrics = computed(logits, truth)
+    flat = scalars(metrics)
+    cells = {name: flat.pop(name) for name in list(flat) if name.startswith("confusion_")}
+    assert list(cells.values()) == [number for row in metrics["confusion_matrix"] for number in row]
+    assert cells["confusion_electron_photon"] == metrics["confusion_matrix"][0][NAMES.index("photon")]
     per_class = {f"{figure}_{name}" for figure in ("efficiency", "purity", "roc_auc") for name in NAMES}
     single = {"accuracy", "macro_f1", "cross_entropy", "calibration_error", "electron_photon_auc"}
     assert flat.keys() == per_class | single

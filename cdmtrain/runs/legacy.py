@@ -4,7 +4,14 @@ from typing import Any
 
 from cdmtrain.errors import InputError
 
-RENAMED_TARGETS = {"cdmtrain.launch.trainer.Trainer": "cdmtrain.devices.trainer.Trainer"}  # 0.1 -> now
+LOGGERS = "lightning.pytorch.loggers", "cdmtrain.callbacks.loggers"
+RENAMED_TARGETS = {  # 0.1 -> now
+    "cdmtrain.launch.trainer.Trainer": "cdmtrain.devices.trainer.Trainer",
+    f"{LOGGERS[0]}.TensorBoardLogger": f"{LOGGERS[1]}.TensorBoard",
+    f"{LOGGERS[0]}.MLFlowLogger": f"{LOGGERS[1]}.MLflow",
+    f"{LOGGERS[0]}.WandbLogger": f"{LOGGERS[1]}.WeightsAndBiases",
+}
+NEW_IN_LOGGERS = {"mlflow": ("run_name", "artifact_location"), "wandb": ("name",)}  # they name the run's directory
 
 FEATURES, EVENT_FEATURES = "cdmtrain.representation.features", "cdmtrain.representation.event_features"
 # what the sparse_resnet of 0.1 computed from energies in MeV by itself
@@ -58,7 +65,11 @@ def as_in_0_1(config: dict[str, Any]) -> dict[str, Any]:
         inner = config.get(node)
         if isinstance(inner, dict) and inner.get(key, ...) == value and inner.get("_target_", "").startswith(target):
             config = {**config, node: {name: inner[name] for name in inner if name != key}}
-    return config
+    loggers = config.get("logger") or {}
+    for logger, keys in NEW_IN_LOGGERS.items():
+        if isinstance(one := loggers.get(logger), dict):
+            loggers = {**loggers, logger: {name: one[name] for name in one if name not in keys}}
+    return {**config, "logger": loggers} if "logger" in config else config
 
 
 def _with_targets(config: Any, names: dict[str, str]) -> Any:
