@@ -44,7 +44,7 @@ COMMANDS = {
 
 def test_every_page_shows_a_command() -> None:
     with_commands = {page for page, _ in COMMANDS}
-    assert {page.name for page in PAGES} - with_commands == {"run_directory.md", "your_model.md"}
+    assert {page.name for page in PAGES} - with_commands == {"your_model.md"}
 
 
 @pytest.mark.parametrize("words", sorted({words for _, words in COMMANDS}), ids=" ".join)
