@@ -6,42 +6,13 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 import cdmtrain
-from cdmtrain.config.sources import Option, default_options, groups
+from cdmtrain.config.sources import Option, default_options, groups, read_yaml
 
-USAGE = {
-    "cdmtrain [group=option ...] [key=value ...]": "one run: choose options, set values",
-    "cdmtrain -m [group=option,option ...] [key=value,value ...]": "a sweep: a run for every combination",
-    "cdmtrain [group=option ...] [key=value ...] --cfg job": "every key with its value, without running",
-    "cdmtrain --help [group ...]": "this page, or the options of a group",
-}
-
-KEYS = {
-    "seed": "seed of everything random in the training; sweep over it to measure the spread",
-    "data.files": "your HDF5 files, with data=hdf5",
-    "data.train_events": "use at most this many training events",
-    "data.split.train": "training part of the events, as fractions: [0,.5]; also val and test",
-    "data.batch_size": "events per step, over all devices",
-    "data.cache_dir": "where converted files are kept",
-    "optimizer.lr": "the learning rate",
-    "trainer.max_epochs": "number of passes over the training events",
-    "trainer.accelerator": "auto, cpu, gpu or mps",
-    "trainer.devices": "number of devices",
-    "run": "a run directory: continue that run, in place",
-    "run_dir": "directory of a new run, instead of one under outputs/",
-    "sweep.dir": "directory of the runs of a sweep",
-    "launch.wait": "on a cluster; false: submit the runs and return at once",
-}
-
-EXAMPLES = {
-    "cdmtrain": "train the default model on a sample simulated on first use",
-    "cdmtrain experiment=lecture_cnn data=hdf5 data.files=[a.h5,b.h5]": "a named result on your own files",
-    "cdmtrain model=gnn trainer.accelerator=gpu optimizer.lr=0.01": "any model, any accelerator, any setting",
-    "cdmtrain -m model=dnn,cnn,gnn seed=1,2,3": "a sweep: every combination, one after the other",
-    "cdmtrain run=outputs/train/cnn/DATE_TIME_ID": "continue a run that was stopped",
-    "cdmtrain task=simulate events=40000 output=train.h5 seed=7": "write simulated events to a file",
-}
+TEXTS = read_yaml(Path(__file__).with_name("help.yaml"))
+USAGE, KEYS, EXAMPLES = TEXTS["usage"], TEXTS["keys"], TEXTS["examples"]
 
 
 def _bold(text: str) -> str:

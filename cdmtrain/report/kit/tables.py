@@ -39,9 +39,8 @@ class Table(NamedTuple):
     def html(self) -> str:
         """The table for a page, without its title."""
         cells = [[str(cell) if isinstance(cell, Text) else cell for cell in row] for row in self.rows]
-        return markup.table(
-            [name.replace("-\n", "").replace("\n", " ") for name in self.header], cells, words=self.words
-        )
+        names = [name.replace("-\n", "").replace("\n", " ") for name in self.header]
+        return markup.table(names, cells, words=self.words)
 
     def markdown(self) -> str:
         """The table in Markdown."""
