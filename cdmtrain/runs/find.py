@@ -20,11 +20,6 @@ def find_runs(places: Sequence[str | Path]) -> list[Path]:
     return list(found.values())
 
 
-def is_run(path: Path) -> bool:
-    """Whether `path` is a run directory."""
-    return (path / files.CONFIG).exists()
-
-
 def _runs_below(path: Path) -> Iterator[Path]:
     for folder, inner, names in os.walk(path):
         inner.sort()

@@ -200,9 +200,8 @@ def make_classifier(cfg: DictConfig) -> Classifier:
     """Build the network of a configuration, in its LightningModule, with new weights."""
     check_fit(get_class(cfg.model._target_), get_class(cfg.representation._target_))
     parts = {name: build(cfg, name) for name in ("model", "representation", "loss", "optimizer", "scheduler")}
-    return Classifier(
-        **parts, augmentation=Chain(build_each(cfg, "augmentation")) if cfg.augmentation else None, seed=cfg.seed
-    )
+    augmentation = Chain(build_each(cfg, "augmentation")) if cfg.augmentation else None
+    return Classifier(**parts, augmentation=augmentation, seed=cfg.seed)
 
 
 def check_fit(model: type[nn.Module], representation: type[nn.Module]) -> None:

@@ -51,7 +51,7 @@ class TracedEvents(EventBatch):
 class FromHits(nn.Module):
     """Probabilities (B, 4) of B events from their hits: pixel (H,), energy (H,) in MeV, offset (B + 1,)."""
 
-    inputs = ("pixel", "energy", "offset")
+    inputs: tuple[str, ...] = ("pixel", "energy", "offset")
 
     def __init__(self, network: nn.Module, image_size: int) -> None:
         super().__init__()
@@ -70,21 +70,16 @@ class FromHits(nn.Module):
         return batch.pixel.numpy(), batch.energy.numpy(), batch.offset.numpy()
 
 
-class FromImages(nn.Module):
+class FromImages(FromHits):
     """Probabilities (B, 4) from dense images (B, S, S) in MeV: every pixel becomes a hit, a dark one with 0 MeV."""
 
     inputs = ("image",)
 
-    def __init__(self, network: nn.Module, image_size: int) -> None:
-        super().__init__()
-        self._from_hits = FromHits(network, image_size)
-        self._image_size = image_size
-
-    def forward(self, image: Float[Tensor, "event row column"]) -> Float[Tensor, "event class"]:
+    def forward(self, image: Float[Tensor, "event row column"]) -> Float[Tensor, "event class"]:  # type: ignore[override]
         num_events, pixels = image.shape[0], self._image_size**2
         pixel = torch.arange(pixels, device=image.device).repeat(num_events)
         offset = torch.arange(num_events + 1, device=image.device) * pixels
-        return self._from_hits(pixel, image.flatten(), offset)
+        return super().forward(pixel, image.flatten(), offset)
 
     def arrays(self, batch: EventBatch) -> Arrays:
         return (ImageRepresentation()(batch).energy.squeeze(1).numpy(),)
@@ -94,7 +89,7 @@ def export(cfg: DictConfig) -> None:
     """Trace the network, write it, compare the file with the run on test events, and keep it if they agree."""
     configure_logging()
     formats: dict[str, tuple[str, Write]] = {"onnx": (".onnx", write_onnx), "torch": (".pt2", write_torch)}
-    kinds: dict[str, type[FromImages | FromHits]] = {"image": FromImages, "hits": FromHits}
+    kinds: dict[str, type[FromHits]] = {"image": FromImages, "hits": FromHits}
     for key, known in {"format": list(formats), "takes": list(kinds)}.items():
         if cfg[key] not in known:
             raise InputError(f"{key}={cfg[key]}: one of {', '.join(known)} is expected")
@@ -117,7 +112,7 @@ def export(cfg: DictConfig) -> None:
     Console().print(f"{output}: {', '.join(wrapper.inputs)} -> probability; {agreement}", soft_wrap=True)
 
 
-def traced(wrapper: FromImages | FromHits, batch: EventBatch, run: Run) -> Any:
+def traced(wrapper: FromHits, batch: EventBatch, run: Run) -> Any:
     """Trace the network as a graph of operations for any number of events and hits."""
     arguments = tuple(map(torch.from_numpy, wrapper.arrays(batch)))
     dynamic = {name: {0: torch.export.Dim.DYNAMIC} for name in wrapper.inputs}
@@ -169,7 +164,7 @@ def write_torch(program: Any, inputs: tuple[str, ...], about: dict[str, str], pa
 @torch.no_grad()
 def largest_difference(
     network: nn.Module,
-    wrapper: FromImages | FromHits,
+    wrapper: FromHits,
     exported: Exported,
     data: EventData,
     dataset_index: Int[Tensor, " chosen"],

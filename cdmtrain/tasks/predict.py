@@ -1,8 +1,7 @@
 """cdmtrain task=predict: classify every event of a file with one or several trained networks."""
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,13 @@ from cdmtrain.training import configure_logging
 
 MOST_EVENTS = 1000  # of a batch: 150 MB of dense images
 Columns = Mapping[str, np.ndarray]  # one row an event
-Write = Callable[[int, Columns], None]  # takes the number of an event, and the columns from it on
 
 
 def predict(cfg: DictConfig) -> None:
     """Read the file once, write `output` atomically, print how many events were classified as which particle."""
     configure_logging()
     source, output = Path(cfg.input), Path(cfg.output)
-    writers = {".h5": hdf5_writer, ".hdf5": hdf5_writer, ".csv": csv_writer}
+    writers = {".h5": write_hdf5, ".hdf5": write_hdf5, ".csv": write_csv}
     if not source.is_file():
         raise InputError(f"input={source} is not a file; give an HDF5 file in the challenge's format")
     if output.exists():
@@ -52,21 +50,25 @@ def predict(cfg: DictConfig) -> None:
     with ChallengeFile(source) as file:
         for run in runs:
             check_image_size(run, file.image_size, source=source)
-        with whole_file(output) as temporary, writers[output.suffix](temporary, file.num_events, about) as write:
-            # as in the trainings, and no more than fit into memory
-            batch_size = min(MOST_EVENTS, *(run.cfg.data.batch_size for run in runs))
-            for batch in with_progress(file, batch_size):
-                probability = probabilities(network, batch.to(device))
-                found += np.bincount(probability.argmax(1), minlength=NUM_CLASSES)
-                write(int(batch.dataset_index[0]), columns(batch, probability, file))
+        # as in the trainings, and no more than fit into memory
+        batch_size = min(MOST_EVENTS, *(run.cfg.data.batch_size for run in runs))
+        parts = classified(file, network, device, batch_size, found)
+        with whole_file(output) as temporary:
+            writers[output.suffix](temporary, parts, file.num_events, about)
     total = found.sum()
     shares = ", ".join(f"{percent(n / total)} {name}" for n, name in zip(found.tolist(), NAMES, strict=True))
     Console().print(f"{count(int(total))} events in {output}: {shares}", soft_wrap=True)
 
 
-@torch.inference_mode()
-def probabilities(network: torch.nn.Module, batch: EventBatch) -> torch.Tensor:
-    return network(batch).softmax(1).cpu()
+def classified(
+    file: ChallengeFile, network: torch.nn.Module, device: torch.device, batch_size: int, found: np.ndarray
+) -> Iterator[Columns]:
+    """Yield the columns of every batch, and add the numbers of its events in each class to `found`."""
+    for batch in with_progress(file, batch_size):
+        with torch.inference_mode():
+            probability = network(batch.to(device)).softmax(1).cpu()
+        found += np.bincount(probability.argmax(1), minlength=NUM_CLASSES)
+        yield columns(batch, probability, file)
 
 
 def columns(batch: EventBatch, probability: torch.Tensor, file: ChallengeFile) -> Columns:
@@ -89,39 +91,33 @@ def with_progress(file: ChallengeFile, batch_size: int) -> Iterator[EventBatch]:
             progress.advance(task, batch.num_events)
 
 
-@contextmanager
-def hdf5_writer(path: Path, num_events: int, about: Mapping[str, Any]) -> Iterator[Write]:
+def write_hdf5(path: Path, parts: Iterable[Columns], num_events: int, about: Mapping[str, Any]) -> None:
     """Write the format of a run's predictions.h5, with attributes that name the input and the checkpoints.
 
     The datasets have one row per event and are created at the first batch.
     """
+    first = 0
     with h5py.File(path, "w") as file:
         file.attrs.update({**about, "classes": list(NAMES)})
-
-        def write(first: int, columns: Columns) -> None:
+        for columns in parts:
             for name, values in columns.items():
                 dataset = file.require_dataset(name, (num_events, *values.shape[1:]), values.dtype)
                 dataset[first : first + len(values)] = values
+            first += len(columns["index"])
 
-        yield write
 
-
-@contextmanager
-def csv_writer(path: Path, num_events: int, about: Mapping[str, Any]) -> Iterator[Write]:
-    """A table for a spreadsheet.
+def write_csv(path: Path, parts: Iterable[Columns], num_events: int, about: Mapping[str, Any]) -> None:
+    """Write a table for a spreadsheet.
 
     One line per event: index, most probable particle, probabilities, and what the file knows of the event.
     """
     with path.open("w", newline="", encoding="utf-8") as stream:
         lines = csv.writer(stream, lineterminator="\n")
-
-        def write(first: int, columns: Columns) -> None:
+        for number, columns in enumerate(parts):
             table = flat(columns)
-            if first == 0:
+            if number == 0:
                 lines.writerow(table)
             lines.writerows(zip(*(values.tolist() for values in table.values()), strict=True))
-
-        yield write
 
 
 def flat(columns: Columns) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from cdmtrain.errors import InputError
 from cdmtrain.report.leaderboard.page import write_leaderboard
 from cdmtrain.report.leaderboard.ranking import make_leaderboard
 from cdmtrain.report.leaderboard.tables import PLUS_MINUS, leaderboard_tables
-from cdmtrain.runs.find import is_run
+from cdmtrain.runs import files
 from cdmtrain.runs.names import new_name
 
 
@@ -34,5 +34,5 @@ def folder_of(paths: list[str]) -> Path:
     if not paths:
         raise InputError("runs=[]: give run directories, or one that holds them")
     only = Path(paths[0])
-    holds_runs = len(paths) == 1 and only.is_dir() and not is_run(only)
+    holds_runs = len(paths) == 1 and only.is_dir() and not (only / files.CONFIG).exists()
     return only if holds_runs else Path("outputs/report") / new_name()

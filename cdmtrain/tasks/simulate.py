@@ -1,7 +1,6 @@
 """cdmtrain task=simulate: write simulated events in the challenge's format."""
 
 import json
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from cdmtrain.config.build import build
 from cdmtrain.data.hdf5 import write_challenge_file
 from cdmtrain.errors import InputError
 from cdmtrain.report.kit.numbers import memory
+from cdmtrain.simulation.simulator import BLOCK_EVENTS
 
 
 def simulate(cfg: DictConfig) -> None:
@@ -30,7 +30,7 @@ def simulate(cfg: DictConfig) -> None:
     made_by = {"events": cfg.events, "seed": cfg.seed, **simulation.settings()}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
-        blocks = _Counted(simulation.blocks(events=cfg.events, seed=cfg.seed), progress, total=cfg.events)
+        blocks = _shown(simulation.blocks(events=cfg.events, seed=cfg.seed), progress, total=cfg.events)
         write_challenge_file(
             output,
             blocks,
@@ -38,30 +38,17 @@ def simulate(cfg: DictConfig) -> None:
             image_size=simulation.image_size,
             attributes={"generator": f"cdmtrain {cdmtrain.__version__}", "settings": json.dumps(made_by)},
         )
-    Console().print(f"{cfg.events} events in {output}: {_cost(blocks)}", soft_wrap=True)
+    cost = f"peak memory {memory(peak_memory_bytes(torch.device('cpu')))}"
+    seconds = progress.tasks[0].elapsed
+    if seconds and cfg.events > BLOCK_EVENTS:
+        cost = f"{(cfg.events - BLOCK_EVENTS) / seconds:.0f} events/s after the first block, {cost}"
+    Console().print(f"{cfg.events} events in {output}: {cost}", soft_wrap=True)
 
 
-class _Counted:
-    """Shows the blocks that pass on a progress bar, and times those after the first, which waits for compilation."""
-
-    def __init__(self, blocks: Iterable[Any], progress: Progress, *, total: int) -> None:
-        self.blocks, self.progress, self.total = blocks, progress, total
-        self.events, self.since = 0, 0.0  # events after the first block
-
-    def __iter__(self) -> Iterator[Any]:
-        task = self.progress.add_task("simulating (compiling at first use)", total=self.total)
-        for block in self.blocks:
-            if self.since:
-                self.events += len(block.pdg)
-            else:
-                self.since = time.perf_counter()
-            yield block
-            self.progress.update(task, advance=len(block.pdg), description="simulating")
-
-
-def _cost(blocks: _Counted) -> str:
-    """Events per second, with writing and without compilation, and the peak memory of the process."""
-    peak = f"peak memory {memory(peak_memory_bytes(torch.device('cpu')))}"
-    if blocks.events == 0:
-        return peak
-    return f"{blocks.events / (time.perf_counter() - blocks.since):.0f} events/s after the first block, {peak}"
+def _shown(blocks: Iterable[Any], progress: Progress, *, total: int) -> Iterator[Any]:
+    """Show the blocks that pass on a progress bar, timed from the first one on, which waits for compilation."""
+    task = progress.add_task("simulating (compiling at first use)", total=total, start=False)
+    for block in blocks:
+        progress.start_task(task)
+        yield block
+        progress.update(task, advance=len(block.pdg), description="simulating")

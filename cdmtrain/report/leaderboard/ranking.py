@@ -189,9 +189,5 @@ def _is_implied(key: str, named: Sequence[str], entries: Sequence[Mapping[str, s
 def short_name(differing: Mapping[str, str], keys: Sequence[str]) -> str:
     """Return `cnn, lr=0.01`: options of FIRST alone, other keys by their last word where no other key has the same."""
     last = [key.rpartition(".")[2] for key in keys]
-
-    def word(key: str) -> str:
-        end = key.rpartition(".")[2]
-        return end if last.count(end) == 1 else key
-
-    return ", ".join(value if key in FIRST else f"{word(key)}={value}" for key, value in differing.items())
+    names = {key: end if last.count(end) == 1 else key for key, end in zip(keys, last, strict=True)}
+    return ", ".join(value if key in FIRST else f"{names[key]}={value}" for key, value in differing.items())
