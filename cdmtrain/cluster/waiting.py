@@ -55,11 +55,8 @@ def _log_state(job: Job, reason: str, logged: dict[str, str]) -> None:
     status = read_status(job.run) if job.run else None
     if status is None:
         return
-    where = {
-        "running": f" on {status.host}",
-        "submitted": f", waiting for {reason}" if reason not in ("", "None") else "",
-    }
-    line = status.state + where.get(status.state, "")
+    waits = f", waiting for {reason}" if reason not in ("", "None") else ""
+    line = status.state + {"running": f" on {status.host}", "submitted": waits}.get(status.state, "")
     if logged.get(job.name) != line:
         logged[job.name] = line
         log.info("%s: %s", job.name, line)

@@ -9,6 +9,7 @@ vector; dropout also acts on the attention, but not on the embedding; the head i
 """
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -62,18 +63,9 @@ class ViT(nn.Module):
         self.embedding = nn.Linear(num_channels * patch_size**2, width)
         self.position = nn.Parameter(0.02 * torch.randn(num_patches, width))
         self.whole_event = nn.Parameter(0.02 * torch.randn(width))
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                width,
-                heads,
-                4 * width,
-                dropout,
-                activation=make_activation(activation),
-                batch_first=True,
-                norm_first=True,
-            )
-            for _ in range(depth)
-        )
+        layer = partial(nn.TransformerEncoderLayer, activation=make_activation(activation), batch_first=True)
+        layers = (layer(width, heads, 4 * width, dropout, norm_first=True) for _ in range(depth))
+        self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(width)
         self.linear = nn.Linear(width, num_classes)
 

@@ -63,7 +63,7 @@ def _sums(
     before: Float[Tensor, "event class"],
     after: Float[Tensor, "event class"],
     batch: EventBatch,
-    counts: Bool[Tensor, " event"],
+    counts: Bool[Tensor, " event"] | None,
 ) -> Float[Tensor, " sum"]:
     """Sums over the events that count: one, class changed, total variation, correct before, correct after."""
     class_before, class_after = before.argmax(1), after.argmax(1)
@@ -75,7 +75,8 @@ def _sums(
         class_before == batch.class_index,
         class_after == batch.class_index,
     ]
-    return torch.stack([column[counts].double().sum() for column in columns]).cpu()
+    rows = slice(None) if counts is None else counts
+    return torch.stack([column[rows].double().sum() for column in columns]).cpu()
 
 
 def _sensitivity(one: Perturbation, sums: Tensor | None, takes: str) -> Sensitivity:

@@ -19,7 +19,7 @@ SYMMETRIES = {"mirror columns": 1, "mirror rows": 2, "turn by 90 degrees": 5, "t
 SCALES = (0.9, 1.1)
 FAINT_MEV = (0.1, 0.3)  # a lit pixel holds at least 0.05 MeV
 
-Changed = tuple[Any, Bool[Tensor, " event"]]  # the changed events, and which of them count
+Changed = tuple[Any, Bool[Tensor, " event"] | None]  # the changed events, and which of them count; None: all
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def shifted(batch: EventBatch, *, by: int) -> Changed:
 
 def turned(batch: EventBatch, *, symmetry: int) -> Changed:
     """Transform each event by one of the eight symmetries of the square."""
-    return transformed(batch, torch.full_like(batch.class_index, symmetry)), _all(batch)
+    return transformed(batch, torch.full_like(batch.class_index, symmetry)), None
 
 
 def pixels_permuted(batch: EventBatch, *, seed: int) -> Changed:
@@ -75,14 +75,14 @@ def pixels_permuted(batch: EventBatch, *, seed: int) -> Changed:
     new_pixel = _permutation(batch.image_size**2, seed).to(batch.pixel.device)
     pixel = new_pixel[batch.pixel]
     order = (batch.event * batch.image_size**2 + pixel).argsort()
-    return replace(batch, pixel=pixel[order], energy=batch.energy[order]), _all(batch)
+    return replace(batch, pixel=pixel[order], energy=batch.energy[order]), None
 
 
 def nodes_renumbered(graph: Graph, *, seed: int) -> Changed:
     """Renumber the nodes of each event; the graph is the same."""
     order = _shuffled_within(graph.event, seed)
     edges = order.argsort()[graph.edge_index]
-    return replace(graph, feature=graph.feature[order], edge_index=edges), _all(graph)
+    return replace(graph, feature=graph.feature[order], edge_index=edges), None
 
 
 def hits_reordered(hits: HitSequence | Hits, *, seed: int) -> Changed:
@@ -90,25 +90,20 @@ def hits_reordered(hits: HitSequence | Hits, *, seed: int) -> Changed:
     if isinstance(hits, Hits):
         order = _shuffled_within(hits.event, seed)
         pixel, energy, feature = (part[order] for part in (hits.pixel, hits.energy, hits.feature))
-        return replace(hits, pixel=pixel, energy=energy, feature=feature), _all(hits)
+        return replace(hits, pixel=pixel, energy=energy, feature=feature), None
     draw = torch.rand(hits.mask.shape, generator=torch.Generator().manual_seed(seed)).to(hits.mask.device)
     order = draw.masked_fill(~hits.mask, 2).argsort(1)
-    return replace(hits, feature=hits.feature.take_along_dim(order.unsqueeze(2), 1)), _all(hits)
+    return replace(hits, feature=hits.feature.take_along_dim(order.unsqueeze(2), 1)), None
 
 
 def scaled(batch: EventBatch, *, factor: float) -> Changed:
     """Multiply all energies by a factor, like a calibration error."""
-    return replace(batch, energy=batch.energy * factor), _all(batch)
+    return replace(batch, energy=batch.energy * factor), None
 
 
 def faint_dropped(batch: EventBatch, *, mev: float) -> Changed:
     """Drop all pixels below a threshold, like a less sensitive detector."""
-    return batch.mask_hits(batch.energy >= mev), _all(batch)
-
-
-def _all(events: Any) -> Bool[Tensor, " event"]:
-    tensor = next(value for value in vars(events).values() if isinstance(value, Tensor))
-    return torch.ones(events.num_events, dtype=torch.bool, device=tensor.device)
+    return batch.mask_hits(batch.energy >= mev), None
 
 
 def _permutation(length: int, seed: int) -> Int[Tensor, " length"]:

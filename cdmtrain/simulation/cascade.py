@@ -19,7 +19,7 @@ import numpy as np
 
 from cdmtrain.compiled import jit
 from cdmtrain.simulation.argon import ATOMIC_NUMBER
-from cdmtrain.simulation.shower import turn
+from cdmtrain.simulation.shower import U, V, W, X, Y, Z, move, turn
 
 NEUTRON_INSIDE, PROTON_INSIDE = 0, 1
 NUCLEONS = 40
@@ -34,8 +34,8 @@ LARGEST_CROSS_SECTION_FM2 = 40.0
 IN_MEDIUM = 0.7
 FORWARD = 0.7  # c: in a collision of unlike nucleons the fast one tends to stay the fast one
 LARGEST_CASCADE = 64
-# columns of a cascade's nucleons; ENERGY is the kinetic energy it would have outside the nucleus
-SPECIES, ENERGY, X, Y, Z, U, V, W = 0, 1, 2, 3, 4, 5, 6, 7
+# columns of a cascade's nucleons, with X to W as in shower.py; ENERGY is the kinetic energy it would have outside
+SPECIES, ENERGY = 0, 1
 
 
 @jit
@@ -149,9 +149,7 @@ def cascade(inside: np.ndarray, waiting: int, free: np.ndarray, rng: np.random.G
         nucleon[:] = inside[waiting]
         while nucleon[ENERGY] > BOUND_MEV[int(nucleon[SPECIES])]:
             flight = rng.standard_exponential() / (CENTRAL_DENSITY * LARGEST_CROSS_SECTION_FM2)
-            nucleon[X] += flight * nucleon[U]
-            nucleon[Y] += flight * nucleon[V]
-            nucleon[Z] += flight * nucleon[W]
+            move(nucleon, flight)
             radius = math.sqrt(nucleon[X] ** 2 + nucleon[Y] ** 2 + nucleon[Z] ** 2)
             if radius > OUTSIDE_FM:
                 free[left] = nucleon

@@ -87,11 +87,11 @@ def change_direction(particle: np.ndarray, cosine: float, azimuth: float) -> Non
 
 
 @jit
-def move(particle: np.ndarray, length_cm: float) -> None:
+def move(particle: np.ndarray, length: float) -> None:
     """Move a particle straight on."""
-    particle[X] += length_cm * particle[U]
-    particle[Y] += length_cm * particle[V]
-    particle[Z] += length_cm * particle[W]
+    particle[X] += length * particle[U]
+    particle[Y] += length * particle[V]
+    particle[Z] += length * particle[W]
 
 
 @jit

@@ -70,7 +70,7 @@ def test_symmetries_turn_and_mirror_the_image(batch):
                 "turn by 90 degrees": images(batch).rot90(1, (1, 2)),
                 "turn by 180 degrees": images(batch).flip(1, 2),
             }[one.name]
-            assert whole.all()
+            assert whole is None  # every event counts
             assert torch.equal(images(changed), expected), one.name
     assert torch.equal(images(turned(batch, symmetry=0)[0]), images(batch))
 

@@ -51,11 +51,8 @@ def _tiles(job: Benchmark) -> str:
 
 
 def _job(job: Benchmark) -> str:
-    return (
-        markup.element("p", tables.headline(job), "soft")
-        + tables.stage_table(job).html()
-        + markup.facts(tables.cost_facts(job))
-    )
+    facts = markup.facts(tables.cost_facts(job))
+    return markup.element("p", tables.headline(job), "soft") + tables.stage_table(job).html() + facts
 
 
 def _draw_throughput(jobs: Sequence[Benchmark]) -> Drawing:
