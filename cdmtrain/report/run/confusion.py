@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from cdmtrain.particles import NAMES, PARTICLES, Particle
@@ -30,7 +32,12 @@ def row_fractions(counts: NDArray[np.int64]) -> Floats:
 
 
 def draw_confusion(run: RunFiles) -> list[Drawing]:
-    """Draw the confusion matrix as fractions of each row and as numbers of events."""
+    """Draw the confusion matrix of the test events, as fractions and as numbers, and that of every validation."""
+    history = draw_history(run)
+    return [*_draw_test(run), *([history] if history else [])]
+
+
+def _draw_test(run: RunFiles) -> list[Drawing]:
     counts = confusion_matrix(run)
     if counts is None:
         return []
@@ -62,6 +69,57 @@ def _draw(name: str, title: str, caption: str, values: NDArray, shade: Floats, w
     alternative = f"{title}, columns {', '.join(NAMES)}. True {'; '.join(rows)}."
     table: Rows = [["truth", *NAMES], *([truth, *row] for truth, row in zip(NAMES, values.tolist(), strict=True))]
     return Drawing(name, title, caption, alternative, figure, table)
+
+
+def draw_history(run: RunFiles) -> Drawing | None:
+    """Draw the row-normalised confusion matrix of the validation events against the epoch; None where it is unknown."""
+    epoch, counts = validation_matrices(run)
+    if not len(epoch):
+        return None
+    fractions = np.stack([row_fractions(matrix) for matrix in counts])
+    caption = (
+        "The fraction of each true particle (row) that the network takes for each particle (column) in every validated "
+        "epoch. In the diagonal a rising line is learning; elsewhere it shows a confusion that grows."
+    )
+    last = ", ".join(f"{name} {percent(value)}" for name, value in zip(NAMES, fractions[-1].diagonal(), strict=True))
+    alternative = f"Confusion matrix of the validation events in every epoch; efficiencies in the last: {last}."
+    rows: Rows = [["epoch", "truth", *NAMES]]
+    for number, matrix in zip(epoch.tolist(), counts.tolist(), strict=True):
+        rows += [[number, truth, *row] for truth, row in zip(NAMES, matrix, strict=True)]
+    figure = _draw_cells(epoch, fractions)
+    return Drawing("confusion_history", "Confusion matrix in every epoch", caption, alternative, figure, rows)
+
+
+def validation_matrices(run: RunFiles) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the epochs with a confusion matrix of the validation events, and the matrices; empty for old runs.
+
+    Shapes: (epoch,), (epoch, truth, predicted).
+    """
+    names = [f"val_confusion_{truth}_{name}" for truth in NAMES for name in NAMES]
+    if not set(names) <= run.history.keys():
+        return np.empty(0, np.int64), np.empty((0, len(NAMES), len(NAMES)), np.int64)
+    counts = np.stack([run.history[name] for name in names], axis=1)
+    known = np.isfinite(counts).all(axis=1)
+    matrices = counts[known].reshape(-1, len(NAMES), len(NAMES))
+    return run.history["epoch"][known].astype(np.int64), matrices.astype(np.int64)
+
+
+def _draw_cells(epoch: NDArray[np.int64], fractions: Floats) -> Figure:
+    """Return a plot for each cell of the matrix; rows are true particles."""
+    figure = style.new_figure(4.3)
+    figure.subplots_adjust(left=0.14, right=0.98, bottom=0.12, top=0.94, wspace=0.12, hspace=0.14)
+    cells = figure.subplots(len(NAMES), len(NAMES), sharex=True, sharey=True, squeeze=False)
+    for (row, column), axes in np.ndenumerate(cells):
+        style.dress(axes)
+        colour = style.line_style(NAMES[row]).colour
+        axes.plot(epoch, fractions[:, row, column], "o-", color=colour, markersize=2.5, linewidth=1.6)
+        axes.set(ylim=(-0.04, 1.04), yticks=(0, 0.5, 1))
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
+    for index, name in enumerate(NAMES):
+        cells[0, index].set_title(name, fontsize=style.SMALL, color=style.INK)
+        cells[index, 0].set_ylabel(name, fontsize=style.SMALL, color=style.INK)
+    figure.supxlabel("epoch", fontsize=style.SMALL, color=style.GREY, x=0.56, y=0.01)
+    return figure
 
 
 def draw_matrix(

@@ -138,6 +138,31 @@ def best_epoch(run: RunFiles) -> float | None:
     return float(epoch[np.nanargmin(loss)])
 
 
+FEWEST_EPOCHS = 2  # that the losses must be apart
+
+
+def overfitting_since(run: RunFiles) -> int | None:
+    """Return the epoch from which the losses part until the end of the training; None where they do not.
+
+    They are apart in an epoch after that of the lowest validation loss where the training loss is lower than in that
+    epoch, and the validation loss is higher by more than twice its scatter. The scatter of a loss v is the
+    root mean square of (v[i-1] - 2 v[i] + v[i+1]) / sqrt(6), which is the standard deviation of independent noise on a
+    straight line.
+    """
+    names = ("epoch", "train_loss", "val_loss")
+    if not set(names) <= run.history.keys():
+        return None
+    columns = np.stack([run.history[name] for name in names])
+    epoch, train, val = columns[:, np.isfinite(columns).all(axis=0)]
+    if len(epoch) <= FEWEST_EPOCHS:
+        return None
+    scatter = np.sqrt(np.mean(np.diff(val, 2) ** 2) / 6)
+    best = int(val.argmin())
+    apart = (np.arange(len(epoch)) > best) & (train < train[best]) & (val > val[best] + 2 * scatter)
+    num_apart = len(epoch) if apart.all() else int(apart[::-1].argmin())
+    return int(epoch[-num_apart]) if num_apart >= FEWEST_EPOCHS else None
+
+
 def _draw(run: RunFiles, name: str) -> Drawing | None:
     columns = {part: run.history[f"{part}_{name}"] for part in PARTS if f"{part}_{name}" in run.history}
     epoch = run.history.get("epoch")
@@ -149,6 +174,8 @@ def _draw(run: RunFiles, name: str) -> Drawing | None:
         words, line, known = *PARTS[part], np.isfinite(values)
         axes.plot(epoch[known], values[known], **line.points, markersize=4, linewidth=1.8, label=words)
     note = _mark_best(axes, epoch, list(columns.values())[-1], best_epoch(run))
+    if name == "loss" and (since := overfitting_since(run)):
+        axes.axvspan(since - 0.5, epoch[-1] + 0.5, color=style.BEST, alpha=0.08, linewidth=0, label="overfitting")
     style.legend(axes)
     last = ", ".join(f"{PARTS[part][0]} {fraction(float(values[-1]))}" for part, values in columns.items())
     rows: Rows = [["epoch", *(f"{part}_{name}" for part in columns)], *zip(epoch, *columns.values(), strict=True)]

@@ -55,6 +55,7 @@ def _head(run: RunFiles) -> list[str]:
         markup.element("p", tables.unfinished(run), "note"),
         markup.tiles((BY_KEY[key].text(results), name) for key, name in names.items()) if results else "",
         markup.element("p", tables.finding(run), "lead"),
+        markup.element("p", tables.overfitting(run)),
         markup.element("p", "To repeat it:", "soft") + markup.element("pre", command) if command else "",
     ]
 

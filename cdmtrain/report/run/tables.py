@@ -16,6 +16,7 @@ from cdmtrain.report.kit.numbers import count, percent, plural
 from cdmtrain.report.kit.page import Rows
 from cdmtrain.report.kit.tables import Cell, Table
 from cdmtrain.report.run.confusion import confusion_matrix, row_fractions
+from cdmtrain.report.run.curves import overfitting_since
 from cdmtrain.runs import files
 from cdmtrain.runs.read import RunFiles
 
@@ -154,6 +155,12 @@ def finding(run: RunFiles) -> str:
     truth, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
     mistake = f"{percent(wrong.max())} of the {NAMES[truth]}s are taken for {NAMES[predicted]}s"
     return f"{sentence} The most frequent mistake: {mistake}."
+
+
+def overfitting(run: RunFiles) -> str:
+    """Return since when the network overfits, in one sentence; empty where it does not."""
+    since = overfitting_since(run)
+    return f"Overfitting since epoch {since}: the validation loss rises, the training loss falls." if since else ""
 
 
 def provenance(run: RunFiles) -> list[tuple[str, str]]:

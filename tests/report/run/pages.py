@@ -7,7 +7,7 @@ from typing import Any
 
 from cdmtrain.report.run.page import write_report
 
-TRAINING = {"loss", "accuracy"}
+TRAINING = {"loss", "accuracy", "confusion_history"}
 
 
 TEST = {

@@ -81,6 +81,28 @@ def test_the_page_says_where_the_network_fails(make_run: MakeRun) -> None:
     assert all(row["called"] != row["truth"] and row["lit_pixels"] == "30" for row in rows)
 
 
+def test_the_page_shows_the_confusion_matrix_of_every_epoch_and_since_when_the_network_overfits(
+    make_run: MakeRun,
+) -> None:
+    run_dir = make_run()
+    assert "Overfitting since" not in page_of(run_dir)
+    rows = table_of(run_dir, "confusion_history")
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(10) for _ in NAMES]
+    assert rows[-1] == {
+        "epoch": "9",
+        "truth": "proton",
+        "electron": "30",
+        "muon": "30",
+        "photon": "30",
+        "proton": "210",
+    }
+
+    losses = [(epoch, 1 / epoch, 0.5 + epoch / 10) for epoch in range(1, 6)]
+    lines = ["epoch,train_loss,val_loss", *(",".join(map(str, row)) for row in losses)]
+    (run_dir / "metrics.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert "Overfitting since epoch 2: " in page_of(run_dir)
+
+
 def test_accuracy_of_all_stands_beside_the_efficiencies(make_run: MakeRun) -> None:
     run_dir = make_run(num_events=400)
     write_report(run_dir)

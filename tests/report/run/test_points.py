@@ -1,12 +1,14 @@
 """The points of the curves agree with their definitions, written out."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cdmtrain.report.run.correctness import binomial_interval, equal_population_bins, reliability
-from cdmtrain.report.run.curves import roc_points
+from cdmtrain.report.run.curves import overfitting_since, roc_points
+from cdmtrain.runs.read import RunFiles
 
 
 def rng() -> np.random.Generator:
@@ -71,3 +73,31 @@ def test_reliability_bins_give_the_expected_calibration_error() -> None:
 def test_a_certain_event_falls_into_the_last_bin() -> None:
     mean, right, total = reliability(np.array([1.0]), np.array([True]))
     assert (mean.tolist(), right.tolist(), total.tolist()) == ([1.0], [1.0], [1.0])
+
+
+DNN = [0.775, 0.776, 0.917, 1.094, 1.345, 1.671, 1.813, 2.077, 2.189, 2.342]  # docs/results.md has all three
+CNN = [0.612, 0.587, 0.558, 0.569, 0.540, 0.526, 0.523, 0.519, 0.528, 0.519]
+GNN = [0.597, 0.594, 0.558, 0.592, 0.579, 0.607, 0.559, 0.546, 0.557, 0.563]
+
+
+@pytest.mark.parametrize(
+    ("val", "since"),
+    [
+        (DNN, 3),
+        (CNN, None),
+        (GNN, None),  # what follows its best epoch is within the scatter
+        ([0.5, 0.6, 0.7, 0.8], 2),
+        ([0.5, 0.6, 0.7, 0.45], None),  # it recovers
+        ([0.5, 0.6], None),
+        ([0.5, np.nan, 0.6, np.nan, 0.7], 3),  # validated in every second epoch
+    ],
+)
+def test_a_network_overfits_since_the_losses_part(val: list[float], since: int | None) -> None:
+    epoch = np.arange(1.0, len(val) + 1)
+    history = {"epoch": epoch, "train_loss": 1 / epoch, "val_loss": np.array(val)}
+    assert overfitting_since(RunFiles(Path(), history=history)) == since
+
+
+def test_a_training_loss_that_rises_too_is_no_overfitting() -> None:
+    epoch = np.arange(1.0, 6)
+    assert overfitting_since(RunFiles(Path(), history={"epoch": epoch, "train_loss": epoch, "val_loss": epoch})) is None
