@@ -4,7 +4,6 @@ import functools
 import io
 from pathlib import Path
 
-import jaxtyping
 import pytest
 import torch
 from hydra import compose, initialize_config_module
@@ -202,21 +201,6 @@ def test_evaluation_changes_no_weight_and_is_repeatable(make_batch, name):
     before = {key: value.clone() for key, value in net.state_dict().items()}
     assert torch.equal(net(batch), net(batch))
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's compiler, when imported
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # and when it looks at tensors
-@every_model
-def test_compiled_logits_are_those_of_the_network(make_batch, monkeypatch, name):
-    monkeypatch.setattr(
-        jaxtyping.config, "jaxtyping_disable", True
-    )  # the compiler traces with tensors of no fixed shape
-    net, compiled = network(name).eval(), network(name).eval()
-    compiled.compile()
-    for num_events in (8, 3):  # the second batch has other shapes
-        batch = make_batch(num_events, image_size=IMAGE_SIZE[name], empty=[1])
-        torch.testing.assert_close(compiled(batch), net(batch), rtol=1e-4, atol=1e-5)  # fused float32 sums
 
 
 @pytest.mark.gpu

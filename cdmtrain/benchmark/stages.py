@@ -48,7 +48,7 @@ def make_stages(
 
 
 def load(clock: Clock, *, batches: Iterator[EventBatch], steps: int) -> None:
-    """The loader alone: batches gathered from the store, epoch after epoch, and not moved to a device."""
+    """The loader alone: batches on the device, gathered there or copied to it, epoch after epoch."""
     clock.start()
     for batch in islice(batches, steps):
         clock.mark(batch.num_events)

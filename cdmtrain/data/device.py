@@ -3,7 +3,7 @@
 import gc
 import os
 from dataclasses import replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from jaxtyping import Int
@@ -18,7 +18,9 @@ HITS_AT_A_TIME = 2**24  # 64 MB of host memory while a store is uploaded
 
 
 class Events(Protocol):
-    """Makes batches of the events of a store, on one device."""
+    """Makes batches of the events of a store, on one device; `where` says where the hits lie."""
+
+    where: ClassVar[str]
 
     def make_batch(self, dataset_index: Int[Tensor, " chosen"]) -> EventBatch: ...
 
@@ -29,6 +31,8 @@ class DeviceStore:
     A batch sends 32 bytes an event. Its number of hits is known from the offsets on the host, so that the host never
     waits for the device. Batches are those of the EventStore to the bit.
     """
+
+    where: ClassVar[str] = "in the memory of the device, where each batch is gathered"
 
     def __init__(self, store: EventStore, device: torch.device) -> None:
         self._store = store
@@ -64,6 +68,8 @@ class CopiedStore:
     On a GPU the copy has its own stream: it runs while the GPU still computes the step before, and the host does not
     wait for it.
     """
+
+    where: ClassVar[str] = "in the memory of the host, from where each batch is copied to the device"
 
     def __init__(self, store: EventStore, device: torch.device) -> None:
         self._store = store

@@ -58,7 +58,7 @@ class EventLoader:
     def __init__(
         self, events: Events, order: EpochOrder, *, batch_size: int, rank: int = 0, world_size: int = 1
     ) -> None:
-        self._events = events
+        self.events = events
         self.sampler, self.batch_sampler = order, None  # names by which Lightning finds set_epoch
         self._batch_size = batch_size
         self._rank = rank
@@ -96,7 +96,7 @@ class EventLoader:
         """This process's events of a batch; if a resumed epoch leaves it none, one event of weight 0."""
         mine = dataset_index[self._rank :: self._world_size]
         weight = self._world_size * len(mine) / len(dataset_index)
-        return replace(self._events.make_batch(mine if len(mine) else dataset_index[:1]), weight=weight)
+        return replace(self.events.make_batch(mine if len(mine) else dataset_index[:1]), weight=weight)
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -61,6 +61,8 @@ class StoreWriter:
 
 class EventStore:
     """The events of one or several store directories, one after another, acting as one store."""
+
+    where: ClassVar[str] = "in the memory of the host"
 
     def __init__(self, directories: Sequence[Path]) -> None:
         self.about = [json.loads((directory / "store.json").read_text()) for directory in directories]

@@ -8,6 +8,7 @@ from torch import Tensor
 from cdmtrain.batch import Sequence
 
 
+@torch.compiler.disable(recursive=False)  # lengths depend on the events; the compiler takes `encode` alone
 def encode_by_length(encode: Callable[[Sequence], Tensor], sequence: Sequence, *, num_groups: int) -> Tensor:
     """Return encode(sequence), computed in groups of events of similar length.
 
@@ -24,7 +25,7 @@ def encode_by_length(encode: Callable[[Sequence], Tensor], sequence: Sequence, *
     length = sequence.mask.sum(1)
     order = length.argsort()
     groups = order.chunk(num_groups)
-    longest = length[torch.stack([group[-1] for group in groups])].clamp(min=1).tolist()
+    longest = length[torch.stack([group[-1] for group in groups])].clamp(min=2).tolist()  # 1 would be compiled anew
     cut = zip(groups, longest, strict=True)
     encoded = [encode(Sequence(sequence.feature[group, :end], sequence.mask[group, :end])) for group, end in cut]
     return torch.cat(encoded)[order.argsort()]

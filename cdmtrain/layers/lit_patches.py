@@ -20,6 +20,7 @@ class Patches:
     rank: Int[Tensor, " patch"]  # of the patch among the lit patches of its image
     num_lit: Int[Tensor, " event"]
 
+    @torch.compiler.disable  # the greatest number of patches depends on the events
     def to_sequence(self, feature: Float[Tensor, "patch feature"]) -> Sequence:
         """Return these features of the patches as one sequence per image, padded to the longest."""
         length = max(int(self.num_lit.max()), 1)
@@ -29,6 +30,7 @@ class Patches:
         return Sequence(feature=padded, mask=mask)
 
 
+@torch.compiler.disable  # and so does their number
 def lit_patches(image: Float[Tensor, "event channel row column"], patch_size: int) -> Patches:
     """Return the patches of `patch_size` squared pixels that are not dark.
 

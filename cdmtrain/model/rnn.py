@@ -65,6 +65,7 @@ class RNN(nn.Module):
     def forward(self, sequence: Sequence) -> Float[Tensor, "event class"]:
         return self.linear(encode_by_length(self._read, sequence, num_groups=4))
 
+    @torch.compiler.disable  # the compiler takes no recurrent layers
     def _read(self, sequence: Sequence) -> Float[Tensor, "event hidden"]:
         x, mask = sequence.feature, sequence.mask
         for number, forward_rnn in enumerate(self.forward_rnn):

@@ -100,9 +100,9 @@ def time_stages(
 ) -> tuple[dict[str, list[BatchTimes]], dict[str, Any]]:
     """Time blocks of every stage in turn with blocks of training steps; also returns the cost of the network."""
     classifier = make_classifier(cfg).to(device)
-    loader = data.train_dataloader()
+    loader = data.train_dataloader()  # gives batches on the device of the Trainer that timed the epochs
     steps = min(cfg.block_batches, len(loader))
-    batches = [batch.to(device) for batch in islice(loader, steps)]
+    batches = list(islice(loader, steps))
     tensors = classifier.representation(batches[0])
     epochs = math.ceil((cfg.blocks + 1) / (len(loader) // steps)) + 1  # the last is not reached, so none is validated
     settings = {"max_epochs": epochs, "check_val_every_n_epoch": epochs, "limit_train_batches": 1.0}
@@ -114,6 +114,7 @@ def time_stages(
     model = classifier.model.to(device)  # the Trainer leaves the network on the CPU
     forward, both = flops(lambda: model(tensors))
     cost: dict[str, Any] = {
+        "events": loader.events.where,
         "parameters": num_parameters(model),
         "inference_flops": forward / tensors.num_events,
         "training_flops": both / tensors.num_events,

@@ -59,6 +59,7 @@ def test_a_benchmark_leaves_every_stage_with_its_blocks(run: Benchmark, capsys: 
     assert found["peak_memory_bytes"] >= found["memory_before_bytes"] > 0
     assert (found["train_events"], found["batch_size"], found["threads"] > 0) == (84, 10, True)
     assert found["device_seconds"] is None
+    assert found["events"] == "in the memory of the host"
     assert json.loads((folder / "provenance.json").read_text())["data"]["train"] == 84
     assert [row["stage"] for row in rows(folder / "stages.csv")] == list(STAGES)
     assert (folder / "throughput.png").read_bytes().startswith(b"\x89PNG")
@@ -67,6 +68,12 @@ def test_a_benchmark_leaves_every_stage_with_its_blocks(run: Benchmark, capsys: 
     text = capsys.readouterr().out
     assert "over the plain loop's" in text
     assert max(map(len, text.splitlines()[:-1])) <= 120  # an epoch's line is longer than 80
+
+
+def test_a_benchmark_times_the_loader_that_the_training_uses(run: Benchmark) -> None:
+    assert run("model=perceptron", "data.on_device=true", "blocks=1", "passes=1") == 0
+    found = json.loads((only(Path("outputs/benchmark")) / "benchmark.json").read_text())
+    assert found["events"] == "in the memory of the device, where each batch is gathered"
 
 
 def test_operations_are_counted_on_the_device_that_trained(run: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:

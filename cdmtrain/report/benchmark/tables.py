@@ -162,6 +162,8 @@ def cost_facts(job: Benchmark) -> list[tuple[str, str]]:
         ("peak memory", f"{peak}, of which {memory(job.added_memory)} since the data were opened"),
         ("a training step", f"{step}, {over} over the plain loop's {plain}: {rest}"),
     ]
+    if "events" in content:  # a benchmark of version 0.1 does not say
+        facts.append(("the loader", f"the events lie {content['events']}"))
     if content["device_seconds"] is not None:
         facts.append(("GPU busy", f"{percent(job.busy_share)} of a training step"))
     return facts
