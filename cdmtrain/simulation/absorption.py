@@ -23,13 +23,13 @@ def fermi_nucleon(species: int, here: float, rng: np.random.Generator) -> tuple[
 
 
 @jit
-def sample_position(power: int, rng: np.random.Generator) -> tuple[float, float, float]:
-    """A position in the nucleus, distributed as its density to this power, fm."""
+def sample_position(power: int, rng: np.random.Generator) -> tuple[tuple[float, float, float], float]:
+    """A position in the nucleus, distributed as its density to this power, fm, and the density there."""
     while True:
         position = cascade.sample_isotropic(cascade.OUTSIDE_FM * rng.random() ** (1 / 3), rng)
-        radius = math.sqrt(position[0] ** 2 + position[1] ** 2 + position[2] ** 2)
-        if rng.random() < (cascade.density(radius) / cascade.CENTRAL_DENSITY) ** power:
-            return position
+        here = cascade.density(math.sqrt(position[0] ** 2 + position[1] ** 2 + position[2] ** 2))
+        if rng.random() < (here / cascade.CENTRAL_DENSITY) ** power:
+            return position, here
 
 
 @jit
@@ -37,8 +37,7 @@ def absorb_on_proton(nucleon: np.ndarray, rng: np.random.Generator) -> float:
     """mu- p -> n nu: sets the neutron and returns the energy that it and the nucleus share, MeV."""
     available = argon.MUON_MASS_MEV - MUON_BINDING_MEV
     while True:
-        position = sample_position(1, rng)
-        here = cascade.density(math.sqrt(position[0] ** 2 + position[1] ** 2 + position[2] ** 2))
+        position, here = sample_position(1, rng)
         p = fermi_nucleon(cascade.PROTON_INSIDE, here, rng)
         square = p[0] ** 2 + p[1] ** 2 + p[2] ** 2
         energy = available + math.sqrt(square + cascade.NUCLEON_MASS_MEV**2)
@@ -68,8 +67,7 @@ def absorb_on_pair(inside: np.ndarray, rng: np.random.Generator) -> float:
     while x < 0.08 or rng.random() > 2.6 * math.sqrt(x) * (1 - x):  # with less, Pauli's principle finds no free states
         x = rng.random()
     while True:
-        position = sample_position(2, rng)
-        here = cascade.density(math.sqrt(position[0] ** 2 + position[1] ** 2 + position[2] ** 2))
+        position, here = sample_position(2, rng)
         first, second = fermi_nucleon(cascade.PROTON_INSIDE, here, rng), fermi_nucleon(species, here, rng)
         holes = first[0] ** 2 + first[1] ** 2 + first[2] ** 2 + second[0] ** 2 + second[1] ** 2 + second[2] ** 2
         holes /= 2 * cascade.NUCLEON_MASS_MEV

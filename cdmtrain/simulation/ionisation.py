@@ -70,27 +70,31 @@ def heavy_variance(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array
     return argon.COLLISION_CONSTANT / beta2 * upper * (1 - beta2 * upper / (2 * top))
 
 
-def electron_loss(kinetic_mev: Array, cut_mev: float) -> Array:
+def electron_loss(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array:
     """Berger and Seltzer's dE/dx from transfers below the cut, at most half of the energy, MeV/cm."""
-    gamma, beta2 = gamma_and_beta2(kinetic_mev, argon.ELECTRON_MASS_MEV)
-    tau = kinetic_mev / argon.ELECTRON_MASS_MEV
-    upper = np.minimum(cut_mev / argon.ELECTRON_MASS_MEV, tau / 2)
+    gamma, beta2 = gamma_and_beta2(kinetic_mev, mass_mev)
+    tau = kinetic_mev / mass_mev
+    upper = np.minimum(cut_mev / mass_mev, tau / 2)
     spread = -1 - beta2 + np.log((tau - upper) * upper) + tau / (tau - upper)
     spread += (upper**2 / 2 + (2 * tau + 1) * np.log(1 - upper / tau)) / gamma**2
-    excitation = argon.MEAN_EXCITATION_MEV / argon.ELECTRON_MASS_MEV
+    excitation = argon.MEAN_EXCITATION_MEV / mass_mev
     return argon.COLLISION_CONSTANT / beta2 * (np.log(2 * (gamma + 1) / excitation**2) + spread - density_effect(gamma))
 
 
-def electron_collision_rate(kinetic_mev: Array, cut_mev: float) -> Array:
+def electron_collision_rate(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array:
     """Moller collisions per cm that transfer more than the cut; the slower electron counts as the struck one."""
-    gamma, beta2 = gamma_and_beta2(kinetic_mev, argon.ELECTRON_MASS_MEV)
+    gamma, beta2 = gamma_and_beta2(kinetic_mev, mass_mev)
     x = np.minimum(cut_mev / kinetic_mev, 0.5)
     shape = ((gamma - 1) / gamma) ** 2 * (0.5 - x) + 1 / x - 1 / (1 - x)
     shape -= (2 * gamma - 1) / gamma**2 * np.log((1 - x) / x)
     return argon.COLLISION_CONSTANT / beta2 * shape / kinetic_mev
 
 
-def electron_variance(kinetic_mev: Array, cut_mev: float) -> Array:
+def electron_variance(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array:
     """Bohr's variance of the loss below the cut, MeV^2/cm."""
-    _, beta2 = gamma_and_beta2(kinetic_mev, argon.ELECTRON_MASS_MEV)
+    _, beta2 = gamma_and_beta2(kinetic_mev, mass_mev)
     return argon.COLLISION_CONSTANT / beta2 * np.minimum(cut_mev, kinetic_mev / 2)
+
+
+ELECTRON = electron_loss, electron_variance, electron_collision_rate
+HEAVY = heavy_loss, heavy_variance, heavy_collision_rate

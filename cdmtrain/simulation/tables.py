@@ -34,7 +34,7 @@ def total_loss(kinetic_mev: np.ndarray, kind: int) -> np.ndarray:
     """Mean dE/dx of collisions and radiation together, MeV/cm."""
     if kind in (argon.ELECTRON, argon.POSITRON):
         radiated = secondaries.radiation_integrals(kinetic_mev, argon.PHOTON_CUT_MEV)[2]
-        return ionisation.electron_loss(kinetic_mev, np.inf) + radiated
+        return ionisation.electron_loss(kinetic_mev, argon.ELECTRON_MASS_MEV, np.inf) + radiated
     return ionisation.heavy_loss(kinetic_mev, argon.MASS_MEV[kind], np.inf)
 
 
@@ -47,22 +47,16 @@ def continuous_range(kinetic_mev: np.ndarray, kind: int) -> np.ndarray:
 
 def charged_table(kind: int) -> np.ndarray:
     """The columns of one charged particle."""
-    kinetic, mass = energy_grid(), argon.MASS_MEV[kind]
-    table = np.zeros((NODES, COLUMNS))
-    cut = argon.COLLISION_CUT_MEV
-    if kind in (argon.ELECTRON, argon.POSITRON):
-        rate, soft, _ = secondaries.radiation_integrals(kinetic, argon.PHOTON_CUT_MEV)
-        table[:, SOFT_LOSS] = ionisation.electron_loss(kinetic, cut) + soft
-        table[:, SOFT_VARIANCE] = ionisation.electron_variance(kinetic, cut)
-        table[:, COLLISION_RATE] = ionisation.electron_collision_rate(kinetic, cut)
-        table[:, DELTA_RAY_RATE] = ionisation.electron_collision_rate(kinetic, argon.DELTA_RAY_MEV)
-        table[:, RADIATION_RATE] = rate
-    else:
-        table[:, SOFT_LOSS] = ionisation.heavy_loss(kinetic, mass, cut)
-        table[:, SOFT_VARIANCE] = ionisation.heavy_variance(kinetic, mass, cut)
-        table[:, COLLISION_RATE] = ionisation.heavy_collision_rate(kinetic, mass, cut)
-        table[:, DELTA_RAY_RATE] = ionisation.heavy_collision_rate(kinetic, mass, argon.DELTA_RAY_MEV)
-    table[:, COLLISION_RATE] -= table[:, DELTA_RAY_RATE]
+    kinetic, mass, cut = energy_grid(), argon.MASS_MEV[kind], argon.COLLISION_CUT_MEV
+    light, table = kind in (argon.ELECTRON, argon.POSITRON), np.zeros((NODES, COLUMNS))
+    loss, variance, rate = ionisation.ELECTRON if light else ionisation.HEAVY
+    table[:, SOFT_LOSS] = loss(kinetic, mass, cut)
+    table[:, SOFT_VARIANCE] = variance(kinetic, mass, cut)
+    table[:, DELTA_RAY_RATE] = rate(kinetic, mass, argon.DELTA_RAY_MEV)
+    table[:, COLLISION_RATE] = rate(kinetic, mass, cut) - table[:, DELTA_RAY_RATE]
+    if light:
+        table[:, RADIATION_RATE], soft, _ = secondaries.radiation_integrals(kinetic, argon.PHOTON_CUT_MEV)
+        table[:, SOFT_LOSS] += soft
     table[:, RANGE] = continuous_range(kinetic, kind)
     table[:, SOFT_SCATTER : TRANSPORT_RATE + 1] = np.stack(scattering.scattering_tables(kinetic, mass), axis=1)
     return table
