@@ -207,7 +207,7 @@ def _fit_and_evaluate(
         "epochs": trainer.current_epoch,
         "best_epoch": checkpoint.best_epoch,
     }
-    load_weights(classifier, run.best_checkpoint)
+    load_weights(classifier, run.path / files.BEST_CHECKPOINT)
     results = evaluate_run(trainer, classifier, data, run.path) | cost
     results["peak_memory_bytes"] = peak_memory_bytes(device)
     if trainer.is_global_zero:

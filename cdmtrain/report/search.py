@@ -42,13 +42,9 @@ class SearchFacts:
     @property
     def ranked(self) -> list[TrialFacts]:
         """Finished trials, the best first, then the others in their order."""
-        sign = 1 if self.minimize else -1
-
-        def key(trial: TrialFacts) -> tuple[bool, float]:
-            known = trial.state == "finished" and is_number(trial.value)
-            return (not known, sign * (trial.value or 0) if known else trial.number)
-
-        return sorted(self.trials, key=key)
+        known = [trial for trial in self.trials if trial.state == "finished" and is_number(trial.value)]
+        others = [trial for trial in self.trials if trial not in known]
+        return [*sorted(known, key=lambda trial: trial.value or 0, reverse=not self.minimize), *others]
 
     @property
     def states(self) -> str:

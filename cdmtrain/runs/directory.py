@@ -40,10 +40,6 @@ class RunDirectory:
         path = self.path / files.LAST_CHECKPOINT
         return path if path.exists() else None
 
-    @property
-    def best_checkpoint(self) -> Path:
-        return self.path / files.BEST_CHECKPOINT
-
 
 @contextmanager
 def open_run(cfg: DictConfig) -> Iterator[RunDirectory]:

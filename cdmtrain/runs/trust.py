@@ -60,9 +60,8 @@ def read_config(run: Path) -> DictConfig:
         raise InputError(f"run={run}: there is no {files.CONFIG} in it; give the directory of a run")
     with yaml_errors(path):
         config = translate(OmegaConf.to_container(OmegaConf.create(text)))
-    absent = [
-        name for name in ("data", "representation", "model") if not isinstance(config, dict) or name not in config
-    ]
+    keys = config if isinstance(config, dict) else {}
+    absent = [name for name in ("data", "representation", "model") if name not in keys]
     if absent:
         raise InputError(f"{path} is not the configuration of a run; it has no {' and no '.join(absent)}")
     check_targets(config, source=str(path))

@@ -76,6 +76,7 @@ class Study:
     ) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
+        self._best_of: Any = min if direction == "minimize" else max
         self._sampler = sampler
         self._seed = seed
         self._lock = FileLock(directory / ".lock")
@@ -94,8 +95,7 @@ class Study:
     @property
     def best(self) -> FrozenTrial | None:
         complete = [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
-        sign = 1 if self._study.direction == optuna.study.StudyDirection.MINIMIZE else -1
-        return min(complete, key=lambda trial: sign * (trial.value or 0), default=None)
+        return self._best_of(complete, key=lambda trial: trial.value or 0, default=None)
 
     def trial_dir(self, number: int) -> Path:
         return self.directory / f"trial_{number:04d}"
@@ -134,8 +134,7 @@ class Study:
         """Record how a trial ended; its value is the best one that its epochs reported."""
         with self._lock, warnings.catch_warnings(action="ignore"):
             reported = [v for v in self.trials[trial.number].intermediate_values.values() if np.isfinite(v)]
-            minimize = self._study.direction == optuna.study.StudyDirection.MINIMIZE
-            value = (min if minimize else max)(reported, default=None)
+            value = self._best_of(reported, default=None)
             if state == TrialState.COMPLETE and value is None:
                 state = TrialState.FAIL
             self._study.tell(trial.optuna, value if state == TrialState.COMPLETE else None, state=state)

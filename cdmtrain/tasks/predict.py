@@ -63,21 +63,16 @@ def predict(cfg: DictConfig) -> None:
 def classified(
     file: ChallengeFile, network: torch.nn.Module, device: torch.device, batch_size: int, found: np.ndarray
 ) -> Iterator[Columns]:
-    """Yield the columns of every batch, and add the numbers of its events in each class to `found`."""
+    """Yield the columns of a run's predictions.h5 for every batch, and add its events in each class to `found`."""
     for batch in with_progress(file, batch_size):
         with torch.inference_mode():
             probability = network(batch.to(device)).softmax(1).cpu()
         found += np.bincount(probability.argmax(1), minlength=NUM_CLASSES)
-        yield columns(batch, probability, file)
-
-
-def columns(batch: EventBatch, probability: torch.Tensor, file: ChallengeFile) -> Columns:
-    """The columns to write for a batch, those of a run's predictions.h5."""
-    rows = slice(int(batch.dataset_index[0]), int(batch.dataset_index[-1]) + 1)
-    own = event_columns(batch, probability)
-    del own["dataset_index"]
-    truth = {name: values[rows] for name, values in file.truth.items()}
-    return {"index": file.index[rows], **{name: values.numpy() for name, values in own.items()}, **truth}
+        rows = slice(int(batch.dataset_index[0]), int(batch.dataset_index[-1]) + 1)
+        own = event_columns(batch, probability)
+        del own["dataset_index"]
+        truth = {name: values[rows] for name, values in file.truth.items()}
+        yield {"index": file.index[rows], **{name: values.numpy() for name, values in own.items()}, **truth}
 
 
 def with_progress(file: ChallengeFile, batch_size: int) -> Iterator[EventBatch]:

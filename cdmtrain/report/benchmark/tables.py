@@ -1,7 +1,6 @@
 """The times in benchmark.json, and the tables of a benchmark: on the terminal, on the page, as CSV."""
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,12 +65,6 @@ class Benchmark:
     def added_memory(self) -> int:
         """The peak memory beyond what the process and its libraries held before it opened the data, in bytes."""
         return max(self.content["peak_memory_bytes"] - self.content["memory_before_bytes"], 0)
-
-    @property
-    def busy_share(self) -> float:
-        """The fraction of a training step in which the GPU computes; NaN without a GPU."""
-        seconds = self.content["device_seconds"]
-        return float(seconds / self.seconds("training")[1]) if seconds is not None else math.nan
 
 
 def read_benchmarks(folders: Sequence[Path]) -> list[Benchmark]:
@@ -165,7 +158,8 @@ def cost_facts(job: Benchmark) -> list[tuple[str, str]]:
     if "events" in content:  # a benchmark of version 0.1 does not say
         facts.append(("the loader", f"the events lie {content['events']}"))
     if content["device_seconds"] is not None:
-        facts.append(("GPU busy", f"{percent(job.busy_share)} of a training step"))
+        busy = float(content["device_seconds"] / job.seconds("training")[1])
+        facts.append(("GPU busy", f"{percent(busy)} of a training step"))
     return facts
 
 

@@ -94,23 +94,12 @@ def _by_class(of_hit: Ints, bin_of_hit: Ints, weight: NDArray[Any], num_bins: in
 
 def event_sums(offset: Ints, energy_mev: Floats) -> dict[str, Floats]:
     """Return lit pixels, sum, sum of squares and brightest pixel of each event; zeros without a hit."""
-    filled = np.diff(offset) > 0
-    # reduceat needs strictly rising offsets, so events without a hit are left out
-    first = offset[:-1][filled] - offset[0]
-
-    def reduced(reduce: np.ufunc, values: Floats) -> Floats:
-        result = np.zeros(len(filled))
-        if len(first):
-            result[filled] = reduce.reduceat(values, first)
-        return result
-
-    energy = energy_mev.astype(np.float64)
-    return {
-        "lit_pixels": reduced(np.add, (energy > 0).astype(np.float64)),
-        "sum_mev": reduced(np.add, energy),
-        "sum_squares_mev2": reduced(np.add, energy**2),
-        "brightest_mev": reduced(np.maximum, energy),
-    }
+    num_events, energy = len(offset) - 1, energy_mev.astype(np.float64)
+    event, brightest = np.repeat(np.arange(num_events), np.diff(offset)), np.zeros(num_events)
+    np.maximum.at(brightest, event, energy)
+    weights = {"lit_pixels": energy > 0, "sum_mev": energy, "sum_squares_mev2": energy**2}
+    sums = {key: np.bincount(event, weight, num_events).astype(np.float64) for key, weight in weights.items()}
+    return {**sums, "brightest_mev": brightest}
 
 
 def _truth(truth: Mapping[str, Floats], image_size: int) -> dict[str, Floats]:

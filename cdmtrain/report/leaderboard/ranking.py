@@ -144,10 +144,6 @@ class Configuration(NamedTuple):
     values: Mapping[str, str]  # dotted key -> value as it is typed
     typed: frozenset[str]  # groups and keys
 
-    @property
-    def entries(self) -> dict[str, str]:
-        return {**self.choices, **self.values}
-
 
 def configuration(run: RunFiles) -> Configuration:
     """Return a run's configuration without seed, fold and settings that do not matter for the result."""
@@ -168,7 +164,7 @@ def differences(configurations: Sequence[Configuration]) -> list[dict[str, str]]
     A group or key that somebody typed is named wherever it differs; another only where the ones named before leave
     two configurations alike. So `model=dnn,cnn` is named, and the widths and strides that come with a model are not.
     """
-    entries = [one.entries for one in configurations]
+    entries = [{**one.choices, **one.values} for one in configurations]
     known = dict.fromkeys(key for one in entries for key in one)
     keys = [key for key in known if len({one.get(key) for one in entries}) > 1]
     keys.sort(key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST))

@@ -69,7 +69,6 @@ def test_the_cost_of_the_program_is_what_a_step_takes_longer(tmp_path: Path) -> 
 
 def test_a_gpu_has_the_share_of_a_step_in_which_it_computes(tmp_path: Path) -> None:
     (found,) = read_benchmarks([job(tmp_path / "a", device_seconds=0.066)])
-    assert found.busy_share == pytest.approx(0.2)
     assert "20.0% of a training step" in printed(job_tables(found))
 
 
