@@ -10,6 +10,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from cdmtrain.config.targets import check_targets
 from cdmtrain.errors import InputError
 
 DETAILS = "(HYDRA_FULL_ERROR=1 shows where)"
@@ -26,9 +27,10 @@ def build(cfg: DictConfig, key: str, **arguments: Any) -> Any:
         arguments: given to the class beside those of the node.
 
     Raises:
-        InputError: "optimizer: <what the class says>".
+        InputError: "optimizer: <what the class says>", or for a class that does not exist.
     """
     with naming(key):
+        check_targets(cfg, key)
         made = instantiate(OmegaConf.select(cfg, key), **arguments)
     if OmegaConf.is_config(made):
         return {name: _guarded(value, key) for name, value in made.items()}

@@ -6,6 +6,7 @@ from typing import Any
 from hydra.utils import get_class
 from omegaconf import DictConfig
 
+from cdmtrain.config.targets import find_class
 from cdmtrain.errors import InputError
 
 
@@ -18,7 +19,7 @@ def check_used(cfg: DictConfig) -> None:
     Raises:
         InputError: for a setting that would change nothing, or features in another order.
     """
-    model, representation = get_class(cfg.model._target_), get_class(cfg.representation._target_)
+    model, representation = find_class(cfg, "model"), find_class(cfg, "representation")
     name, chosen = model.__name__, cfg.representation
     for key in getattr(model, "ignores", ()):
         default = signature(representation).parameters[key].default if key in chosen else None

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 import torch
-from hydra.utils import get_class
 from jaxtyping import Float
 from omegaconf import DictConfig
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from cdmtrain.augmentation.symmetries import transformed
 from cdmtrain.batch import EventBatch
 from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build, build_each
+from cdmtrain.config.targets import find_class
 from cdmtrain.data.images import as_images, batch_of_images
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES
@@ -198,7 +198,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def make_classifier(cfg: DictConfig) -> Classifier:
     """Build the network of a configuration, in its LightningModule, with new weights."""
-    check_fit(get_class(cfg.model._target_), get_class(cfg.representation._target_))
+    check_fit(find_class(cfg, "model"), find_class(cfg, "representation"))
     parts = {name: build(cfg, name) for name in ("model", "representation", "loss", "optimizer", "scheduler")}
     augmentation = Chain(build_each(cfg, "augmentation")) if cfg.augmentation else None
     return Classifier(**parts, augmentation=augmentation, seed=cfg.seed)
