@@ -76,8 +76,9 @@ def run_command() -> None:
     import hydra
 
     from cdmtrain.cluster.launcher import register
+    from cdmtrain.config.deletions import with_deletable_nulls
 
-    words = flags_first(sys.argv[1:])
+    words = with_deletable_nulls(flags_first(sys.argv[1:]))
     if not any(word.startswith(("-", "hydra", "+hydra", "~hydra")) for word in words):
         run_one(words)
         return

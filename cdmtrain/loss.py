@@ -1,9 +1,10 @@
-"""The cross entropy of logits, with optional class weights and label smoothing."""
+"""The losses of logits: cross entropy and focal loss, with optional weights of the classes."""
 
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES, NUM_CLASSES
@@ -26,13 +27,66 @@ class CrossEntropy(nn.CrossEntropyLoss):
     """
 
     def __init__(self, *, label_smoothing: float = 0.0, class_weights: Sequence[float] | None = None) -> None:
-        if class_weights is not None and not _are_weights(class_weights):
-            raise InputError(
-                f"loss.class_weights={class_weights}: {NUM_CLASSES} numbers from 0 on are expected, for "
-                f"{', '.join(NAMES)}, and not all of them 0"
-            )
-        weight = None if class_weights is None else torch.tensor(list(class_weights), dtype=torch.float32)
-        super().__init__(weight=weight, label_smoothing=label_smoothing)
+        super().__init__(weight=_as_tensor(class_weights), label_smoothing=label_smoothing)
+
+
+class Focal(nn.Module):
+    """Focal loss (Lin 2017, arXiv:1708.02002, eq. 4 and 5), the weighted mean over the events i of
+
+    - (1 - p_i)^gamma log p_i, with p_i the softmax probability of the true class.
+
+    Events that are classified well count less. With gamma = 0 it is the cross entropy.
+
+    Args:
+        gamma: from 0 on; 2 in the paper.
+        class_weights: w of electron, muon, photon and proton, as for CrossEntropy; None for equal weights.
+
+    Shapes: logits (events, 4), class indices (events) -> scalar.
+    """
+
+    weight: Tensor | None
+
+    def __init__(self, *, gamma: float = 2.0, class_weights: Sequence[float] | None = None) -> None:
+        super().__init__()
+        if gamma < 0:
+            raise InputError(f"loss.gamma={gamma}: a number from 0 on is expected")
+        self.gamma = gamma
+        self.register_buffer("weight", _as_tensor(class_weights))
+
+    def forward(self, logits: Float[Tensor, "event class"], class_index: Int[Tensor, " event"]) -> Float[Tensor, ""]:
+        log_p = logits.log_softmax(1).gather(1, class_index.unsqueeze(1)).squeeze(1)
+        weight = torch.ones_like(log_p) if self.weight is None else self.weight[class_index]
+        # expm1 keeps the digits of 1 - p where p is nearly 1; a root of 0 would have an infinite gradient
+        far = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)
+        return -(weight * far**self.gamma * log_p).sum() / weight.sum()
+
+
+def check_loss(loss: nn.Module) -> None:
+    """Refuse a loss that does not turn logits and class indices into their mean, by an example of two events.
+
+    Raises:
+        InputError: with what the loss says or gives.
+    """
+    try:
+        value = loss(torch.zeros(2, NUM_CLASSES), torch.tensor([0, 1]))
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise InputError(
+            f"loss: {type(loss).__name__} does not take logits (event, class) and class indices (event) "
+            f"({' '.join(str(error).split())}); use a loss of classes, such as torch.nn.CrossEntropyLoss"
+        ) from error
+    if not isinstance(value, Tensor) or value.ndim:
+        raise InputError(f"loss: {type(loss).__name__} gives no single number; its mean over events is expected")
+
+
+def _as_tensor(class_weights: Sequence[float] | None) -> Tensor | None:
+    if class_weights is None:
+        return None
+    if not _are_weights(class_weights):
+        raise InputError(
+            f"loss.class_weights={class_weights}: {NUM_CLASSES} numbers from 0 on are expected, for "
+            f"{', '.join(NAMES)}, and not all of them 0"
+        )
+    return torch.tensor(list(class_weights), dtype=torch.float32)
 
 
 def _are_weights(values: Sequence[float]) -> bool:

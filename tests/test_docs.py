@@ -13,6 +13,7 @@ from hydra import compose, initialize_config_module
 
 import cdmtrain
 from cdmtrain.batch import Image
+from cdmtrain.config.deletions import with_deletable_nulls
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -50,7 +51,7 @@ def test_every_page_shows_a_command() -> None:
 @pytest.mark.parametrize("words", sorted({words for _, words in COMMANDS}), ids=" ".join)
 def test_a_command_of_the_pages_composes(words: tuple[str, ...]) -> None:
     with initialize_config_module("cdmtrain.conf", version_base="1.3"):
-        compose("config", overrides=list(words))
+        compose("config", overrides=with_deletable_nulls(words))
 
 
 @each_page

@@ -73,7 +73,7 @@ RULES = {
         | DATA
         | ARRAYS
         | {"cdmtrain", "cdmtrain.config", "cdmtrain.augmentation"}
-        | {"cdmtrain.classifier", "h5py", "hydra", "omegaconf", "yaml", "filelock"},
+        | {"cdmtrain.classifier", "cdmtrain.loss", "h5py", "hydra", "omegaconf", "yaml", "filelock"},
         never=MODEL
         | {f"cdmtrain.{room}" for room in ("callbacks", "report", "tasks", "cluster", "devices", "training")},
     ),

@@ -1,4 +1,4 @@
-"""The loss is the weighted cross entropy that its docstring says, and its weights live with the network."""
+"""The losses are the formulas of their docstrings, and their weights live with the network."""
 
 import io
 import math
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cdmtrain.errors import InputError
-from cdmtrain.loss import CrossEntropy
+from cdmtrain.loss import CrossEntropy, Focal, check_loss
 
 LOGITS = torch.randn(8, 4, generator=torch.Generator().manual_seed(1))
 TRUTH = torch.tensor([0, 1, 2, 3, 0, 0, 1, 2])
@@ -18,6 +18,41 @@ def test_weighted_loss_is_its_formula():
     surprise = -LOGITS.log_softmax(1)[torch.arange(8), TRUTH]
     expected = (weight[TRUTH] * surprise).sum() / weight[TRUTH].sum()
     torch.testing.assert_close(CrossEntropy(class_weights=[2, 1, 0.5, 0])(LOGITS, TRUTH), expected)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_loss_is_its_formula(gamma):
+    weight = torch.tensor([2.0, 1.0, 0.5, 0.0])
+    p = LOGITS.softmax(1)[torch.arange(8), TRUTH]
+    expected = -(weight[TRUTH] * (1 - p) ** gamma * p.log()).sum() / weight[TRUTH].sum()
+    torch.testing.assert_close(Focal(gamma=gamma, class_weights=[2, 1, 0.5, 0])(LOGITS, TRUTH), expected)
+    if gamma == 0:
+        torch.testing.assert_close(Focal(gamma=0)(LOGITS, TRUTH), CrossEntropy()(LOGITS, TRUTH))
+
+
+def test_focal_loss_has_a_finite_gradient_where_an_event_is_certain():
+    logits = torch.tensor([[200.0, 0.0, 0.0, 0.0]], requires_grad=True)
+    Focal(gamma=0.5)(logits, torch.tensor([0])).backward()
+    assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("loss", [torch.nn.CrossEntropyLoss(), torch.nn.MultiMarginLoss(), Focal()])
+def test_a_loss_of_classes_is_accepted(loss):
+    check_loss(loss)
+
+
+@pytest.mark.parametrize(
+    ("loss", "sentence"),
+    [
+        (torch.nn.BCEWithLogitsLoss(), "BCEWithLogitsLoss does not take logits"),
+        (torch.nn.CrossEntropyLoss(weight=torch.ones(3)), "CrossEntropyLoss does not take logits"),
+        (torch.nn.TripletMarginLoss(), "TripletMarginLoss does not take logits"),
+        (torch.nn.CrossEntropyLoss(reduction="none"), "CrossEntropyLoss gives no single number"),
+    ],
+)
+def test_a_loss_of_something_else_is_refused_before_the_training(loss, sentence):
+    with pytest.raises(InputError, match=f"^loss: {sentence}"):
+        check_loss(loss)
 
 
 def test_equal_weights_and_none_are_the_plain_loss():
@@ -44,5 +79,6 @@ def test_weights_move_with_the_loss_and_are_saved_as_a_plain_tensor():
 
 @pytest.mark.parametrize("weights", [[1, 1, 1], [1, 1, 1, -1], [0, 0, 0, 0], [], [1, 1, 1, math.nan], 2])
 def test_what_are_no_weights_of_four_classes_is_one_sentence(weights):
-    with pytest.raises(InputError, match=r"^loss.class_weights=.*: 4 numbers from 0 on are expected"):
-        CrossEntropy(class_weights=weights)
+    for kind in (CrossEntropy, Focal):
+        with pytest.raises(InputError, match=r"^loss.class_weights=.*: 4 numbers from 0 on are expected"):
+            kind(class_weights=weights)

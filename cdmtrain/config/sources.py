@@ -5,9 +5,10 @@ no composition by Hydra beside the one that runs.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,11 @@ def search_path() -> list[Path]:
     sources = HydraConfig.get().runtime.config_sources
     roots = {"file": Path, "pkg": lambda name: Path(str(files(name)))}
     return [roots[one.schema](one.path) for one in sources if one.schema in roots and one.provider != "hydra"]
+
+
+def typed_roots(words: Sequence[str]) -> list[Path]:
+    """The directories in which a command's options are looked up: that of --config-dir before the packaged one."""
+    return [*(Path(after) for word, after in pairwise(words) if word in ("--config-dir", "-cd")), CONF]
 
 
 class Composition:

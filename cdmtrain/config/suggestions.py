@@ -6,7 +6,7 @@ yaml files.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from itertools import islice, pairwise, product
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 
-from cdmtrain.config.sources import BUNDLES, CONF, GLOBAL, Composition, choices, groups, read_yaml, select
+from cdmtrain.config.sources import BUNDLES, CONF, GLOBAL, Composition, choices, groups, read_yaml, select, typed_roots
 from cdmtrain.errors import InputError
 
 MOST_COMBINATIONS = 100  # of swept options that are tried to find a wrong key
@@ -77,8 +77,7 @@ def _first_mistake(words: Sequence[str]) -> str | None:
             if not nothing and (not isinstance(option, str) or option in ("", "null")):
                 return _no_option(one.key_or_group, str("null" if option is None else option))
     values = [one for one in typed if one.key_or_group not in known]
-    config_dirs = [Path(after) for word, after in pairwise(words) if word in ("--config-dir", "-cd")]
-    for composition in _compositions(chosen, [*config_dirs, CONF]):
+    for composition in _compositions(chosen, typed_roots(words)):
         for group in (one.key_or_group for one in chosen):
             if group not in composition.options and "/" in group and not group.startswith("hydra"):
                 return _no_part(group)

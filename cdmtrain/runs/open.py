@@ -21,6 +21,7 @@ from cdmtrain.config.build import build, build_each
 from cdmtrain.config.targets import find_class
 from cdmtrain.data.images import as_images, batch_of_images
 from cdmtrain.errors import InputError
+from cdmtrain.loss import check_loss
 from cdmtrain.particles import NAMES
 from cdmtrain.runs import files
 from cdmtrain.runs.trust import read_config
@@ -200,6 +201,7 @@ def make_classifier(cfg: DictConfig) -> Classifier:
     """Build the network of a configuration, in its LightningModule, with new weights."""
     check_fit(find_class(cfg, "model"), find_class(cfg, "representation"))
     parts = {name: build(cfg, name) for name in ("model", "representation", "loss", "optimizer", "scheduler")}
+    check_loss(parts["loss"])
     augmentation = Chain(build_each(cfg, "augmentation")) if cfg.augmentation else None
     return Classifier(**parts, augmentation=augmentation, seed=cfg.seed)
 
