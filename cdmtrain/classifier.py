@@ -123,7 +123,9 @@ class Classifier(lightning.LightningModule):
         self.results[split] = metrics.compute()
         self.log(f"{split}_loss", loss.compute(), sync_dist=True)
         values = scalars(self.results[split])
-        self.log_dict({f"{split}_{name}": value for name, value in values.items()}, sync_dist=True)
+        # on the CPU where possible: on a GPU Lightning copies each metric some ten times, and waits for it
+        numbers = torch.tensor(list(values.values()), device=self.device if self.trainer.world_size > 1 else "cpu")
+        self.log_dict({f"{split}_{name}": value for name, value in zip(values, numbers, strict=True)}, sync_dist=True)
         metrics.reset()
         loss.reset()
 
