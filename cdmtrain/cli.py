@@ -3,6 +3,7 @@
 Nothing heavy is imported here, so that help, completion and typing mistakes are answered before torch is loaded.
 """
 
+import io
 import os
 import secrets
 import sys
@@ -36,9 +37,15 @@ def columns(name: str, *, _root_: DictConfig) -> int:
     return sum(get_class(feature._target_).num_columns for feature in features)  # type: ignore[attr-defined]
 
 
+def better(metric: str) -> str:
+    """Whether a smaller or a larger value of a logged metric is better: `${better:val_loss}` is min."""
+    return "min" if any(word in metric for word in ("loss", "entropy", "error")) else "max"
+
+
 # registered at import, so that a process that unpickles a job on another machine has them too
 OmegaConf.register_new_resolver("random", lambda: secrets.token_hex(4), use_cache=True, replace=True)
 OmegaConf.register_new_resolver("columns", columns, replace=True)
+OmegaConf.register_new_resolver("better", better, replace=True)
 
 
 def job(cfg: DictConfig) -> object:
@@ -77,8 +84,9 @@ def run_command() -> None:
 
     from cdmtrain.cluster.launcher import register
     from cdmtrain.config.deletions import with_deletable_nulls
+    from cdmtrain.config.words import with_paths_as_words
 
-    words = with_deletable_nulls(flags_first(sys.argv[1:]))
+    words = with_deletable_nulls(with_paths_as_words(flags_first(sys.argv[1:])))
     if not any(word.startswith(("-", "hydra", "+hydra", "~hydra")) for word in words):
         run_one(words)
         return
@@ -177,6 +185,12 @@ def flags_first(words: Sequence[str]) -> list[str]:
 def main() -> int:
     """Answer the command line; the exit status."""
     words = sys.argv[1:]
+    if sys.platform == "win32":
+        complain("cdmtrain runs on Linux and macOS; on Windows install it in the Windows Subsystem for Linux (WSL)", "")
+        return 1
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a character shows ? and stops nothing
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     if "--version" in words:
         print(f"cdmtrain {cdmtrain.__version__}")
         return 0

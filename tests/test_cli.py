@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hydra import compose, initialize_config_module
 from omegaconf import DictConfig
 
 import cdmtrain
@@ -111,6 +112,51 @@ def test_a_wrong_option_anywhere_in_a_sweep_is_refused_before_the_first_job(
     shown = capsys.readouterr()
     assert "ran " not in shown.out
     assert "model=cnnn does not exist; did you mean model=cnn?" in shown.err
+
+
+def test_a_directory_may_be_named_by_digits(typed: Callable[..., int], capsys: Capture) -> None:
+    assert typed("-m", "seed=1", "sweep.dir=2026_11_27") == 0
+    assert "ran cdmtrain.model.cnn.CNN 1 2026_11_27" in capsys.readouterr().out
+
+
+def test_windows_is_refused_in_one_sentence(
+    typed: Callable[..., int], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert typed("seed=1") == 1
+    assert capsys.readouterr().err.startswith("error: cdmtrain runs on Linux and macOS; ")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_terminal_of_any_encoding_is_written_to(encoding: str) -> None:
+    show = "lambda words: print('\u2022 \u03b3') or 0"
+    main = f"import sys; from cdmtrain import cli; cli.run = {show}; sys.exit(cli.main())"
+    done = subprocess.run(
+        [sys.executable, "-c", main, "seed=1"], env={**os.environ, "PYTHONIOENCODING": encoding}, stdout=subprocess.PIPE
+    )
+    assert done.returncode == 0
+    assert done.stdout.decode(encoding) == ("\u2022 \u03b3\n" if encoding == "utf-8" else "? ?\n")
+
+
+@pytest.mark.parametrize(
+    ("metric", "mode"),
+    [
+        ("val_loss", "min"),
+        ("val_cross_entropy", "min"),
+        ("val_calibration_error", "min"),
+        ("val_accuracy", "max"),
+        ("val_macro_f1", "max"),
+        ("val_muon_efficiency", "max"),
+        ("val_electron_photon_auc", "max"),
+    ],
+)
+def test_whether_less_or_more_is_better_follows_from_the_metric(metric: str, mode: str) -> None:
+    words = ["callbacks=early_stopping", "scheduler=plateau", f"callbacks.checkpoint.monitor={metric}"]
+    words += [f"callbacks.early_stopping.monitor={metric}", f"scheduler.monitor={metric}"]
+    with initialize_config_module("cdmtrain.conf", version_base="1.3"):
+        cfg = compose("config", words)
+    found = (cfg.callbacks.checkpoint.mode, cfg.callbacks.early_stopping.mode, cfg.scheduler.scheduler.mode)
+    assert found == (mode, mode, mode)
 
 
 def test_flags_may_stand_between_overrides(typed: Callable[..., int], capsys: Capture) -> None:

@@ -3,7 +3,6 @@
 import ctypes
 import gc
 import re
-import resource
 import sys
 import time
 from contextlib import suppress
@@ -87,5 +86,7 @@ def peak_memory_bytes(device: torch.device) -> int:
     with suppress(OSError, TypeError):  # getrusage would include the process that started this one
         peak = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
         return int(peak[1]) * 1024  # type: ignore[index]
+    import resource  # which Windows lacks
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -23,7 +23,8 @@ from cdmtrain.runs.process import is_first_process, slurm_job
 
 log = logging.getLogger(__name__)
 
-SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
+REQUEUE = getattr(signal, "SIGUSR2", signal.SIGTERM)  # Windows has no SIGUSR2, and no SLURM
+SIGNALS = (REQUEUE, signal.SIGTERM)
 
 
 class Preemption(Callback):
@@ -98,9 +99,9 @@ class Preemption(Callback):
             return True
         if "JobState=RUNNING" not in shown:
             return False
-        if callable(requeue := self._before[signal.SIGUSR2]):  # the handler of submitit
+        if callable(requeue := self._before[REQUEUE]):  # the handler of submitit
             with suppress(SystemExit):
-                requeue(signal.SIGUSR2, None)
+                requeue(REQUEUE, None)
             return True
         _scontrol("requeue", self._job)
         return True

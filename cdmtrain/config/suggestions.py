@@ -15,6 +15,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 
 from cdmtrain.config.sources import BUNDLES, CONF, GLOBAL, Composition, choices, groups, read_yaml, select, typed_roots
+from cdmtrain.config.words import quoted
 from cdmtrain.errors import InputError
 
 MOST_COMBINATIONS = 100  # of swept options that are tried to find a wrong key
@@ -125,9 +126,8 @@ def _syntax(override: str) -> str:
         near = [option for option in options if option.split("=")[1] == override]
         return f"{override} is not of the form key=value" + _did_you_mean(near or _nearest(override, options, {}))
     if any(override.count(left) != override.count(right) for left, right in ("[]", "{}", "()")):
-        return f"{override}: a bracket is not closed"
-    key, _, value = override.partition("=")
-    return f"""{override} cannot be read; quote a value with special characters: '{key}="{value}"'"""
+        return f"{override}: a bracket is not closed; if it belongs to a name, quote it: {quoted(override)}"
+    return f"{override} cannot be read; quote a value with special characters: {quoted(override)}"
 
 
 def _no_option(group: str, option: str, available: Sequence[str] = ()) -> str:

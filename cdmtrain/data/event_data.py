@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cdmtrain.batch import EventBatch
 from cdmtrain.data.device import Events, place
-from cdmtrain.data.loader import EpochOrder, EventLoader
+from cdmtrain.data.loader import Accumulation, EpochOrder, EventLoader
 from cdmtrain.data.split import PARTS, Parts, Split
 from cdmtrain.data.store import EventStore, is_whole
 from cdmtrain.errors import InputError
@@ -162,7 +162,20 @@ class EventData(lightning.LightningDataModule):
                 f"data.batch_size={self._batch_size} and a part of {len(dataset_index)} events cannot be shared out "
                 f"over {world_size} devices; every device needs an event"
             )
-        return EventLoader(self._place_store(), order, batch_size=self._batch_size, rank=rank, world_size=world_size)
+        return EventLoader(
+            self._place_store(),
+            order,
+            batch_size=self._batch_size,
+            rank=rank,
+            world_size=world_size,
+            accumulated=self._accumulated if shuffle else None,
+        )
+
+    def _accumulated(self) -> Accumulation:
+        trainer = self.trainer
+        return (
+            Accumulation(trainer.accumulate_grad_batches, trainer.num_training_batches) if trainer else Accumulation()
+        )
 
     def _place_store(self) -> Events:
         """The store on the device of the Trainer, uploaded at most once."""

@@ -1,8 +1,10 @@
 """Batches of one part of the data, in an order fixed by seed and epoch, resumable within an epoch."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -41,28 +43,45 @@ class EpochOrder:
         return self._dataset_index[order]
 
 
+class Accumulation(NamedTuple):
+    """How many batches make a step together, and how many an epoch has."""
+
+    batches: int = 1
+    epoch: float = math.inf
+
+
 class EventLoader:
     """An iterable of EventBatch, of which process `rank` takes every `world_size`-th event.
 
     The last batch holds the rest of the events. If these are fewer than the processes, they join the batch before,
     because an empty batch would give NaN gradients on every process. If a batch cannot be split evenly, each process's
-    share carries the weight that makes the mean over processes the mean over events.
+    share carries the weight that makes the mean over processes the mean over events. So does a batch of fewer events,
+    or of a step of fewer batches, where several batches make a step (the Trainer divides by their usual number).
 
     Args:
         events: makes the batches, on its device.
         order: the events of an epoch.
         batch_size: events in a batch, over all processes together.
         rank, world_size: number of this process, and of all processes.
+        accumulated: tells, when an epoch begins, which batches make a step together; None: each by itself.
     """
 
     def __init__(
-        self, events: Events, order: EpochOrder, *, batch_size: int, rank: int = 0, world_size: int = 1
+        self,
+        events: Events,
+        order: EpochOrder,
+        *,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        accumulated: Callable[[], Accumulation] | None = None,
     ) -> None:
         self.events = events
         self.sampler, self.batch_sampler = order, None  # names by which Lightning finds set_epoch
         self._batch_size = batch_size
         self._rank = rank
         self._world_size = world_size
+        self._accumulated = accumulated or Accumulation
         self._state = {"epoch": 0, "event": 0}
         self._resuming = False
 
@@ -73,9 +92,10 @@ class EventLoader:
         epoch, dataset_index = self.sampler.epoch, self.sampler.dataset_index()
         first = self._state["event"] if self._resuming and self._state["epoch"] == epoch else 0
         self._resuming = False
-        for start, end in pairwise(self._boundaries(first)):
+        batches = list(pairwise(self._boundaries(first)))
+        for (start, end), weight in zip(batches, self._weights(batches), strict=True):
             self._state = {"epoch": epoch, "event": end}
-            yield self._share(dataset_index[start:end].long())
+            yield self._share(dataset_index[start:end].long(), weight)
 
     def state_dict(self) -> dict[str, int]:
         """The epoch of the last batch and how many events of it were given, over all processes, however many."""
@@ -92,10 +112,19 @@ class EventLoader:
             del boundaries[-2]
         return boundaries
 
-    def _share(self, dataset_index: Int[Tensor, " chosen"]) -> EventBatch:
+    def _weights(self, batches: list[tuple[int, int]]) -> Iterator[float]:
+        """The weight of each batch (first event, end) in the mean over the events of its step."""
+        num_batches, in_epoch = self._accumulated()
+        last = min(len(batches), in_epoch - batches[0][0] // self._batch_size) if batches else 0
+        for number, (start, end) in enumerate(batches):
+            first = number - number % num_batches
+            step_end = batches[int(max(min(first + num_batches, last), number + 1)) - 1][1]
+            yield num_batches * (end - start) / (step_end - batches[first][0])
+
+    def _share(self, dataset_index: Int[Tensor, " chosen"], weight: float) -> EventBatch:
         """This process's events of a batch; if a resumed epoch leaves it none, one event of weight 0."""
         mine = dataset_index[self._rank :: self._world_size]
-        weight = self._world_size * len(mine) / len(dataset_index)
+        weight *= self._world_size * len(mine) / len(dataset_index)
         return replace(self.events.make_batch(mine if len(mine) else dataset_index[:1]), weight=weight)
 
 

@@ -44,6 +44,7 @@ NEW_KEYS: tuple[tuple[str, str, Any, str], ...] = (
     ("trainer", "matmul_precision", None, ""),
     ("data", "on_device", "auto", ""),
     ("model", "pool_stride", None, ""),
+    ("scheduler.scheduler", "mode", "min", "torch.optim.lr_scheduler.ReduceLROnPlateau"),
     *(("model", "activation", value, f"cdmtrain.model.{name}.") for name, value in ACTIVATIONS.items()),
 )
 
@@ -62,14 +63,23 @@ def as_in_0_1(config: dict[str, Any]) -> dict[str, Any]:
     config = _with_targets(config, {new: old for old, new in RENAMED_TARGETS.items()})
     config = _without_features_of_sparse_resnet(config)
     for node, key, value, target in NEW_KEYS:
-        inner = config.get(node)
-        if isinstance(inner, dict) and inner.get(key, ...) == value and inner.get("_target_", "").startswith(target):
-            config = {**config, node: {name: inner[name] for name in inner if name != key}}
+        config = _without(config, node.split("."), key, value, target)
     loggers = config.get("logger") or {}
     for logger, keys in NEW_IN_LOGGERS.items():
         if isinstance(one := loggers.get(logger), dict):
             loggers = {**loggers, logger: {name: one[name] for name in one if name not in keys}}
     return {**config, "logger": loggers} if "logger" in config else config
+
+
+def _without(config: dict[str, Any], path: list[str], key: str, value: Any, target: str) -> dict[str, Any]:
+    """Leave out a key of the node at `path`, if it has this value and the node is of the class `target`."""
+    if path:
+        inner = config.get(path[0])
+        changed = _without(inner, path[1:], key, value, target) if isinstance(inner, dict) else inner
+        return config if changed is inner else {**config, path[0]: changed}
+    if config.get(key, ...) != value or not config.get("_target_", "").startswith(target):
+        return config
+    return {name: config[name] for name in config if name != key}
 
 
 def _with_targets(config: Any, names: dict[str, str]) -> Any:

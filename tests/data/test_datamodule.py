@@ -192,7 +192,8 @@ def test_simulated_events_are_made_from_their_own_seed(settings):
 def test_devices_share_a_batch(hdf5_data):
     data = hdf5_data()
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
-    data.trainer = SimpleNamespace(global_rank=1, world_size=2, strategy=strategy)
+    once = {"accumulate_grad_batches": 1, "num_training_batches": 9}
+    data.trainer = SimpleNamespace(global_rank=1, world_size=2, strategy=strategy, **once)
     assert [batch.num_events for batch in data.train_dataloader()] == [5, 5, 5]
     data.trainer = SimpleNamespace(global_rank=1, world_size=11)
     with refused(

@@ -1,5 +1,6 @@
 """An epoch is a permutation that seed and epoch fix; devices share its batches; a run resumes where it was."""
 
+import math
 from itertools import islice
 
 import lightning
@@ -7,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from cdmtrain.data.loader import EpochOrder, EventLoader
+from cdmtrain.data.loader import Accumulation, EpochOrder, EventLoader
 
 ENTRIES = torch.arange(100, 143)  # 43 events, not those at the beginning
 
@@ -199,3 +200,16 @@ def test_lightning_sets_the_epoch_and_resumes_in_its_middle(save_after, loader, 
     expected = [(epoch, batch) for epoch in range(3) for batch in dataset_indices_of(loader(epoch=epoch))]
     assert fit(Recorder(save_after, tmp_path / "middle.ckpt")) == expected
     assert fit(Recorder(), tmp_path / "middle.ckpt") == expected[save_after:]
+
+
+@pytest.mark.parametrize(("num_events", "limit"), [(43, math.inf), (40, math.inf), (43, 4), (43, 3), (7, math.inf)])
+@pytest.mark.parametrize("batches", [1, 2, 3, 10])
+def test_the_batches_of_a_step_weigh_as_their_events(batches, num_events, limit, loader):
+    accumulated = Accumulation(batches, limit)
+    made = list(loader(dataset_index=ENTRIES[:num_events], accumulated=lambda: accumulated))
+    made = made[: min(len(made), limit)]
+    for first in range(0, len(made), batches):
+        step = made[first : first + batches]
+        events = sum(batch.num_events for batch in step)
+        for batch in step:  # Lightning divides by `batches`
+            assert batch.weight / batches == pytest.approx(batch.num_events / events)
