@@ -1,5 +1,6 @@
 """The LightningModule that trains, validates and tests any network."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
 
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import EventBatch
+from cdmtrain.errors import InputError
 from cdmtrain.metrics import ClassificationMetrics, RunningMean, scalars
 
 Split = Literal["val", "test"]
@@ -109,7 +111,13 @@ class Classifier(lightning.LightningModule):
             return optimizer
         settings = dict(self._scheduler)
         make, argument = settings.pop("scheduler"), settings.pop("num_steps_argument")
-        steps = {argument: int(self.trainer.estimated_stepping_batches)} if argument else {}
+        total = self.trainer.estimated_stepping_batches if argument else 0
+        if math.isinf(total):
+            raise InputError(
+                f"this schedule spreads over the whole training, and trainer.max_epochs={self.trainer.max_epochs} sets no "
+                "end; set trainer.max_epochs or trainer.max_steps, or choose scheduler=none, step or plateau"
+            )
+        steps = {argument: int(total)} if argument else {}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": make(optimizer, **steps), **settings}}
 
     def _evaluate(self, batch: EventBatch, split: Split) -> Float[Tensor, "event class"]:

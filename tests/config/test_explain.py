@@ -17,6 +17,7 @@ class MisconfigurationException(Exception):  # noqa: N818
         (MisconfigurationException("no such strategy"), "trainer: no such strategy"),
         (ModuleNotFoundError(name="wandb"), "wandb is not installed: pip install 'cdmtrain[wandb]'"),
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "aaa"), "aaa: File name too long"),
         (PermissionError(errno.EACCES, "Permission denied", "/home/x"), "/home/x: Permission denied"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.h5"), "a.h5: No such file or directory"),
     ],

@@ -113,6 +113,7 @@ def test_a_directory_that_holds_another_run_is_refused(
         (["representation=graph"], "model CNN takes Image, and GraphRepresentation gives Graph"),
         (["trainer.limit_val_batches=0"], "no epoch would be validated"),
         (["trainer.precision=64-true"], "trainer.precision=64-true: one of 32-true, bf16-mixed, 16-mixed is expected"),
+        (["scheduler=onecycle", "trainer.max_epochs=-1", "trainer.max_steps=-1"], "max_epochs=-1 sets no end"),
         (["seed=-1"], "seed=-1: a whole number from 0 on is expected"),
         (["callbacks.checkpoint.monitor=val_los"], "callbacks.checkpoint.monitor=val_los is not logged"),
         (["callbacks.checkpoint.mode=least"], "callbacks.checkpoint.mode=least: min or max is expected"),
