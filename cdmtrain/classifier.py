@@ -114,7 +114,7 @@ class Classifier(lightning.LightningModule):
         total = self.trainer.estimated_stepping_batches if argument else 0
         if math.isinf(total):
             raise InputError(
-                f"this schedule spreads over the whole training, and trainer.max_epochs={self.trainer.max_epochs} sets no "
+                f"this schedule covers the whole training, and trainer.max_epochs={self.trainer.max_epochs} sets no "
                 "end; set trainer.max_epochs or trainer.max_steps, or choose scheduler=none, step or plateau"
             )
         steps = {argument: int(total)} if argument else {}
