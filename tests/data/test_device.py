@@ -126,12 +126,11 @@ def test_both_settings_train_the_same_network_to_the_bit(train: Callable[..., in
     assert_same_weights("a", "b")
 
 
-@pytest.mark.parametrize("setting", [KEPT, "data.on_device=false"])
-def test_a_run_interrupted_in_mid_epoch_resumes_to_the_bit(
-    train: Callable[..., int], monkeypatch: pytest.MonkeyPatch, setting: str
+def test_a_run_with_its_events_on_the_device_resumes_in_mid_epoch_to_the_bit(
+    train: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert train("trainer.max_epochs=2", setting, "run_dir=whole") == 0
-    make, made = DeviceStore.make_batch if setting == KEPT else EventStore.make_batch, []
+    assert train("trainer.max_epochs=2", KEPT, "run_dir=whole") == 0
+    make, made = DeviceStore.make_batch, []
 
     def broken(self: Any, dataset_index: torch.Tensor) -> EventBatch:
         made.append(len(dataset_index))
@@ -140,8 +139,8 @@ def test_a_run_interrupted_in_mid_epoch_resumes_to_the_bit(
         return make(self, dataset_index)
 
     with monkeypatch.context() as patch:
-        patch.setattr(DeviceStore if setting == KEPT else EventStore, "make_batch", broken)
-        assert train("trainer.max_epochs=2", setting, "run_dir=broken") == 130
+        patch.setattr(DeviceStore, "make_batch", broken)
+        assert train("trainer.max_epochs=2", KEPT, "run_dir=broken") == 130
     assert train("run=broken") == 0
     assert_same_weights("whole", "broken")
 

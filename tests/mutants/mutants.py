@@ -131,22 +131,16 @@ MUTANTS = [
     Mutant("classifier.py", "return loss * batch.weight", "return loss"),
     Mutant(
         "classifier.py",
-        "loss.update(self.loss(logits, batch.class_index), batch.num_events)",
-        "loss.update(self.loss(logits, batch.class_index))",
+        "update(self.loss(logits, batch.class_index), batch.num_events)",
+        "update(self.loss(logits, batch.class_index), 1)",
     ),
-    Mutant(
-        "metrics.py", "(class_index == ELECTRON.class_index) | (class_index == PHOTON.class_index)", "class_index >= 0"
-    ),
+    Mutant("metrics.py", "either = electron | photon", "either = truth >= 0"),
     Mutant(
         "metrics.py",
         "logits[:, ELECTRON.class_index] - logits[:, PHOTON.class_index]",
         "logits[:, PHOTON.class_index] - logits[:, ELECTRON.class_index]",
     ),
-    Mutant(
-        "metrics.py",
-        "truth, predicted, total = counts.sum(1), counts.sum(0), counts.sum()",
-        "truth, predicted, total = counts.sum(0), counts.sum(1), counts.sum()",
-    ),
+    Mutant("metrics.py", "counts.sum(1), counts.sum(0)", "counts.sum(0), counts.sum(1)"),
     # data
     Mutant(
         "data/split.py",
@@ -170,6 +164,7 @@ MUTANTS = [
     Mutant(
         "data/store.py", 'about["files"] == _file_facts(directory)', "True", "data/test_store.py data/test_cache.py"
     ),
+    Mutant("data/device.py", "offset[1:], right=True", "offset[1:]"),
     Mutant(
         "data/hits.py",
         "to_energy[begin + hit] = energy[start + hit]",
