@@ -37,8 +37,9 @@ from cdmtrain.devices.interruption import Interruption
 from cdmtrain.devices.processes import Processes, several_processes
 from cdmtrain.errors import InputError
 from cdmtrain.runs import files
+from cdmtrain.runs.checkpoint import check_states, read_checkpoint
 from cdmtrain.runs.directory import RunDirectory, open_run
-from cdmtrain.runs.open import load_weights, make_classifier, read_checkpoint
+from cdmtrain.runs.open import load_weights, make_classifier
 from cdmtrain.runs.process import is_first_process
 from cdmtrain.runs.provenance import RunProvenance
 from cdmtrain.runs.read import is_finished, read_metrics, read_results
@@ -81,7 +82,7 @@ def train_run(
         else:
             status, interruption = RunStatus(run.path, explain_failure), Interruption(run)
             try:
-                with status, interruption, several_processes(run.path) as processes, preemption as signals:
+                with status, interruption, several_processes(run) as processes, preemption as signals:
                     own = (interruption, signals, *callbacks)
                     results, steps = _fit_and_evaluate(cfg, run, status, processes, loggers, *own)
             except KeyboardInterrupt:
@@ -196,7 +197,7 @@ def _fit_and_evaluate(
     data.setup()
     provenance.record_data(data.describe(), accelerator_name(device))
     if run.last_checkpoint is not None:
-        read_checkpoint(run.last_checkpoint)  # a damaged one ends in a sentence; Lightning would raise a traceback
+        check_states(read_checkpoint(run.last_checkpoint), trainer.callbacks, run.path, run.last_checkpoint)  # type: ignore[attr-defined]
     processes.join(trainer)
     trainer.fit(classifier, datamodule=data, ckpt_path=run.last_checkpoint, weights_only=True)
     checkpoint = next(callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoint))  # type: ignore[attr-defined]

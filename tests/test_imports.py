@@ -83,7 +83,7 @@ RULES = {
         | {"torch", "lightning", "hydra", "omegaconf", "rich"},
         never=MODEL | {"cdmtrain.tasks", "cdmtrain.report", "cdmtrain.cluster", "cdmtrain.search"},
     ),
-    "devices": Rule(may=CONFIG | RUNS | {"torch", "lightning", "rich"}, never=UPPER | {"hydra", "h5py"}),
+    "devices": Rule(may=CONFIG | RUNS | {"torch", "lightning", "omegaconf", "rich"}, never=UPPER | {"hydra", "h5py"}),
     "cluster": Rule(
         may=CONFIG | RUNS | {"cdmtrain", "lightning", "hydra", "omegaconf", "submitit"}, never=UPPER | {"torch", "h5py"}
     ),
@@ -96,7 +96,7 @@ RULES = {
 }
 
 # modules that open a run build its network
-MAY_MORE = {key: {"torch", "lightning"} for key in ("runs.open", "runs.trust")}
+MAY_MORE = {key: {"torch", "lightning"} for key in ("runs.open", "runs.trust", "runs.checkpoint")}
 MAY_MORE["callbacks.loggers"] = {"filelock", "matplotlib", "mlflow", "wandb"}
 
 PDG_CODES = {11, 13, 22, 2212}

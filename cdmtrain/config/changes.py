@@ -6,7 +6,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from cdmtrain.config.sources import BUNDLES, Composition, job_composition, leaves, search_path
 
-NOT_TRAINING = ("hydra", "task", "run", "run_dir", "sweep", "launch", "print_config", "search")  # keys and groups
+NOT_TRAINING = (
+    "hydra",
+    "task",
+    "run",
+    "run_dir",
+    "sweep",
+    "launch",
+    "print_config",
+    "search",
+    "trust",
+)  # keys and groups
 
 
 def changes(cfg: DictConfig) -> dict[str, list[Any]]:

@@ -15,15 +15,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import IO
 
 import lightning
 import torch
+from omegaconf import OmegaConf
 
 from cdmtrain.config.outcomes import environment
 from cdmtrain.errors import InputError
-from cdmtrain.runs.directory import RUN_DIR_ENV
+from cdmtrain.runs.directory import RUN_DIR_ENV, RunDirectory
 
 CHANGED_VARIABLES = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS")
 READY = "CDMTRAIN_READY"  # file descriptor on which a process reports that it is about to train
@@ -42,12 +42,12 @@ class Processes:
     """The other processes of a run; this process is the first.
 
     Args:
-        run_dir: directory of the run.
+        run: the directory and the configuration of the run. The other processes build what this one has checked.
     """
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run: RunDirectory) -> None:
         self.started: list[subprocess.Popen[bytes]] = []
-        self._run_dir = run_dir
+        self._run = run
         self._ready: list[int] = []
         self._outputs: list[IO[bytes]] = []
         self._over = threading.Event()
@@ -84,10 +84,14 @@ class Processes:
 
     def _start(self, rank: int) -> None:
         output = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the process)
-        command = [sys.executable, "-P", "-c", PROGRAM, f"run={self._run_dir}"]
+        command = [sys.executable, "-P", "-c", PROGRAM, f"run={self._run.path}"]
         ready, child_end = os.pipe()
         environment = os.environ | {"LOCAL_RANK": str(rank), READY: str(child_end)}
-        self.started.append(subprocess.Popen(command, env=environment, stderr=output, pass_fds=[child_end]))
+        with tempfile.TemporaryFile() as config:
+            config.write(OmegaConf.to_yaml(self._run.cfg).encode())
+            config.seek(0)
+            process = subprocess.Popen(command, env=environment, stdin=config, stderr=output, pass_fds=[child_end])
+        self.started.append(process)
         os.close(child_end)
         self._ready.append(ready)
         self._outputs.append(output)
@@ -166,7 +170,7 @@ class Processes:
 
 
 @contextmanager
-def several_processes(run_dir: Path) -> Iterator[Processes]:
+def several_processes(run: RunDirectory) -> Iterator[Processes]:
     """Around the training of a run: if one process fails all end, and afterwards this process is as it was before.
 
     Raises:
@@ -174,7 +178,7 @@ def several_processes(run_dir: Path) -> Iterator[Processes]:
     """
     if "LOCAL_RANK" in os.environ and RUN_DIR_ENV in os.environ:
         _end_with(os.getppid())
-    processes = Processes(run_dir)
+    processes = Processes(run)
     with _restored_state():
         try:
             yield processes

@@ -3,26 +3,31 @@
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from cdmtrain.atomic import write_text
+from cdmtrain.config.overrides import apply_overrides, override_keys
 from cdmtrain.errors import InputError
 from cdmtrain.runs import files
-from cdmtrain.runs.legacy import translate
+from cdmtrain.runs.config_file import read_config_file
+from cdmtrain.runs.inside import refuse_links
 from cdmtrain.runs.names import job_hash, new_run_path
 from cdmtrain.runs.process import is_first_process
 from cdmtrain.runs.read import read_status
-from cdmtrain.runs.trust import read_config
+from cdmtrain.runs.shipped import GROUPS, check_shipped
+from cdmtrain.runs.trust import PARTS, check_targets, read_config, trusted
 
-RUN_DIR_ENV = "CDMTRAIN_RUN_DIR"  # tells the other processes of a run on several devices where it writes
-ALLOWED_BESIDE_RUN = ("run", "print_config")
+RUN_DIR_ENV = "CDMTRAIN_RUN_DIR"  # where a run writes, for its other processes; they read what to build from stdin
+ALLOWED_BESIDE_RUN = ("run", "print_config", "trust", *GROUPS)
 
 log = logging.getLogger(__name__)
 
@@ -48,21 +53,21 @@ def open_run(cfg: DictConfig) -> Iterator[RunDirectory]:
     Raises:
         InputError: where another process trains the run, or the directory holds a run with other settings.
     """
-    if RUN_DIR_ENV in os.environ:  # the first process of the run holds the lock and has written the configuration
-        path = Path(os.environ[RUN_DIR_ENV])
-        yield RunDirectory(path, _own_config(cfg, path))
+    if RUN_DIR_ENV in os.environ:  # the first process of the run holds the lock, and tells this one what to build
+        yield RunDirectory(Path(os.environ[RUN_DIR_ENV]), DictConfig(OmegaConf.create(sys.stdin.read())))
         return
     path = _make_directory(cfg)
+    resolved = _continued(cfg, path) if cfg.get("run") else _resolved(cfg, path)
     with _locked(path):
         if is_first_process():
             _remove_temporary_files(path)
-            _write_config(cfg, path)
-            if not cfg.get("run") and (before := read_status(path)) and before.state == "failed":
-                _clear(path)
-        recorded = read_config(path) if cfg.get("run") else _own_config(cfg, path)
+            if not cfg.get("run"):
+                _write_config(cfg, resolved, path)
+                if (before := read_status(path)) and before.state == "failed":
+                    _clear(path)
         os.environ[RUN_DIR_ENV] = str(path)
         try:
-            yield RunDirectory(path, recorded)
+            yield RunDirectory(path, resolved)
         finally:
             os.environ.pop(RUN_DIR_ENV, None)
 
@@ -70,20 +75,38 @@ def open_run(cfg: DictConfig) -> Iterator[RunDirectory]:
 def reserve_run_dir(cfg: DictConfig) -> Path:
     """Create the directory of a run that a job of a cluster will train later, with its configuration in it."""
     path = _make_directory(cfg)
-    if is_first_process():
-        _write_config(cfg, path)
+    if cfg.get("run"):
+        _continued(cfg, path)
+    elif is_first_process():
+        _write_config(cfg, _resolved(cfg, path), path)
     return path
 
 
 def _make_directory(cfg: DictConfig) -> Path:
     if run := cfg.get("run"):
-        others = [word for word in HydraConfig.get().overrides.task if word.split("=")[0] not in ALLOWED_BESIDE_RUN]
+        typed = zip(HydraConfig.get().overrides.task, override_keys(), strict=True)
+        others = [word for word, key in typed if key.partition(".")[0] not in ALLOWED_BESIDE_RUN]
         if others:
             raise InputError(f"run= continues with that run's own configuration; leave out {' '.join(others)}")
-        read_config(Path(run))
+        if not os.path.lexists(Path(run, files.CONFIG)):
+            raise InputError(f"run={run}: there is no {files.CONFIG} in it; give the directory of a run")
     path = Path(run) if run else new_run_path(cfg)
     path.mkdir(parents=True, exist_ok=True)
+    refuse_links(path)
     return path
+
+
+def _continued(cfg: DictConfig, path: Path) -> DictConfig:
+    """Return the configuration of the run that `run=` names, with what was typed.
+
+    Raises:
+        InputError: for a class, a setting of the Trainer, or an argument that a stranger may have written.
+    """
+    trust, source = trusted(cfg.get("trust")), str(path / files.CONFIG)
+    recorded = read_config(path, trust=trust, parts=[part for part in PARTS if part not in GROUPS])
+    content: Any = OmegaConf.to_container(apply_overrides(recorded, cfg, parts=GROUPS, free=()))
+    check_shipped(content, str(path), source=source, typed=override_keys(), trust=trust)
+    return DictConfig({**content, "run_dir": str(path)})
 
 
 @contextmanager
@@ -106,18 +129,17 @@ def _remove_temporary_files(path: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def _write_config(cfg: DictConfig, path: Path) -> None:
+def _write_config(cfg: DictConfig, resolved: DictConfig, path: Path) -> None:
     """Write config.yaml; where there is one, it must be that of the same run."""
     config = path / files.CONFIG
-    if not config.exists():
-        write_text(config, OmegaConf.to_yaml(_resolved(cfg, path)))
+    recorded = read_config_file(path)
+    if recorded is None:
+        write_text(config, OmegaConf.to_yaml(resolved))
         return
-    if cfg.get("run"):
-        return
-    recorded, asked = OmegaConf.load(config), cfg.copy()
-    assert isinstance(recorded, DictConfig)
-    asked.run_dir = recorded.run_dir  # loggers may write there
-    if job_hash(asked) != job_hash(recorded):
+    check_targets(recorded, source=str(config), parts=())
+    asked = cfg.copy()
+    asked.run_dir = recorded.get("run_dir")  # loggers may write there
+    if job_hash(asked) != job_hash(OmegaConf.create(recorded)):
         raise InputError(
             f"{config.parent} holds a run with other settings; choose another directory, or continue that run with "
             f"run={config.parent}"
@@ -133,18 +155,10 @@ def _clear(path: Path) -> None:
         shutil.rmtree(path / name, ignore_errors=True)
 
 
-def _own_config(cfg: DictConfig, path: Path) -> DictConfig:
-    """Return the configuration of a run begun by this command. It may build any class: the user typed it."""
-    if not (path / files.CONFIG).exists():  # the first of several processes is about to write it
-        return _resolved(cfg, path)
-    recorded = OmegaConf.create(translate(OmegaConf.to_container(OmegaConf.load(path / files.CONFIG))))
-    recorded.run_dir = str(path)
-    return recorded
-
-
 def _resolved(cfg: DictConfig, path: Path) -> DictConfig:
     resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
     assert isinstance(resolved, DictConfig)
     resolved.run_dir = str(path)
+    resolved.pop("trust", None)
     OmegaConf.resolve(resolved)
     return resolved

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from cdmtrain.config.build import build
 from cdmtrain.config.overrides import apply_overrides, override_keys
@@ -11,6 +11,7 @@ from cdmtrain.errors import InputError
 from cdmtrain.runs.open import Run, load_run
 from cdmtrain.runs.provenance import summary_of
 from cdmtrain.runs.read import read_provenance
+from cdmtrain.runs.trust import trusted
 
 ALL_EVENTS_TEST = {"_target_": "cdmtrain.data.split.FractionSplit", "train": [0, 0], "val": [0, 0], "test": [0, 1]}
 ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
@@ -21,22 +22,25 @@ def open_runs(cfg: DictConfig) -> list[Run]:
     paths = [str(path) for path in cfg.run] if isinstance(cfg.run, ListConfig) else [str(cfg.run)]
     if not paths or len(set(paths)) < len(paths):
         raise InputError(f"run={cfg.run}: one run directory, or a list of different ones, is expected")
-    return [load_run(path, checkpoint=str(cfg.ckpt)) for path in paths]
+    return [load_run(path, checkpoint=str(cfg.ckpt), trust=trusted(cfg.trust)) for path in paths]
 
 
 def evaluation_config(runs: Sequence[Run], cfg: DictConfig, *, free: Sequence[str] = ()) -> DictConfig:
-    """The configuration of the first run with what was typed beside it, on one device.
+    """The configuration of the first run with what was typed beside it.
 
-    With other data every event is tested. `free` are further keys that may be typed, which are the task's own.
+    The Trainer, but for its precision, and the cache are the default ones, or those that were typed. With other data
+    every event is tested.
+
+    Args:
+        runs: the first of them gives the configuration.
+        cfg: as composed from the command line.
+        free: further keys that may be typed, which are the task's own.
     """
-    own = ("ckpt", "symmetries", "simulation", *free)
-    used = apply_overrides(runs[0].cfg, cfg, parts=("data", "trainer"), free=own)
+    own = ("ckpt", "symmetries", "simulation", "trainer", *free)
+    used = apply_overrides(runs[0].cfg, cfg, parts=("data",), free=own)
     typed = override_keys()
-    for key, value in ONE_DEVICE.items():
-        if f"trainer.{key}" not in typed:
-            used.trainer[key] = value
-    if used.trainer.accelerator != "cpu" and not {"trainer", "trainer.accelerator"} & set(typed):
-        used.trainer.accelerator = "auto"  # this machine need not have the GPU that trained
+    used.trainer = _trainer(runs[0], cfg, typed)
+    used.data.cache_dir = cfg.data.cache_dir
     if "data" in typed:
         for key in ("image_size", "batch_size"):
             if f"data.{key}" not in typed:
@@ -44,6 +48,15 @@ def evaluation_config(runs: Sequence[Run], cfg: DictConfig, *, free: Sequence[st
         if not any(key.startswith("data.split") for key in typed):
             used.data.split = ALL_EVENTS_TEST
     return used
+
+
+def _trainer(run: Run, cfg: DictConfig, typed: Sequence[str]) -> DictConfig:
+    """The Trainer that was typed, on one device unless another number was, with the precision of the run."""
+    trainer = cfg.trainer.copy()
+    trainer.update({key: value for key, value in ONE_DEVICE.items() if f"trainer.{key}" not in typed})
+    if not {"trainer", "trainer.precision"} & set(typed):
+        trainer.precision = OmegaConf.select(run.cfg, "trainer.precision") or trainer.precision
+    return trainer
 
 
 def open_test_data(cfg: DictConfig, run: Run) -> EventData:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cdmtrain.config.sources import select
 from cdmtrain.errors import InputError
 
 LOGGERS = "lightning.pytorch.loggers", "cdmtrain.callbacks.loggers"
@@ -94,7 +95,7 @@ def _with_targets(config: Any, names: dict[str, str]) -> Any:
 
 def _with_features_of_sparse_resnet(config: dict[str, Any]) -> dict[str, Any]:
     """Add the representation that gives `sparse_resnet` the input that it computed by itself in 0.1."""
-    scale = config["representation"]["scale"]["_target_"].rpartition(".")[2]
+    scale = str(select(config, "representation.scale._target_")).rpartition(".")[2]
     if scale != "LinearScale":
         raise InputError(
             f"this run of cdmtrain 0.1 trained sparse_resnet on the logarithm of energies of {scale}, "
@@ -106,7 +107,9 @@ def _with_features_of_sparse_resnet(config: dict[str, Any]) -> dict[str, Any]:
 
 def _without_features_of_sparse_resnet(config: dict[str, Any]) -> dict[str, Any]:
     """Undo `_with_features_of_sparse_resnet`, where the input is exactly that of 0.1."""
-    model, representation = config.get("model") or {}, config.get("representation") or {}
+    model, representation = config.get("model"), config.get("representation")
+    if not isinstance(model, dict) or not isinstance(representation, dict):
+        return config
     same_input = SPARSE_RESNET_SIZES.items() <= model.items() and all(
         representation.get(key) == value for key, value in SPARSE_RESNET_INPUT.items()
     )

@@ -14,7 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 from cdmtrain.runs.legacy import as_in_0_1
 from cdmtrain.runs.process import slurm_job
 
-NOT_HASHED = ("run_dir", "run", "sweep", "launch", "print_config")  # they change neither the training nor its result
+NOT_HASHED = (
+    "run_dir",
+    "run",
+    "sweep",
+    "launch",
+    "print_config",
+    "trust",
+)  # they change neither the training nor its result
 
 
 def new_name() -> str:

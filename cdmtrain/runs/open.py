@@ -1,6 +1,5 @@
 """Load trained runs for inference: configuration, network and weights of a checkpoint; the mean of several of them."""
 
-import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -23,10 +22,9 @@ from cdmtrain.data.images import as_images, batch_of_images
 from cdmtrain.errors import InputError
 from cdmtrain.loss import check_loss
 from cdmtrain.particles import NAMES
-from cdmtrain.runs import files
-from cdmtrain.runs.trust import read_config
+from cdmtrain.runs.checkpoint import checkpoint_path, read_checkpoint
+from cdmtrain.runs.trust import read_config, trusted
 
-CHECKPOINTS = {"best": files.BEST_CHECKPOINT, "last": files.LAST_CHECKPOINT}
 NUM_SYMMETRIES = 8  # of the square
 
 
@@ -135,7 +133,9 @@ def check_image_size(run: Run, image_size: int, *, source: Path | None = None) -
         )
 
 
-def load_run(path: str | PathLike[str], *, checkpoint: str = "best", device: str = "cpu") -> Run:
+def load_run(
+    path: str | PathLike[str], *, checkpoint: str = "best", device: str = "cpu", trust: Sequence[str] = ()
+) -> Run:
     """Load a trained run for inference.
 
     Safe for runs from strangers: the configuration may build nothing but the parts of a run (`cdmtrain.runs.trust`),
@@ -145,25 +145,18 @@ def load_run(path: str | PathLike[str], *, checkpoint: str = "best", device: str
         path: the run directory.
         checkpoint: "best", "last", or the path of a checkpoint.
         device: to compute on, such as "cuda".
+        trust: packages whose classes the run may build too, beside those in the environment variable CDMTRAIN_TRUST.
 
     Raises:
         InputError: where this is not a run, or the checkpoint is absent, damaged, or of another network.
     """
     directory = Path(path)
-    cfg = read_config(directory)
+    cfg = read_config(directory, trust=trusted(trust))
     weights = checkpoint_path(directory, checkpoint)
     with torch.random.fork_rng(devices=[]):  # the initial weights are replaced at once
-        classifier = make_classifier(cfg)
+        classifier = Classifier(**_network(cfg), optimizer=torch.optim.SGD)  # which it never makes
     load_weights(classifier, weights)
     return Run(directory, cfg, weights, classifier.to(device).eval())
-
-
-def checkpoint_path(run: Path, name: str) -> Path:
-    """Return the file of the checkpoint "best" or "last" of a run; any other name is a path."""
-    path = run / CHECKPOINTS[name] if name in CHECKPOINTS else Path(name)
-    if not path.is_file():
-        raise InputError(f"ckpt={name}: {path} is not a file; best, last or the path of a checkpoint is expected")
-    return path
 
 
 def load_weights(classifier: Classifier, path: Path) -> None:
@@ -180,30 +173,19 @@ def load_weights(classifier: Classifier, path: Path) -> None:
             raise InputError(f"{path} holds the weights of another network ({reason})") from error
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint as tensors, numbers, text and containers of these, and nothing else.
-
-    Raises:
-        InputError: where the file is damaged or holds objects of other types.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(f"{path} holds objects other than tensors and numbers, which could run code") from error
-    except (OSError, RuntimeError, EOFError, ValueError, LookupError) as error:
-        raise InputError(f"{path} cannot be read as a checkpoint ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
-        raise InputError(f"{path} is not a checkpoint: it has no state_dict")
-    return content
-
-
 def make_classifier(cfg: DictConfig) -> Classifier:
-    """Build the network of a configuration, in its LightningModule, with new weights."""
-    check_fit(find_class(cfg, "model"), find_class(cfg, "representation"))
-    parts = {name: build(cfg, name) for name in ("model", "representation", "loss", "optimizer", "scheduler")}
-    check_loss(parts["loss"])
+    """Build the network of a configuration and what trains it, in its LightningModule, with new weights."""
+    training = {name: build(cfg, name) for name in ("optimizer", "scheduler")}
     augmentation = Chain(build_each(cfg, "augmentation")) if cfg.augmentation else None
-    return Classifier(**parts, augmentation=augmentation, seed=cfg.seed)
+    return Classifier(**_network(cfg), **training, augmentation=augmentation, seed=cfg.seed)
+
+
+def _network(cfg: DictConfig) -> dict[str, Any]:
+    """Build the parts of a configuration that inference needs."""
+    check_fit(find_class(cfg, "model"), find_class(cfg, "representation"))
+    parts = {name: build(cfg, name) for name in ("model", "representation", "loss")}
+    check_loss(parts["loss"])
+    return parts
 
 
 def check_fit(model: type[nn.Module], representation: type[nn.Module]) -> None:

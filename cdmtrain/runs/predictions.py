@@ -7,10 +7,20 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from cdmtrain.data.hdf5_datasets import CheckedFile
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NUM_CLASSES
+from cdmtrain.runs import files
+from cdmtrain.runs.inside import file_inside
 
 LARGEST_IMAGE = 4096  # pixels on a side; a larger number in a file is not believed
+MOST_PIXELS = 2**26  # of all mistakes together; ours are three images for each particle
+
+PREDICTIONS = (
+    *("class_index", "probability", "lit_pixels", "deposited_energy_mev"),
+    *("kinetic_energy_mev", "vertex_px"),  # where the event file has them
+)
+MISTAKES = ("index", "class_index", "probability", "offset", "pixel", "energy_mev")
 
 Columns = dict[str, NDArray]
 
@@ -42,15 +52,16 @@ class Mistakes:
     images: NDArray[np.float32]  # (M, S, S) MeV
 
 
-def read_predictions(path: Path) -> Predictions | None:
+def read_predictions(run: Path) -> Predictions | None:
     """Read the events with a known particle and finite probabilities; None where there is no file.
 
     Raises:
         InputError: where a column is absent or has another shape or type.
     """
-    if not path.is_file():
+    path = file_inside(run, files.PREDICTIONS, most_bytes=None)
+    if path is None:
         return None
-    columns, _ = _read(path)
+    columns, _ = _read(path, *PREDICTIONS)
     truth = _column(columns, "class_index", "iu", path)
     num_events = len(truth)
     probability = _column(columns, "probability", "f", path, (num_events, NUM_CLASSES)).astype(np.float64)
@@ -71,26 +82,30 @@ def read_predictions(path: Path) -> Predictions | None:
     )
 
 
-def read_mistakes(path: Path) -> Mistakes | None:
+def read_mistakes(run: Path) -> Mistakes | None:
     """Read the mistakes with dense images; None where there is no file (runs of old versions) or no mistake.
 
     Raises:
         InputError: where a column is absent or has another shape or type.
     """
-    if not path.is_file():
+    path = file_inside(run, files.MISTAKES, most_bytes=None)
+    if path is None:
         return None
-    columns, size = _read(path)
+    columns, size = _read(path, *MISTAKES)
     index = _column(columns, "index", "iu", path)
-    offset = _column(columns, "offset", "iu", path, (len(index) + 1,))
-    pixel = _column(columns, "pixel", "iu", path, (int(offset[-1]),))
+    offset = _column(columns, "offset", "iu", path, (len(index) + 1,)).astype(np.int64)
+    pixel = _column(columns, "pixel", "iu", path, (int(offset[-1]),)).astype(np.int64)
     energy = _column(columns, "energy_mev", "f", path, pixel.shape)
     class_index = _column(columns, "class_index", "iu", path, index.shape)
-    if not 0 < size <= LARGEST_IMAGE or (np.diff(offset) < 0).any() or ((pixel < 0) | (pixel >= size * size)).any():
+    outside = (pixel < 0) | (pixel >= size * size)
+    if not 0 < size <= LARGEST_IMAGE or offset[0] or (np.diff(offset) < 0).any() or outside.any():
         raise _damaged(path, f"pixels do not fit images of {size} x {size}")
     if ((class_index < 0) | (class_index >= NUM_CLASSES)).any():
         raise _damaged(path, f"a class_index is not in 0..{NUM_CLASSES - 1}")
     if not len(index):
         return None
+    if len(index) * size * size > MOST_PIXELS:
+        raise _damaged(path, f"{len(index)} images of {size} x {size}")
     images = np.zeros((len(index), size * size), np.float32)
     images[np.repeat(np.arange(len(index)), np.diff(offset)), pixel] = energy
     return Mistakes(
@@ -101,13 +116,35 @@ def read_mistakes(path: Path) -> Mistakes | None:
     )
 
 
-def _read(path: Path) -> tuple[Columns, int]:
-    """Read all datasets and the attribute image_size, 0 where there is none."""
+def _read(path: Path, *names: str) -> tuple[Columns, int]:
+    """Read the datasets that are there, and the attribute image_size, 0 where there is none."""
     try:
-        with h5py.File(path) as file:
-            return {name: np.asarray(file[name]) for name in file}, int(file.attrs.get("image_size", 0))
-    except (OSError, KeyError, ValueError, TypeError) as error:
+        file = CheckedFile(path)
+        try:
+            found = {name: dataset for name in names if (dataset := file.dataset(name)) is not None}
+            columns = {name: _values(file, name, dataset) for name, dataset in found.items()}
+            return columns, _image_size(file)
+        finally:
+            file.close()
+    except InputError as error:
         raise _damaged(path, str(error)) from error
+
+
+def _values(file: CheckedFile, name: str, dataset: h5py.Dataset) -> NDArray:
+    """The values of a dataset of numbers; of another type none, which has the wrong shape for whoever wants them."""
+    if dataset.size is None or dataset.nbytes > file.path.stat().st_size:  # we write them without compression
+        raise InputError(f"{name} is declared with shape {dataset.shape}, which the file does not hold")
+    if dataset.dtype.kind not in "iuf":
+        return np.empty(0, dataset.dtype)
+    with file.reading(f"'{name}'"):
+        return np.asarray(dataset[()])
+
+
+def _image_size(file: CheckedFile) -> int:
+    size = file.attributes.get("image_size", 0)
+    if not isinstance(size, int | np.integer):
+        raise InputError("image_size is not a whole number")
+    return int(size)
 
 
 def _column(columns: Columns, name: str, kinds: str, path: Path, shape: tuple[int, ...] | None = None) -> NDArray:

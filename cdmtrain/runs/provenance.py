@@ -31,7 +31,7 @@ class RunProvenance:
 
     def __init__(self, run: Path, cfg: DictConfig) -> None:
         self._path = run / files.PROVENANCE
-        content = read_json(self._path)
+        content = read_json(run, files.PROVENANCE)
         self._content = content or describe_process(cfg)
         if content is None:
             self._write()

@@ -2,28 +2,24 @@
 
 import csv
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
-from omegaconf.errors import OmegaConfBaseException
 
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NUM_CLASSES
 from cdmtrain.runs import files
 from cdmtrain.runs.check import check, wrong
+from cdmtrain.runs.config_file import read_config_file
+from cdmtrain.runs.inside import read_text
 from cdmtrain.runs.predictions import Mistakes, Predictions, read_mistakes, read_predictions
 from cdmtrain.runs.records import Provenance, Results, Settings, Status, Submission
 
 PER_CLASS = ("efficiency", "purity", "roc_auc")
 CONFUSION_MATRIX = "confusion_matrix"
-DEEPEST_YAML = 50  # nested lists and mappings; our own files have 6
-
 Record = TypeVar("Record")
 
 
@@ -67,7 +63,7 @@ def read_run(run: Path, *, with_predictions: bool = True) -> RunFiles:
     """
     if not run.is_dir():
         raise InputError(f"{run} is not a directory; give the directory of a run, one that holds a {files.CONFIG}")
-    config = read_yaml(run / files.CONFIG) or {}
+    config = read_config_file(run) or {}
     return RunFiles(
         directory=run,
         config=config,
@@ -77,8 +73,8 @@ def read_run(run: Path, *, with_predictions: bool = True) -> RunFiles:
         submission=read_submission(run),
         results=read_results(run) or {},
         history=read_history(run),
-        predictions=read_predictions(run / files.PREDICTIONS) if with_predictions else None,
-        mistakes=read_mistakes(run / files.MISTAKES) if with_predictions else None,
+        predictions=read_predictions(run) if with_predictions else None,
+        mistakes=read_mistakes(run) if with_predictions else None,
         missing=tuple(name for name in files.EXPECTED if not (run / name).is_file()),
     )
 
@@ -93,7 +89,7 @@ def read_run_or_problem(run: Path) -> RunFiles:
 
 def read_status(run: Path) -> Status | None:
     """Read status.json; None where there is none."""
-    return _read_record(run / files.STATUS, Status)
+    return _read_record(run, files.STATUS, Status)
 
 
 def is_finished(run: Path) -> bool:
@@ -104,18 +100,18 @@ def is_finished(run: Path) -> bool:
 
 def read_provenance(run: Path) -> Provenance:
     """Read provenance.json; an empty record where there is none."""
-    return _read_record(run / files.PROVENANCE, Provenance) or Provenance()
+    return _read_record(run, files.PROVENANCE, Provenance) or Provenance()
 
 
 def read_submission(run: Path) -> Submission | None:
     """Read submission.json; None where the run was not submitted to a cluster."""
-    return _read_record(run / files.SUBMISSION, Submission)
+    return _read_record(run, files.SUBMISSION, Submission)
 
 
 def read_results(run: Path) -> Results | None:
     """Read results.json; None where there is none."""
     path = run / files.RESULTS
-    content = read_json(path)
+    content = read_json(run, files.RESULTS)
     if content is None:
         return None
     return {name: _check_result(name.removeprefix("val_"), value, f"{path}: {name}") for name, value in content.items()}
@@ -132,7 +128,7 @@ def read_history(run: Path) -> dict[str, NDArray[np.float64]]:
 def read_metrics(run: Path) -> list[dict[str, str]]:
     """Read the rows of metrics.csv as they are written, one an epoch; empty where there is no file."""
     path = run / files.METRICS
-    text = _read_text(path)
+    text = read_text(run, files.METRICS)
     if text is None:
         return []
     rows = list(csv.DictReader(text.splitlines()))
@@ -146,9 +142,9 @@ def read_metrics(run: Path) -> list[dict[str, str]]:
     return rows
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Read the mapping in a JSON file; None where there is no file."""
-    text = _read_text(path)
+def read_json(run: Path, name: str) -> dict[str, Any] | None:
+    """Read the mapping in a JSON file of a run; None where there is no file."""
+    text, path = read_text(run, name), run / name
     if text is None:
         return None
     try:
@@ -158,52 +154,9 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return check(content, dict[str, Any], str(path))
 
 
-def read_yaml(path: Path) -> dict[str, Any] | None:
-    """Read the mapping in a YAML file; None where there is no file."""
-    text = read_yaml_text(path)
-    if text is None:
-        return None
-    with yaml_errors(path):
-        content = yaml.load(text, yaml.CSafeLoader)
-    return check(content, dict[str, Any], str(path))
-
-
-def read_yaml_text(path: Path) -> str | None:
-    """Read a YAML file that is safe to parse: of bounded depth and without aliases, which we never write."""
-    text = _read_text(path)
-    depth = 0
-    with yaml_errors(path):
-        for event in yaml.parse(text or "", yaml.CSafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEEPEST_YAML or isinstance(event, yaml.AliasEvent):
-                raise InputError(f"{path} has aliases or is nested too deeply; restore the file or remove it")
-    return text
-
-
-@contextmanager
-def yaml_errors(path: Path) -> Iterator[None]:
-    """Turn what a parser raises about the YAML file `path` into a sentence."""
-    try:
-        yield
-    except InputError:
-        raise
-    except (ValueError, TypeError, yaml.YAMLError, OmegaConfBaseException) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} is not valid YAML ({reason}); restore the file or remove it") from error
-
-
-def _read_record(path: Path, kind: type[Record]) -> Record | None:
-    content = read_json(path)
-    return None if content is None else check(content, kind, str(path))
-
-
-def _read_text(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error}); restore the file or remove it") from error
+def _read_record(run: Path, name: str, kind: type[Record]) -> Record | None:
+    content = read_json(run, name)
+    return None if content is None else check(content, kind, str(run / name))
 
 
 def _check_result(name: str, value: Any, where: str) -> Any:

@@ -1,8 +1,10 @@
 """Decide which classes the configuration of a run may build: runs come from strangers, and building runs code."""
 
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lightning
 import torch
@@ -10,12 +12,15 @@ from hydra.utils import get_object
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from cdmtrain.errors import InputError
 from cdmtrain.runs import files
+from cdmtrain.runs.config_file import read_config_file
 from cdmtrain.runs.legacy import translate
-from cdmtrain.runs.read import read_yaml_text, yaml_errors
+
+TRUST_ENV = "CDMTRAIN_TRUST"  # packages, separated by commas
 
 
 class Part(NamedTuple):
@@ -41,36 +46,52 @@ PARTS = {
     "optimizer": Part(torch.optim.Optimizer, ("cdmtrain", "torch.optim")),
     "scheduler": Part(torch.optim.lr_scheduler.LRScheduler, ("cdmtrain", "torch.optim.lr_scheduler")),
     "trainer": Part(lightning.Trainer, ("cdmtrain", "lightning")),
-    "callbacks": Part(Callback, ("cdmtrain", "lightning.pytorch.callbacks")),
-    "logger": Part(Logger, ("cdmtrain", "lightning.pytorch.loggers")),
+    "callbacks": Part(Callback, ("cdmtrain.callbacks", "lightning.pytorch.callbacks")),
+    "logger": Part(Logger, ("cdmtrain.callbacks", "lightning.pytorch.loggers")),
 }
-NEVER_BUILT = ("task", "run", "run_dir", "sweep", "print_config")
+OPENED = ("data", "representation", "model", "loss")  # what opening a run builds
+NEVER_BUILT = [(name,) for name in ("task", "run", "run_dir", "sweep", "launch", "print_config")]
+PROGRAM = ("cdmtrain", "torch", "torch_geometric", "torchmetrics", "lightning", "hydra", "omegaconf")
 ALLOWED_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")  # Hydra has _args_ too, which we never write
 
 
-def read_config(run: Path) -> DictConfig:
+def trusted(words: Any = None) -> tuple[str, ...]:
+    """The packages whose classes a run may build: those of `trust=`, a word or several, and of CDMTRAIN_TRUST."""
+    typed = [words] if isinstance(words, str) else list(words or ())
+    return tuple(name for name in (*map(str, typed), *os.environ.get(TRUST_ENV, "").split(",")) if name)
+
+
+def read_config(run: Path, *, trust: Collection[str] = (), parts: Collection[str] = OPENED) -> DictConfig:
     """Read the configuration in a run directory, checked before anything is built from it.
+
+    Args:
+        run: the directory.
+        trust: packages whose classes it may build beside those of this program.
+        parts: its nodes that are going to be built; the others may hold anything.
 
     Raises:
         InputError: where there is none, it is damaged, or it would build something that is not part of a run.
     """
     path = run / files.CONFIG
-    text = read_yaml_text(path)
-    if text is None:
+    content = read_config_file(run)
+    if content is None:
         raise InputError(f"run={run}: there is no {files.CONFIG} in it; give the directory of a run")
-    with yaml_errors(path):
-        config = translate(OmegaConf.to_container(OmegaConf.create(text)))
-    keys = config if isinstance(config, dict) else {}
-    absent = [name for name in ("data", "representation", "model") if name not in keys]
+    absent = [name for name in ("data", "representation", "model") if not isinstance(content.get(name), dict)]
     if absent:
         raise InputError(f"{path} is not the configuration of a run; it has no {' and no '.join(absent)}")
-    check_targets(config, source=str(path))
-    cfg = OmegaConf.create(config)
+    content = translate(content)
+    check_targets(content, source=str(path), trust=trust, parts=parts)
+    try:
+        cfg = OmegaConf.create(content)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{path} is not the configuration of a run ({error})") from error
     cfg.run_dir = str(run)  # the directory may have been moved since
     return cfg
 
 
-def check_targets(config: object, *, source: str) -> None:
+def check_targets(
+    config: object, *, source: str, trust: Collection[str] = (), parts: Collection[str] | None = None
+) -> None:
     """Refuse a configuration that would build anything but the parts of a run.
 
     A class is judged by the module that defines it, not by the name it goes by: `logging.os.system` is `os.system`.
@@ -78,6 +99,8 @@ def check_targets(config: object, *, source: str) -> None:
     Args:
         config: of a run, resolved, as plain dictionaries, lists and values.
         source: its name in error messages.
+        trust: packages whose classes may be built.
+        parts: its nodes that are checked; None for all.
 
     Raises:
         InputError: for a target outside PARTS, an interpolation (it could read the environment), or unnamed arguments.
@@ -86,12 +109,13 @@ def check_targets(config: object, *, source: str) -> None:
     for path, node in _nodes((), config):
         if isinstance(node, str) and "${" in node:
             raise InputError(f"{source}: {'.'.join(path)} is {node!r}; the configuration of a run is written resolved")
-        if not isinstance(node, dict) or path[:1] in [(name,) for name in NEVER_BUILT]:
+        is_built = path[:1] not in NEVER_BUILT if parts is None else path and path[0] in parts
+        if not isinstance(node, dict) or not is_built:
             continue
         if other := [key for key in node if str(key).startswith("_") and key not in ALLOWED_KEYS]:
             raise InputError(f"{source}: {'.'.join((*path, str(other[0])))} is not a key of a run's configuration")
         if "_target_" in node:
-            _check_target(path, node["_target_"], source)
+            _check_target(path, node["_target_"], source, trust)
 
 
 def _nodes(path: tuple[str, ...], node: object) -> Iterator[tuple[tuple[str, ...], object]]:
@@ -103,32 +127,48 @@ def _nodes(path: tuple[str, ...], node: object) -> Iterator[tuple[tuple[str, ...
         yield from _nodes((*path, str(key)), value)
 
 
-def _check_target(path: tuple[str, ...], target: object, source: str) -> None:
+def _check_target(path: tuple[str, ...], target: object, source: str, trust: Collection[str]) -> None:
     if target == "torch.tensor" and len(path) > 1:  # numbers, such as the weights of a loss
         return
     names = (".".join(path[:length]) for length in range(len(path), 0, -1))  # of it and around it, the innermost first
     part = next((PARTS[name] for name in names if name in PARTS), None)
-    if part is None or not _is_part(target, part):
-        raise InputError(
-            f"{source}: this run uses {target} for {'.'.join(path)}, which is not part of cdmtrain there; build the "
-            "class yourself and load the state_dict of the run's checkpoint"
-        )
+    if part is None or not isinstance(target, str):
+        raise InputError(f"{source}: {'.'.join(path)} builds {target}, which is not part of a run")
+    found = _found(target, (*_tops(part), *trust))
+    if found is not None and (_is_part(found, part) or is_within(found.__module__, trust)):
+        return
+    package = (found.__module__ if found and is_within(target, trust) else target).partition(".")[0]
+    if is_within(target, PROGRAM) or package in sys.stdlib_module_names:
+        reason = f" for {'.'.join(path)}, which no run may build there"
+    elif is_within(target, trust) and found is None:
+        reason = f" of the trusted package {package}, which has no such class here; install it, or set PYTHONPATH"
+    else:
+        reason = f", which is not part of cdmtrain; if you trust it, add trust={package}"
+    raise InputError(f"{source}: this run uses {target}{reason}")
 
 
-def _is_part(target: object, part: Part) -> bool:
-    """Whether the target is, by its name and by its definition, a class that the part may be."""
-    named = tuple(".".join(package.split(".")[:2]) for package in (*part.packages, *part.own))
-    if not isinstance(target, str) or not _within(target, named):  # other modules are not even imported
-        return False
+def _tops(part: Part) -> tuple[str, ...]:
+    """The packages that the classes of a part may be named by; no other is even imported."""
+    return tuple(".".join(package.split(".")[:2]) for package in (*part.packages, *part.own))
+
+
+def _found(target: str, packages: Collection[str]) -> type | None:
+    """The class that a name leads to; None where it is none, or is named by another package."""
+    if not is_within(target, packages) or target.partition(".")[0] in sys.stdlib_module_names:
+        return None
     try:
         found = get_object(target)
     except Exception:  # a module may raise anything when it is imported
-        return False
-    if not isinstance(found, type):
-        return False
+        return None
+    return found if isinstance(found, type) else None
+
+
+def _is_part(found: type, part: Part) -> bool:
+    """Whether a class is one that the part may be, by where it is defined."""
     module = found.__module__
-    return _within(module, part.own) or (_within(module, part.packages) and issubclass(found, part.base))
+    return is_within(module, part.own) or (is_within(module, part.packages) and issubclass(found, part.base))
 
 
-def _within(name: str, packages: tuple[str, ...]) -> bool:
+def is_within(name: str, packages: Collection[str]) -> bool:
+    """Whether a dotted name is one of the packages, or inside one."""
     return any(name == package or name.startswith(f"{package}.") for package in packages)

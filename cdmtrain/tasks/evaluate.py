@@ -1,6 +1,5 @@
 """cdmtrain task=evaluate: a run's network on its test events or on other files, with the report of a training."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from cdmtrain.report.run.page import write_report
 from cdmtrain.report.run.tables import show_results
 from cdmtrain.runs import files
 from cdmtrain.runs.evaluation import check_same_events, evaluation_config, open_runs, open_test_data
+from cdmtrain.runs.inside import read_text
 from cdmtrain.runs.names import new_name
 from cdmtrain.runs.open import Run, check_image_size, combine_networks
 from cdmtrain.runs.provenance import describe_process
@@ -51,8 +51,8 @@ def evaluate(cfg: DictConfig) -> None:
         write_json(temporary / files.RESULTS, results)
         write_text(temporary / files.CONFIG, OmegaConf.to_yaml(used))
         write_json(temporary / files.PROVENANCE, provenance(cfg, runs, data, classifier.device))
-        if len(runs) == 1 and (runs[0].path / files.METRICS).is_file():
-            shutil.copyfile(runs[0].path / files.METRICS, temporary / files.METRICS)
+        if len(runs) == 1 and (epochs := read_text(runs[0].path, files.METRICS)) is not None:
+            write_text(temporary / files.METRICS, epochs)
         write_report(temporary)
     show_results(results, folder / files.PAGE)
 

@@ -20,14 +20,16 @@ from cdmtrain.report.probe import draw_probe, probe_table
 from cdmtrain.runs.evaluation import open_test_data
 from cdmtrain.runs.names import new_name
 from cdmtrain.runs.open import Run, check_image_size, load_run
+from cdmtrain.runs.trust import trusted
 
 
 def probe(cfg: DictConfig) -> None:
     """Perturb a run's test events, write outputs/probe/<date>_<time>_<random> as a whole, show the table."""
     if cfg.events < 1:
         raise InputError(f"events={cfg.events}: at least 1 event is expected")
-    run = load_run(cfg.run, checkpoint=str(cfg.ckpt), device=cfg.device)
+    run = load_run(cfg.run, checkpoint=str(cfg.ckpt), device=cfg.device, trust=trusted(cfg.trust))
     used = apply_overrides(run.cfg, cfg, parts=("data",), free=("ckpt", "events", "device", "seed", "simulation"))
+    used.data.cache_dir = cfg.data.cache_dir  # never the run's
     data = open_test_data(used, run)
     check_image_size(run, data.store.image_size)
     found = sensitivities(run.representation, run.model, events(data, cfg.events, run), perturbations(cfg.seed))

@@ -1,5 +1,6 @@
 """A run has a directory of its own, which one process trains at a time."""
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -97,5 +98,6 @@ def test_a_run_that_is_continued_takes_no_other_settings(config: Config) -> None
 def test_another_process_of_a_run_finds_its_directory(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     path = reserve_run_dir(config("seed=3"))
     monkeypatch.setenv(RUN_DIR_ENV, str(path))
+    monkeypatch.setattr("sys.stdin", io.StringIO("seed: 4"))  # what the first process builds, whatever lies there now
     with open_run(config()) as run:
-        assert (run.path, run.cfg.seed) == (path, 3)
+        assert (run.path, run.cfg.seed) == (path, 4)

@@ -174,7 +174,8 @@ def test_a_run_that_cannot_be_read_says_why(run: Path) -> None:
 def test_a_pipe_in_place_of_a_file_is_not_waited_for(run: Path) -> None:
     (run / files.CONFIG).unlink()
     os.mkfifo(run / files.CONFIG)
-    assert files.CONFIG in read_run(run).missing
+    with pytest.raises(InputError, match=r"config\.yaml is not an ordinary file"):
+        read_run(run)
 
 
 def test_control_characters_in_text_do_not_reach_a_terminal(run: Path) -> None:

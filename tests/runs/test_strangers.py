@@ -53,7 +53,7 @@ def all_that_opens(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     [
         ("model", {"_target_": "logging.os.system", "command": COMMAND}),
         ("model", {"_target_": "builtins.eval", "_args_": [f"__import__('os').system('{COMMAND}')"]}),
-        ("optimizer", {"_target_": "torch.os.system", "command": COMMAND, "_partial_": True}),
+        ("loss", {"_target_": "torch.os.system", "command": COMMAND}),
         ("representation", {"inner": [{"_target_": "os.system", "_args_": [COMMAND]}]}),
     ],
 )

@@ -1,9 +1,11 @@
 """The rows of a leaderboard in one figure: losses, ROC curves, confusion matrices."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
+from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES, PARTICLES
 from cdmtrain.report.kit import style
 from cdmtrain.report.kit.numbers import fraction, percent
@@ -12,8 +14,8 @@ from cdmtrain.report.kit.style import legend_below, new_plot_for_rows, numbered,
 from cdmtrain.report.leaderboard.ranking import Leaderboard, Row
 from cdmtrain.report.run.confusion import confusion_matrix, draw_matrix, row_fractions
 from cdmtrain.report.run.curves import PAIR, UPPER_LEFT, Floats, finish_roc, roc_area, roc_curve
-from cdmtrain.runs import files
-from cdmtrain.runs.predictions import read_predictions
+from cdmtrain.runs.predictions import Predictions, read_predictions
+from cdmtrain.runs.read import RunFiles
 
 MOST_DRAWN = 8  # of the best rows; more curves in one figure cannot be told apart
 
@@ -52,7 +54,7 @@ def draw_rocs(board: Leaderboard) -> list[Drawing]:
     known = [
         (index, row, predictions)
         for index, row in enumerate(board.ranked[:MOST_DRAWN])
-        if row.typical and (predictions := read_predictions(row.typical.directory / files.PREDICTIONS)) is not None
+        if row.typical and (predictions := _predictions(row.typical)) is not None
     ]
     drawings = []
     for name in [*NAMES, PAIR] if len(known) > 1 else ():
@@ -60,6 +62,13 @@ def draw_rocs(board: Leaderboard) -> list[Drawing]:
         if any(len(background) for _, _, background, _ in curves):
             drawings.append(_draw_roc(name, curves))
     return drawings
+
+
+def _predictions(run: RunFiles) -> Predictions | None:
+    """Return the predictions of a run; None where it has none, or a damaged file, which its own page names."""
+    with suppress(InputError):
+        return read_predictions(run.directory)
+    return None
 
 
 def _draw_roc(name: str, curves: Sequence[tuple[int, Row, Floats, Floats]]) -> Drawing:

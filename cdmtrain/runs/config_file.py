@@ -1,0 +1,63 @@
+"""Read config.yaml of a run directory as plain values, in bounded time and memory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cdmtrain.config.sources import Loader
+from cdmtrain.errors import InputError
+from cdmtrain.runs import files
+from cdmtrain.runs.check import check
+from cdmtrain.runs.inside import read_text
+
+MOST_BYTES = 2**20  # our own files have 4 kB, and more only for a long list of data files
+DEEPEST = 50  # nested lists and mappings; our own files have 6
+LONGEST_VALUE = 10_000  # characters of one value
+PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")}
+
+
+class PlainLoader(Loader):
+    """Read YAML as text, numbers, true, false, null, lists and mappings, and nothing else."""
+
+
+PlainLoader.yaml_constructors = {tag: make for tag, make in Loader.yaml_constructors.items() if tag in PLAIN_TAGS}
+PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in patterns if tag in PLAIN_TAGS]
+    for first, patterns in Loader.yaml_implicit_resolvers.items()
+}
+
+
+def read_config_file(run: Path) -> dict[str, Any] | None:
+    """Read config.yaml as plain values; None where there is no file. It may still name any class.
+
+    Raises:
+        InputError: where it is no YAML of bounded size and depth, or has aliases or types of its own: we write neither.
+    """
+    text, path = read_text(run, files.CONFIG, most_bytes=MOST_BYTES), run / files.CONFIG
+    if text is None:
+        return None
+    depth = 0
+    with _yaml_errors(path):
+        for event in yaml.parse(text, PlainLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
+                raise InputError(f"{path} has aliases or is nested too deeply; restore the file or remove it")
+            if len(getattr(event, "value", None) or "") > LONGEST_VALUE:
+                raise InputError(f"{path} has a value of more than {LONGEST_VALUE:,} characters; restore the file")
+        content = yaml.load(text, PlainLoader)
+    return check(content, dict[str, Any], str(path))
+
+
+@contextmanager
+def _yaml_errors(path: Path) -> Iterator[None]:
+    """Turn what a parser raises about the YAML file `path` into a sentence."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, TypeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is not valid YAML ({reason}); restore the file or remove it") from error

@@ -1,0 +1,85 @@
+"""Callbacks and loggers of a run that is continued: they write, remove and send, so only what is shipped is believed.
+
+A stranger may have written the configuration. A callback or logger is built if its class and its words are those of a
+yaml file of this program, or were typed again beside `run=`.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from cdmtrain.config.sources import CONF, read_yaml
+from cdmtrain.errors import InputError
+from cdmtrain.runs.trust import check_targets, is_within
+
+GROUPS = ("callbacks", "logger")
+RUN_DIR = "${run_dir}"
+METRIC_NAMES = ("monitor", "mode")  # arguments that name a metric or a direction, and nothing else
+WORD = re.compile(r"\w+")
+
+Node = dict[str, Any]
+
+
+def check_shipped(config: Node, run_dir: str, *, source: str, typed: Collection[str], trust: Collection[str]) -> None:
+    """Refuse callbacks and loggers that are neither shipped, typed nor trusted.
+
+    Numbers, `true`, `false` and `null` of a callback may differ from the shipped ones; those of a logger may not.
+
+    Args:
+        config: of a run, with what was typed; what is shipped as `${run_dir}` becomes the present directory in it.
+        run_dir: the directory of the run.
+        source: the name of the configuration in error messages.
+        typed: the keys that were typed beside `run=`.
+        trust: packages whose classes take any arguments.
+
+    Raises:
+        InputError: with what to type.
+    """
+    places = (str(config.get("run_dir")), run_dir)
+    for group in GROUPS:
+        shipped = _shipped(group)
+        nodes = config.get(group) or {}
+        if not isinstance(nodes, dict) or not all(isinstance(node, dict) for node in nodes.values()):
+            raise InputError(f"{source}: {group} holds something other than {group} by name; restore the file")
+        for name, node in nodes.items():
+            key = f"{group}.{name}"
+            target = str(node.get("_target_"))
+            if {group, key} & set(typed):
+                continue
+            if f"{key}._target_" not in typed and target not in shipped:
+                check_targets({group: {name: node}}, source=source, trust=trust)
+                if is_within(target, trust):
+                    continue
+                if not is_within(target, ("cdmtrain.callbacks",)):
+                    raise InputError(
+                        f"{source}: {key} is a {target}, which this program does not ship; to build it, type it again "
+                        f"beside run=: +{key}._target_={target}, and each of its arguments"
+                    )
+            usual = shipped.get(target, {})
+            for argument in [one for one in node if one != "_target_" and f"{key}.{one}" not in typed]:
+                expected = usual.get(argument)
+                if isinstance(expected, str) and node[argument] in [expected.replace(RUN_DIR, one) for one in places]:
+                    node[argument] = expected.replace(RUN_DIR, run_dir)
+                elif not _is_believed(argument, node[argument], usual, strict=group == "logger"):
+                    add = "" if argument in usual else "+"
+                    raise InputError(
+                        f"{source}: {key}.{argument} is {node[argument]!r}, which is not what this program ships; to "
+                        f"continue with it, type it again beside run=: {add}{key}.{argument}=..."
+                    )
+
+
+def _shipped(group: str) -> dict[str, Node]:
+    """The arguments in the yaml files of a group, by class."""
+    contents = (read_yaml(file) for file in sorted((CONF / group).glob("*.yaml")))
+    nodes = [node for content in contents for node in content.values() if isinstance(node, dict)]
+    return {node["_target_"]: node for node in nodes}
+
+
+def _is_believed(argument: str, value: Any, usual: Mapping[str, Any], *, strict: bool) -> bool:
+    """Whether an argument is the shipped one or, unless `strict`, a number or the name of a metric."""
+    if argument in usual and value == usual[argument] and type(value) is type(usual[argument]):
+        return True
+    if strict or argument.startswith("_"):
+        return False
+    is_metric = argument in METRIC_NAMES and isinstance(value, str) and WORD.fullmatch(value)
+    return bool(is_metric or isinstance(value, bool | int | float | None))
