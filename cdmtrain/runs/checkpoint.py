@@ -15,6 +15,7 @@ from cdmtrain.runs import files
 from cdmtrain.runs.inside import file_inside
 
 NAMES = {"best": files.BEST_CHECKPOINT, "last": files.LAST_CHECKPOINT}
+FREE = ("stopping_reason_message", "mean")  # of EarlyStopping and WeightAveraging, who open no file by what is in them
 MOST_VALUES = 10**6  # in all containers; ours hold a few thousand
 MOST_VIEWS = 4  # times that the bytes of the file may be declared again, by tensors that share their memory
 UNREADABLE = (  # what torch and zipfile raise for damaged files
@@ -80,7 +81,8 @@ def check_states(checkpoint: Mapping[str, Any], callbacks: Iterable[HasState], r
         name = type(callback).__name__
         if not isinstance(state, dict) or not state.keys() <= now.keys():
             raise InputError(f"{path}: the saved state of {name} is not one of {name}; continue without that file")
-        for text in (value for value in _values(state) if isinstance(value, str)):
+        checked = [value for key, value in state.items() if key not in FREE]
+        for text in (value for value in _values(checked) if isinstance(value, str)):
             if text not in known and not _is_inside(text, run):
                 raise InputError(f"{path}: the saved state of {name} names {text!r}, which is outside of {run}")
 

@@ -64,7 +64,12 @@ def open_test_data(cfg: DictConfig, run: Run) -> EventData:
     data: EventData = build(cfg, "data")
     if {"data", "data.files", "data.dir"}.isdisjoint(override_keys()):
         data.reuse_stores(read_provenance(run.path).fingerprints)
-    data.prepare_data()
+    try:
+        data.prepare_data()
+    except InputError as error:
+        kept = run.cfg.data.cache_dir
+        hint = "" if kept == cfg.data.cache_dir else f"; that run kept them: data.cache_dir={kept}"
+        raise InputError(f"{error}{hint}") from error
     data.setup("test")
     return data
 

@@ -65,11 +65,13 @@ def as_in_0_1(config: dict[str, Any]) -> dict[str, Any]:
     config = _without_features_of_sparse_resnet(config)
     for node, key, value, target in NEW_KEYS:
         config = _without(config, node.split("."), key, value, target)
-    loggers = config.get("logger") or {}
+    loggers: Any = config.get("logger")
+    if not isinstance(loggers, dict):
+        return config
     for logger, keys in NEW_IN_LOGGERS.items():
         if isinstance(one := loggers.get(logger), dict):
             loggers = {**loggers, logger: {name: one[name] for name in one if name not in keys}}
-    return {**config, "logger": loggers} if "logger" in config else config
+    return {**config, "logger": loggers}
 
 
 def _without(config: dict[str, Any], path: list[str], key: str, value: Any, target: str) -> dict[str, Any]:
@@ -78,7 +80,7 @@ def _without(config: dict[str, Any], path: list[str], key: str, value: Any, targ
         inner = config.get(path[0])
         changed = _without(inner, path[1:], key, value, target) if isinstance(inner, dict) else inner
         return config if changed is inner else {**config, path[0]: changed}
-    if config.get(key, ...) != value or not config.get("_target_", "").startswith(target):
+    if config.get(key, ...) != value or not str(config.get("_target_")).startswith(target):
         return config
     return {name: config[name] for name in config if name != key}
 

@@ -133,7 +133,9 @@ def test_a_run_does_not_resume_with_other_events_of_the_same_name(
 def test_a_run_is_evaluated_without_its_file(trained: SimpleNamespace, folder: Path, command: Any) -> None:
     moved = trained.file.rename(trained.file.with_name("moved.h5"))
     try:
-        assert command("task=evaluate", f"run={trained.path}", "trainer=cpu") == ""
+        cache = f"data.cache_dir={trained.file.parent}"
+        assert command("task=evaluate", f"run={trained.path}", "trainer=cpu").endswith(f"kept them: {cache}\n")
+        assert command("task=evaluate", f"run={trained.path}", "trainer=cpu", cache) == ""
         (evaluation,) = Path("outputs/evaluate").iterdir()
         with h5py.File(evaluation / "predictions.h5") as one, h5py.File(trained.path / "predictions.h5") as other:
             np.testing.assert_array_equal(one["probability"], other["probability"])
