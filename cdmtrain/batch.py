@@ -6,6 +6,7 @@ numbers (row * image_size + column), and "hit" is the axis of lit pixels of all 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
@@ -28,7 +29,10 @@ class _OnDevice:
 
 
 class LitPixels(_OnDevice):
-    """The lit pixels of some events: what follows from their numbers alone, such as rows, events and neighbours."""
+    """The lit pixels of some events: what follows from their numbers alone, such as rows, events and neighbours.
+
+    Rows, columns, events and keys are computed once, when asked for.
+    """
 
     pixel: Int[Tensor, " hit"]
     offset: Int[Tensor, " event_plus_1"]
@@ -38,20 +42,20 @@ class LitPixels(_OnDevice):
     def num_hits(self) -> Int[Tensor, " event"]:
         return self.offset.diff()
 
-    @property
+    @cached_property
     def event(self) -> Int[Tensor, " hit"]:
         """Which event of the batch each hit belongs to."""
         return torch.repeat_interleave(self.num_hits, output_size=len(self.pixel))
 
-    @property
+    @cached_property
     def row(self) -> Int[Tensor, " hit"]:
         return self.pixel // self.image_size
 
-    @property
+    @cached_property
     def column(self) -> Int[Tensor, " hit"]:
         return self.pixel % self.image_size
 
-    @property
+    @cached_property
     def key(self) -> Int[Tensor, " hit"]:
         """The number of each pixel when all images of the batch are stacked into one.
 
@@ -63,14 +67,14 @@ class LitPixels(_OnDevice):
         stride = self.image_size + 1
         return (self.pixel + self.row + (stride + 1)).add(self.event, alpha=stride**2)
 
-    def pairs(self, shifts: Iterable[tuple[int, int]]) -> list[Pairs]:
+    def pairs(self, shifts: Iterable[tuple[int, int]]) -> Pairs:
         """Find the lit pixels of an event that lie some rows and columns apart.
 
         Args:
             shifts: (rows, columns), each at most one row and one column, the first below or to the right.
 
         Returns:
-            For each shift the hits (first, second), ascending, with second = first + (rows, columns).
+            The hits (first, second), ascending, with second = first + (rows, columns), for one shift after another.
 
         The pixels of an event must ascend. A bit for every pixel of the stacked image answers whether it is lit, which
         is faster than searching the sorted keys.
@@ -78,29 +82,30 @@ class LitPixels(_OnDevice):
         key, stride = self.key, self.image_size + 1
         num_pixels = ((len(self.offset) - 1) * stride + 2) * stride
         lit = key.new_zeros(num_pixels // 64 + 1).index_add_(0, key >> 6, _bit(key))
-
-        def partnered(step: int) -> Int[Tensor, " _pair"]:
-            other = key + step
-            return (lit.index_select(0, other >> 6) & _bit(other)).nonzero().squeeze(1)
-
-        def pairs(step: int) -> Pairs:
-            if step == 1:  # the next hit, which is faster to see
-                first = (key.diff() == 1).nonzero().squeeze(1)
-                return first, first + 1
-            return partnered(step), partnered(-step)  # keys ascend: the n-th first belongs to the n-th second
-
-        return [pairs(rows * stride + columns) for rows, columns in shifts]
+        steps = [rows * stride + columns for rows, columns in shifts]
+        other = torch.stack([key + step for step in steps] + [key - step for step in steps])
+        partnered = lit.index_select(0, (other >> 6).view(-1)).view_as(other) & _bit(other)
+        hit = partnered.nonzero()[:, 1]  # keys ascend: the n-th first of a shift belongs to its n-th second
+        first, second = hit.view(2, -1)
+        return first, second
 
     def reduce(self, x: Float[Tensor, "hit column"], how: str) -> Float[Tensor, "event column"]:
-        """Sum, mean or max of each column over the hits of an event; 0 without a hit. Max expects no negative value.
-
-        Half precision is reduced in float32: torch adds in the type of x, and ones in bfloat16 would add up to 256.
-        """
-        x = x.to(torch.promote_types(x.dtype, torch.float32))
-        return torch.segment_reduce(x, how, lengths=self.num_hits, initial=0)
+        """Sum, mean or max of each column over the hits of an event; 0 without a hit. Max expects no negative value."""
+        return reduce_events(x, self.offset, how)
 
 
-def _bit(key: Int[Tensor, " hit"]) -> Int[Tensor, " hit"]:
+def reduce_events(
+    x: Float[Tensor, "row column"], offset: Int[Tensor, " event_plus_1"], how: str
+) -> Float[Tensor, "event column"]:
+    """Sum, mean or max of each column over the rows offset[i] : offset[i + 1] of event i, as in `LitPixels.reduce`.
+
+    Half precision is reduced in float32: torch adds in the type of x, and ones in bfloat16 would add up to 256.
+    """
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    return torch.segment_reduce(x, how, offsets=offset, initial=0, unsafe=True)  # to check them would make a GPU wait
+
+
+def _bit(key: Int[Tensor, "*hit"]) -> Int[Tensor, "*hit"]:
     """The bit of a pixel in its word of 64."""
     return key.new_ones(1) << (key & 63)
 

@@ -11,7 +11,7 @@ def test_pairs_are_the_lit_pixels_that_lie_a_shift_apart(size, shift, masked_ima
     number = {tuple(pixel): hit for hit, pixel in enumerate(pixels)}
     seconds = [(event, row + shift[0], column + shift[1]) for event, row, column in pixels]
     expected = [(first, number[second]) for first, second in enumerate(seconds) if second in number]
-    ((first, second),) = masked_images.drawn(5, size).batch.pairs([shift])
+    first, second = masked_images.drawn(5, size).batch.pairs([shift])
     assert list(zip(first.tolist(), second.tolist(), strict=True)) == expected
 
 

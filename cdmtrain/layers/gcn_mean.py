@@ -31,7 +31,7 @@ def gcn_mean(convolutions: Iterable[GCNConv], graph: Graph) -> Float[Tensor, "ev
     *inner, last = convolutions
     for convolution in inner:
         scaled = scale * x
-        neighbours = scatter(scaled[source], target, dim_size=num_nodes)
+        neighbours = scatter(scaled.index_select(0, source), target, dim_size=num_nodes)
         x = (convolution.lin(scale * (neighbours + scaled)) + convolution.bias).relu()
     column_sum = scale * (scatter(scale[target], source, dim_size=num_nodes) + scale)  # of Â; no edge joins two events
     num_in_event = degree(graph.event, graph.num_events, dtype=x.dtype).unsqueeze(1)

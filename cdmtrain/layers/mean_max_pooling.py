@@ -1,15 +1,28 @@
-"""Mean and maximum over the lit pixels of each event."""
+"""Mean and maximum over the sites of each event."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from cdmtrain.batch import LitPixels
+from cdmtrain.batch import reduce_events
 
 
-def mean_max_pooling(x: Float[Tensor, "site channel"], lit: LitPixels) -> Float[Tensor, "event pooled"]:
+def mean_max_pooling(
+    x: Float[Tensor, "site channel"],
+    offset: Int[Tensor, " event_plus_1"],
+    once: Float[Tensor, "site 1"] | None = None,
+) -> Float[Tensor, "event pooled"]:
     """Mean of each channel over the sites of an event, then the maximum of each; zeros without a site.
 
-    Shapes: x (N, C), not negative, of the N sites of B events -> (B, 2 C).
+    Args:
+        x: not negative.
+        offset: sites of event i are offset[i] : offset[i + 1].
+        once: 1 for the first of several equal rows and 0 for the others; None if each row is a site.
+
+    Shapes: x (N, C) of the sites of B events -> (B, 2 C).
     """
-    return torch.cat([lit.reduce(x, "mean"), lit.reduce(x, "max")], dim=1)
+    if once is None:
+        mean = reduce_events(x, offset, "mean")
+    else:
+        mean = reduce_events(x * once, offset, "sum") / reduce_events(once, offset, "sum").clamp(min=1)
+    return torch.cat([mean, reduce_events(x, offset, "max")], dim=1)

@@ -23,4 +23,4 @@ class PairLinear(nn.Module):
 
     def forward(self, x: Float[Tensor, "node feature"], edge_index: Int[Tensor, "2 edge"]) -> Float[Tensor, "edge _"]:
         source, target = edge_index
-        return self.target(x)[target] + self.source(x)[source]
+        return self.target(x).index_select(0, target) + self.source(x).index_select(0, source)

@@ -1,83 +1,95 @@
-"""Which sites of a sparse convolution feed which: kernel maps, found once for all layers of a resolution."""
+"""Which sites of a sparse convolution feed which, found once for all layers of a resolution.
 
-from dataclasses import dataclass
+All tables come from lookups in a dense grid of the batch's images, and their shapes depend only on the numbers of hits
+and events. Merging the hits of a coarser pixel makes a GPU wait for the number of sites, once for each halving.
+"""
+
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from cdmtrain.batch import LitPixels
+from cdmtrain.layers.pair_lists import PairLists, pair_lists
 
-# (rows, columns) from the upper left, upper, upper right and left neighbour of a pixel to the pixel
-FIRST_HALF = ((1, 1), (1, 0), (1, -1), (0, 1))
-
-
-@dataclass(frozen=True)
-class Sites(LitPixels):
-    """The lit pixels of a batch at one resolution."""
-
-    pixel: Int[Tensor, " hit"]  # row * image_size + column, ascending and unique within an event
-    offset: Int[Tensor, " event_plus_1"]  # sites of event i are offset[i] : offset[i + 1]
-    image_size: int  # rows = columns at this resolution
+Table = Int[Tensor, "_site _element"]
 
 
 class KernelMap(NamedTuple):
-    """The pairs of sites that a kernel joins, one after another for each of its elements.
+    """The sites that a kernel joins: its element k leads from source_of[t, k] to t, and from s to target_of[s, k].
 
-    Pair p leads from source[p] to target[p]. The last two fields list the pairs by source and by target, as
-    (pairs, where those of each site begin): what a sum over the pairs of a site needs.
+    Where there is none, `source_of` holds the number of sources and `target_of` that of targets.
     """
 
-    source: Int[Tensor, " pair"]
-    target: Int[Tensor, " pair"]
-    counts: list[int]  # pairs of each element
-    by_source: tuple[Int[Tensor, " pair"], Int[Tensor, " source_plus_1"]]
-    by_target: tuple[Int[Tensor, " pair"], Int[Tensor, " target_plus_1"]]
+    source_of: Int[Tensor, "target element"]
+    target_of: Int[Tensor, "source element"]
+    pairs: PairLists | None  # the same joins as lists, if a CPU computes
 
 
-@torch.compiler.disable  # the numbers of pairs depend on the events; the compiler fuses what lies between
-def sites_of(hits: LitPixels) -> tuple[Sites, Int[Tensor, " site"]]:
-    """The sites of the hits, and the hit at each site. The hits of an event may come in any order."""
-    key, hit = hits.pixel.add(hits.event, alpha=hits.image_size**2).sort()
-    return Sites(key % hits.image_size**2, hits.offset, hits.image_size), hit
+class Stage(NamedTuple):
+    """The sites of a batch at one resolution, in the order of their first hits."""
+
+    offset: Int[Tensor, " event_plus_1"]  # sites of event i are offset[i] : offset[i + 1]
+    neighbours: KernelMap  # of a 3 x 3 kernel: element 3 (a + 1) + b + 1 leads from (row + a, column + b) to a site
+    down: KernelMap | None  # of a 2 x 2 kernel of stride 2: element 2 a + b leads here from (2 row + a, 2 column + b)
+    once: Float[Tensor, "site 1"] | None  # 1 for the first of equal rows and 0 for the others; None: each row is a site
 
 
-@torch.compiler.disable
-def submanifold_map(sites: Sites) -> KernelMap:
-    """The pairs of a 3 x 3 kernel between lit sites.
+@torch.compiler.disable  # the numbers of sites depend on the events; the compiler fuses all that follows
+def find_stages(hits: LitPixels, number: int, *, merge: bool = True, pairs: bool = False) -> list[Stage]:
+    """The sites of each stage, at half the resolution of the one before. The hits of an event may come in any order.
 
-    Element 3 (a + 1) + b + 1 leads from (row + a, column + b) to (row, column): a dense convolution with padding 1.
+    A pixel is lit at half the resolution if any of its four was.
+
+    Args:
+        hits: the sites of the first stage.
+        number: of stages.
+        merge: give each site one row. Otherwise each stage has a row for every hit, equal for the hits of a site: all
+            shapes are known beforehand, which an exported network needs, but gradients are wrong.
+        pairs: also list the pairs of sites that are joined.
     """
-    here = torch.arange(len(sites.pixel), device=sites.pixel.device)
-    first, second = zip(*sites.pairs(FIRST_HALF), strict=True)
-    counts = [len(pairs) for pairs in first]
-    counts = [*counts, len(here), *reversed(counts)]  # the last four elements join the same pairs, reversed
-    source = torch.cat([*first, here, *reversed(second)])
-    target = torch.cat([*second, here, *reversed(first)])
-    order, begin = _grouped(target, len(here))
-    reverse = torch.cat(torch.arange(len(source), device=here.device).split(counts)[::-1])  # pair t -> s of each s -> t
-    return KernelMap(source, target, counts, by_source=(reverse[order], begin), by_target=(order, begin))
+    margin = 2 ** (number - 1)  # dark pixels above and to the left of each image: one in the last stage
+    width = margin * -(-(hits.image_size + margin) // margin)
+    position = torch.stack([hits.event * width + hits.row, hits.column]) + margin  # line and column of stacked images
+    offset, here = hits.offset, torch.arange(hits.pixel.shape[0], device=hits.pixel.device, dtype=torch.int32)
+    first, stages, down = here, list[Stage](), None
+    nine = torch.arange(9, device=here.device)
+    around, corner = torch.stack([nine // 3, nine % 3]) - 1, nine[:4]
+    block = 4 + corner + corner // 2  # columns of a site's table, where it is the upper left pixel of its block
+    while True:
+        table = _neighbours(position, around, first, width=width, lines=(offset.shape[0] - 1) * width + 2)
+        once = None if merge else (first == here).unsqueeze(1).float()
+        stages.append(Stage(offset, _kernel_map(table, table.flip(1), pairs), down, once))
+        if len(stages) == number:
+            return stages
+        row, column = (position & 1).unsqueeze(2)  # of each site within its block of 2 x 2 pixels
+        source_of = table.gather(1, block - 3 * row - column)
+        first = parent = source_of.amin(1)
+        if merge:
+            own = first == here
+            kept, parent = own.nonzero().squeeze(1), own.cumsum(0).index_select(0, first) - 1
+            source_of, position = source_of.index_select(0, kept), position.index_select(1, kept)
+            offset, here = torch.searchsorted(kept, offset), here[: kept.shape[0]]
+            first = here
+        target_of = torch.where(corner == 2 * row + column, parent.unsqueeze(1), source_of.shape[0])
+        down = _kernel_map(source_of, target_of, pairs)
+        position, width = position >> 1, width // 2
 
 
-@torch.compiler.disable
-def strided_map(sites: Sites) -> tuple[Sites, KernelMap]:
-    """The sites at half the resolution, and the pairs of a 2 x 2 kernel of stride 2 that lead to them.
-
-    A pixel is lit there if any of its four was. Element 2 a + b leads from (2 row + a, 2 column + b) to (row, column).
-    """
-    row, column, size = sites.row, sites.column, (sites.image_size + 1) // 2
-    key, target = ((sites.event * size + row // 2) * size + column // 2).unique(return_inverse=True)
-    offset = torch.searchsorted(key, torch.arange(len(sites.offset), device=key.device) * size**2)
-    element, source = (row % 2 * 2 + column % 2).sort(stable=True)
-    target = target[source]
-    counts = torch.bincount(element, minlength=4).tolist()
-    by_source, by_target = _grouped(source, len(source)), _grouped(target, len(key))
-    return Sites(key % size**2, offset, size), KernelMap(source, target, counts, by_source, by_target)
+def _neighbours(
+    position: Int[Tensor, "2 site"],
+    around: Int[Tensor, "2 9"],
+    first: Int[Tensor, " site"],
+    *,
+    width: int,
+    lines: int,
+) -> Int[Tensor, "site 9"]:
+    """The sites at the nine pixels around each site; the number of sites where a pixel is dark."""
+    key, step = (torch.add(column, line, alpha=width) for line, column in (position, around))
+    grid = first.new_full((lines * width,), first.shape[0]).scatter_(0, key, first)
+    return grid.index_select(0, (key.unsqueeze(1) + step).view(-1)).view(-1, 9)
 
 
-def _grouped(site: Int[Tensor, " pair"], num_sites: int) -> tuple[Int[Tensor, " pair"], Int[Tensor, " site_plus_1"]]:
-    """The pairs by site, and where those of each site begin."""
-    order = site.int().argsort(stable=True)
-    count = torch.bincount(site, minlength=num_sites)
-    return order, torch.cat([count.new_zeros(1), count.cumsum(0)])
+def _kernel_map(source_of: Table, target_of: Table, pairs: bool) -> KernelMap:
+    return KernelMap(source_of, target_of, pair_lists(source_of, target_of.shape[0]) if pairs else None)

@@ -93,7 +93,7 @@ class GNBlock(nn.Module):
 
     def forward(self, e: Edges, v: Nodes, u: Events, graph: Graph) -> tuple[Edges, Nodes, Events]:
         target, n = graph.edge_index[1], graph.event
-        v = torch.cat([v, u[n]], dim=1)
+        v = torch.cat([v, u.index_select(0, n)], dim=1)
         hidden = self.of_ends(v, graph.edge_index)
         e = self.phi_e(hidden if self.of_edge is None else hidden + self.of_edge(e))
         v = self.phi_v(torch.cat([self.rho(e, target, dim_size=len(v)), v], dim=1))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from cdmtrain.batch import Hits
 from cdmtrain.layers.mean_max_pooling import mean_max_pooling
 from cdmtrain.layers.site_norm import SiteNorm
-from cdmtrain.layers.sites import KernelMap, sites_of, strided_map, submanifold_map
+from cdmtrain.layers.sites import KernelMap, find_stages
 from cdmtrain.layers.sparse_convolution import SparseConvolution
 
 
@@ -85,18 +85,16 @@ class SparseResNet(nn.Module):
         )
 
     def forward(self, hits: Hits) -> Float[Tensor, "event class"]:
-        sites, hit = sites_of(hits)
-        neighbours = submanifold_map(sites)
-        x = self.stem(hits.feature[hit], neighbours).relu()
-        pooled = []
-        for number, stage in enumerate(self.stages):
-            if number > 0:
-                sites, down = strided_map(sites)
-                neighbours = submanifold_map(sites)
-                x = self.downs[number - 1](x, down).relu()
-            for block in stage:  # type: ignore[attr-defined]
-                x = block(x, neighbours)
-            pooled.append(mean_max_pooling(x, sites))
+        compiling, traced = torch.compiler.is_dynamo_compiling(), torch.compiler.is_compiling()
+        pairs = hits.pixel.device.type == "cpu" and not traced
+        stages = find_stages(hits, len(self.stages), merge=compiling or not traced, pairs=pairs)
+        x, pooled = self.stem(hits.feature, stages[0].neighbours).relu(), []
+        for number, (sites, blocks) in enumerate(zip(stages, self.stages, strict=True)):
+            if sites.down is not None:
+                x = self.downs[number - 1](x, sites.down).relu()
+            for block in blocks:  # type: ignore[attr-defined]
+                x = block(x, sites.neighbours)
+            pooled.append(mean_max_pooling(x, sites.offset, sites.once))
         features = self.dropout(torch.cat(pooled, dim=1))
         return self.head(torch.cat([features, hits.event_feature.to(features.dtype)], dim=1))
 

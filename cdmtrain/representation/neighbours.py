@@ -2,6 +2,8 @@
 
 Every definition gives edges (source, target) within one event and never from a pixel to itself. Memory grows with the
 numbers of hits and edges, not with the square of the number of hits.
+
+A GPU waits for the CPU twice: for the number of candidates of the hits, and for the number of edges.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +19,8 @@ Neighbours = Callable[[LitPixels], Int[Tensor, "2 edge"]]
 # some hits, the candidates for each of them, and which candidates are valid
 Candidates = tuple[Int[Tensor, " node"], Int[Tensor, "node candidate"], Bool[Tensor, "node candidate"]]
 
-CANDIDATES_AT_A_TIME = 2**16  # pairs of hits compared in one step: few enough for the cache of a processor
+# pairs of hits compared in one step: few enough for the cache of a processor; on a GPU one step suits most batches
+CANDIDATES_AT_A_TIME = {"cpu": 2**16, "gpu": 2**25}
 NEVER = torch.iinfo(torch.int64).max  # greater than any squared distance
 
 
@@ -27,7 +30,7 @@ class _ShiftedNeighbours:
     shifts: Sequence[tuple[int, int]]  # (rows, columns), one of each pair of opposite shifts
 
     def __call__(self, hits: LitPixels) -> Int[Tensor, "2 edge"]:
-        return _both_directions(hits.pairs(self.shifts))
+        return _both_directions([hits.pairs(self.shifts)])
 
 
 class FourNeighbours(_ShiftedNeighbours):
@@ -80,19 +83,22 @@ class NearestNeighbours:
         self.k = k
 
     def __call__(self, hits: LitPixels) -> Int[Tensor, "2 edge"]:
-        """Search a band of rows around each pixel, and again in one four times as high if a nearer pixel may exist."""
+        """Search a band of rows around each pixel, and again in one four times as high if a nearer pixel may exist.
+
+        A GPU searches all rows at once: to compare more pixels costs it less than to begin again.
+        """
         search = _BandSearch(hits)
-        nearest, todo, rows = search.hits.new_full((len(search.hits), self.k), -1), search.hits, 2
+        nearest, todo = search.hits.new_full((len(search.hits), self.k), -1), search.hits
+        rows = 2 if search.device == "cpu" else hits.image_size
         while len(todo):
-            first, end = search.band(rows)
             unsure = [todo[:0]]
-            for hit, candidate, valid in search.candidates(todo, first, end):
+            for hit, candidate, valid in search.candidates(todo, *search.band(rows)):
                 valid &= candidate != hit.unsqueeze(1)
                 neighbour, farthest = self._nearest(candidate, valid, search.squared_distance(hit, candidate))
                 nearest[hit, : neighbour.shape[1]] = neighbour
-                unsure.append(hit[farthest >= (rows + 1) ** 2])
-            todo = torch.cat(unsure) if rows < hits.image_size else todo[:0]
-            rows *= 4
+                if rows < hits.image_size:
+                    unsure.append(hit[farthest >= (rows + 1) ** 2])
+            todo, rows = torch.cat(unsure), 4 * rows
         hit, rank = (nearest >= 0).nonzero(as_tuple=True)
         return torch.stack([nearest[hit, rank], hit])
 
@@ -115,6 +121,7 @@ class _BandSearch:
 
     def __init__(self, hits: LitPixels) -> None:
         self.size, self.stride = hits.image_size, hits.image_size + 1
+        self.device = "cpu" if hits.pixel.device.type == "cpu" else "gpu"
         self.hits = torch.arange(len(hits.pixel), device=hits.pixel.device)
         self.key, self.row, self.column = hits.key, hits.row, hits.column
         self.top = hits.event * self.stride + 1  # the line of the stacked image where the hit's own image begins
@@ -130,10 +137,11 @@ class _BandSearch:
     ) -> Iterator[Candidates]:
         """Give each chosen hit the hits from `first` up to `end`; hits with similarly many candidates come together."""
         number, order = (end - first)[chosen].sort(stable=True)
-        widest = int(number[-1]) if len(number) else 0
-        for part in order.chunk(max(1, -(-len(order) * widest // CANDIDATES_AT_A_TIME))):
-            hit = chosen[part]
-            width = int((end - first)[hit[-1:]].sum())
+        widest = number.cpu()  # of the hits up to each: all that the CPU needs to know
+        total = len(order) * int(widest[-1]) if len(order) else 0
+        parts = max(1, -(-total // CANDIDATES_AT_A_TIME[self.device]))
+        for part, widths in zip(order.chunk(parts), widest.chunk(parts), strict=True):
+            hit, width = chosen[part], int(widths[-1]) if len(part) else 0
             if width > 0:
                 candidate = first[hit].unsqueeze(1) + torch.arange(width, device=hit.device)
                 yield hit, candidate.clamp(max=len(self.key) - 1), candidate < end[hit].unsqueeze(1)

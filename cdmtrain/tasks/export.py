@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ Write = Callable[[Any, tuple[str, ...], dict[str, str], Path], Exported]  # writ
 class TracedEvents(EventBatch):
     """An EventBatch that uses only operations that every exporter knows."""
 
-    @property
+    @cached_property
     def event(self) -> Int[Tensor, " hit"]:
         """The event of each hit: the number of events that end before it."""
         end = self.offset[1:]

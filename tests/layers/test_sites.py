@@ -1,4 +1,4 @@
-"""Kernel maps join each lit pixel with its lit neighbours, and with the pixel of half the resolution."""
+"""Each lit pixel is joined with its lit neighbours, and with the pixel of half the resolution."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -6,78 +6,103 @@ from itertools import pairwise
 import pytest
 import torch
 
-from cdmtrain.layers.sites import KernelMap, Sites, sites_of, strided_map, submanifold_map
+from cdmtrain.layers.sites import KernelMap, Stage, find_stages
 
 SIZES = [1, 2, 7, 12]
+Joins = set[tuple[int, int, int]]  # element, source, target
 
 
-def elements_of(kernel_map: KernelMap) -> list[int]:
-    """The element of the kernel of each pair."""
-    return [element for element, count in enumerate(kernel_map.counts) for _ in range(count)]
+def joins_of(kernel_map: KernelMap) -> Joins:
+    """What the tables join, by targets and by sources alike."""
+    source_of, target_of = kernel_map.source_of, kernel_map.target_of
+    by_target = {(k, int(source_of[t, k]), t) for t, k in (source_of < len(target_of)).nonzero().tolist()}
+    by_source = {(k, s, int(target_of[s, k])) for s, k in (target_of < len(source_of)).nonzero().tolist()}
+    assert by_target == by_source
+    return by_target
 
 
-def assert_pairs_are_grouped(kernel_map: KernelMap) -> None:
-    """The last two fields list the pairs of every site."""
-    for site, (pairs, begin) in ((kernel_map.source, kernel_map.by_source), (kernel_map.target, kernel_map.by_target)):
-        number = torch.repeat_interleave(begin.diff())
-        assert torch.equal(site[pairs], number)
-        assert torch.equal(pairs.sort().values, torch.arange(len(site)))
+def numbers(lit: torch.Tensor, factor: int) -> dict[tuple[int, ...], int]:
+    """The number of the site of each lit pixel (event, row, column) at 1 / factor of the resolution.
 
-
-@pytest.mark.parametrize("size", SIZES)
-def test_a_submanifold_map_joins_each_lit_pixel_with_its_lit_neighbours(size, masked_images):
-    images = masked_images.drawn(4, size)
-    found = submanifold_map(sites_of(images.batch)[0])
-    number = {tuple(pixel): site for site, pixel in enumerate(images.lit.nonzero().tolist())}
-    expected = [
-        (3 * (a + 1) + b + 1, number[event, row + a, column + b], target)
-        for (event, row, column), target in number.items()
-        for a in (-1, 0, 1)
-        for b in (-1, 0, 1)
-        if (event, row + a, column + b) in number
-    ]
-    pairs = zip(elements_of(found), found.source.tolist(), found.target.tolist(), strict=True)
-    assert list(pairs) == sorted(expected)
-    assert_pairs_are_grouped(found)
+    Sites are numbered by their first lit pixel of the full resolution.
+    """
+    found: dict[tuple[int, ...], int] = {}
+    for event, row, column in lit.nonzero().tolist():
+        found.setdefault((event, row // factor, column // factor), len(found))
+    return found
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_strided_map_joins_each_lit_pixel_with_that_of_half_the_resolution(size, masked_images):
+def test_neighbours_are_joined_at_every_resolution(size, masked_images):
     images = masked_images.drawn(4, size)
-    coarse, found = strided_map(sites_of(images.batch)[0])
-    lit = images.halved().lit
-    assert coarse.image_size == (size + 1) // 2
-    assert torch.equal(coarse.num_hits, lit.flatten(1).sum(1))
-    assert torch.equal(torch.stack([coarse.event, coarse.row, coarse.column], 1), lit.nonzero())
-    number = {tuple(pixel): site for site, pixel in enumerate(lit.nonzero().tolist())}
-    expected = [
-        (2 * (row % 2) + column % 2, source, number[event, row // 2, column // 2])
-        for source, (event, row, column) in enumerate(images.lit.nonzero().tolist())
-    ]
-    pairs = zip(elements_of(found), found.source.tolist(), found.target.tolist(), strict=True)
-    assert list(pairs) == sorted(expected)
-    assert_pairs_are_grouped(found)
+    for number, stage in enumerate(find_stages(images.batch, 3)):
+        site = numbers(images.lit, 2**number)
+        expected = {
+            (3 * (a + 1) + b + 1, site[event, row + a, column + b], target)
+            for (event, row, column), target in site.items()
+            for a in (-1, 0, 1)
+            for b in (-1, 0, 1)
+            if (event, row + a, column + b) in site
+        }
+        assert joins_of(stage.neighbours) == expected
+        events = [event for event, _, _ in site]
+        assert stage.offset.diff().tolist() == [events.count(event) for event in range(4)]
 
 
-def test_the_sites_do_not_depend_on_the_order_of_the_hits_of_an_event(masked_images):
+@pytest.mark.parametrize("size", SIZES)
+def test_each_site_is_joined_with_that_of_half_the_resolution(size, masked_images):
+    images = masked_images.drawn(4, size)
+    for number, stage in enumerate(find_stages(images.batch, 3)[1:]):
+        fine, coarse = numbers(images.lit, 2**number), numbers(images.lit, 2 ** (number + 1))
+        expected = {
+            (2 * (row % 2) + column % 2, source, coarse[event, row // 2, column // 2])
+            for (event, row, column), source in fine.items()
+        }
+        assert stage.down is not None
+        assert joins_of(stage.down) == expected
+
+
+def test_lists_of_pairs_join_what_the_tables_join(masked_images):
+    for stage in find_stages(masked_images.drawn(4, 12).batch, 3, pairs=True):
+        for kernel_map in filter(None, (stage.neighbours, stage.down)):
+            pairs = kernel_map.pairs
+            assert pairs is not None
+            element = torch.repeat_interleave(torch.tensor(pairs.counts)).tolist()
+            listed = list(zip(element, pairs.source.tolist(), pairs.target.tolist(), strict=True))
+            assert set(listed) == joins_of(kernel_map)
+            assert len(listed) == len(set(listed))
+            for site, (index, begin) in ((pairs.source, pairs.by_source), (pairs.target, pairs.by_target)):
+                assert torch.equal(site[index], torch.repeat_interleave(begin.diff()))
+                assert torch.equal(index.sort().values, torch.arange(len(site)))
+
+
+def test_the_joins_do_not_depend_on_the_order_of_the_hits_of_an_event(masked_images):
     batch = masked_images.drawn(4, 7).batch
-    ends = batch.offset.tolist()
-    order = torch.cat([torch.randperm(end - begin) + begin for begin, end in pairwise(ends)])
-    sites, hit = sites_of(replace(batch, pixel=batch.pixel[order]))
-    assert torch.equal(sites.pixel, batch.pixel)
-    assert torch.equal(order[hit], torch.arange(len(order)))
+    order = torch.cat([torch.randperm(end - begin) + begin for begin, end in pairwise(batch.offset.tolist())])
+    found = find_stages(replace(batch, pixel=batch.pixel[order]), 1)[0]
+    joins = {(k, int(order[s]), int(order[t])) for k, s, t in joins_of(found.neighbours)}
+    assert joins == joins_of(find_stages(batch, 1)[0].neighbours)
 
 
-def test_a_track_has_a_third_of_the_pairs_of_a_full_image(masked_images):
+def test_a_track_has_a_third_of_the_joins_of_a_full_image(masked_images):
     track = masked_images(torch.eye(12, dtype=torch.bool).unsqueeze(0))
-    assert submanifold_map(sites_of(track.batch)[0]).counts == [11, 0, 0, 0, 12, 0, 0, 0, 11]
+    assert len(joins_of(find_stages(track.batch, 1)[0].neighbours)) == 12 + 2 * 11
     full = masked_images(torch.ones(1, 12, 12, dtype=torch.bool))
-    assert sum(submanifold_map(sites_of(full.batch)[0]).counts) == (3 * 12 - 2) ** 2
+    assert len(joins_of(find_stages(full.batch, 1)[0].neighbours)) == (3 * 12 - 2) ** 2
 
 
-def test_a_batch_without_a_hit_has_neither_sites_nor_pairs(masked_images):
-    sites, _ = sites_of(masked_images(torch.zeros(3, 7, 7, dtype=torch.bool)).batch)
-    coarse, strided = strided_map(sites)
-    assert isinstance(coarse, Sites)
-    assert coarse.num_hits.tolist() == sites.num_hits.tolist() == [0, 0, 0]
-    assert sum(submanifold_map(sites).counts) == sum(strided.counts) == 0
+@pytest.mark.parametrize("pairs", [True, False])
+def test_a_batch_without_a_hit_has_neither_sites_nor_joins(pairs, masked_images):
+    batch = masked_images(torch.zeros(3, 7, 7, dtype=torch.bool)).batch
+    for stage in find_stages(batch, 3, pairs=pairs):
+        assert stage.offset.tolist() == [0, 0, 0, 0]
+        assert joins_of(stage.neighbours) == set()
+
+
+def test_without_merging_every_stage_has_a_row_for_each_hit_and_counts_each_site_once(masked_images):
+    images = masked_images.drawn(4, 12)
+    stages: list[Stage] = find_stages(images.batch, 3, merge=False)
+    for number, stage in enumerate(stages):
+        assert stage.once is not None
+        assert len(stage.neighbours.source_of) == len(stage.once) == len(images.batch.pixel)
+        assert int(stage.once.sum()) == len(numbers(images.lit, 2**number))

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cdmtrain.batch import Hits
+from cdmtrain.model import sparse_resnet
 from cdmtrain.model.sparse_resnet import SparseResNet
 from cdmtrain.representation import event_features, features
 from cdmtrain.representation.hits import HitsRepresentation
@@ -93,6 +94,19 @@ def test_logits_are_invariant_to_the_order_of_hits_and_follow_the_order_of_event
     offset = torch.cat([hits.offset[:1], hits.offset.diff().flip(0).cumsum(0)])
     turned = replace(reordered(hits, backwards), offset=offset, event_feature=hits.event_feature.flip(0))
     torch.testing.assert_close(net(turned).flip(0), net(hits))
+
+
+@pytest.mark.parametrize(
+    "how", [{"pairs": False}, {"pairs": False, "merge": False}], ids=["by table", "a row for each hit"]
+)
+def test_logits_do_not_depend_on_how_sites_are_listed(how, monkeypatch, masked_images):
+    hits, net = REPRESENTATION(masked_images.drawn(5, 12).batch), tiny().eval()
+    expected = net(hits)
+    find_stages = sparse_resnet.find_stages
+    monkeypatch.setattr(
+        sparse_resnet, "find_stages", lambda hits, number, **usual: find_stages(hits, number, **{**usual, **how})
+    )
+    torch.testing.assert_close(net(hits), expected)
 
 
 @pytest.mark.parametrize("num_hits", [0, 1])

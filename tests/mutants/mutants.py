@@ -30,11 +30,15 @@ MUTANTS = [
         "[self.rho(e, target, dim_size=len(v)), v]",
         "[self.rho(e, graph.edge_index[0], dim_size=len(v)), v]",
     ),
-    Mutant("model/graph_network.py", "v = torch.cat([v, u[n]], dim=1)", "v = torch.cat([v, 0 * u[n]], dim=1)"),
+    Mutant(
+        "model/graph_network.py",
+        "v = torch.cat([v, u.index_select(0, n)]",
+        "v = torch.cat([v, 0 * u.index_select(0, n)]",
+    ),
     Mutant(
         "model/sparse_resnet.py",
-        "x = self.stem(hits.feature[hit], neighbours)",
-        "x = self.stem(hits.feature, neighbours)",
+        "x = self.downs[number - 1](x, sites.down).relu()",
+        "x = self.downs[number - 1](x, sites.down)",
     ),
     Mutant(
         "model/sparse_resnet.py", "hits.event_feature.to(features.dtype)", "0 * hits.event_feature.to(features.dtype)"
@@ -51,27 +55,27 @@ MUTANTS = [
     Mutant("model/vit.py", "+ self.position[patches.number]", "+ self.position[0]"),
     Mutant("model/resnet.py", "stride = 2 if stage > 0 and index == 0 else 1", "stride = 2 if index == 0 else 1"),
     # layers
+    Mutant("layers/sites.py", "_kernel_map(table, table.flip(1), pairs)", "_kernel_map(table, table, pairs)"),
+    Mutant("layers/sites.py", "corner == 2 * row + column", "corner == 2 * column + row"),
     Mutant(
-        "layers/sites.py", "counts = [*counts, len(here), *reversed(counts)]", "counts = [*counts, len(here), *counts]"
-    ),
-    Mutant(
-        "layers/sites.py",
-        "element, source = (row % 2 * 2 + column % 2)",
-        "element, source = (column % 2 * 2 + row % 2)",
+        "layers/pair_lists.py",
+        "source_begin[source + 1] += 1",
+        "source_begin[target + 1] += 1",
+        "layers/test_sites.py",
     ),
     Mutant(
         "layers/sparse_convolution.py",
         "weight.transpose(1, 2), counts), by_source)",
-        "weight.transpose(1, 2), counts), ctx.kernel_map.by_target)",
+        "weight.transpose(1, 2), counts), ctx.pairs.by_target)",
     ),
     Mutant("layers/sparse_convolution.py", "[inputs.t() @ outputs for", "[outputs.t() @ inputs for"),
     Mutant("layers/site_norm.py", "if self.training and len(x) > 1:", "if self.training:"),
-    Mutant("layers/mean_max_pooling.py", 'lit.reduce(x, "max")', 'lit.reduce(x, "sum")'),
+    Mutant("layers/mean_max_pooling.py", 'reduce_events(x, offset, "max")', 'reduce_events(x, offset, "sum")'),
     Mutant("layers/pixel_linear.py", "return rows + self.bias", "return rows"),
     Mutant(
         "layers/pair_linear.py",
-        "self.target(x)[target] + self.source(x)[source]",
-        "self.target(x)[source] + self.source(x)[target]",
+        "self.target(x).index_select(0, target) + self.source(x).index_select(0, source)",
+        "self.target(x).index_select(0, source) + self.source(x).index_select(0, target)",
     ),
     # representation
     Mutant("representation/graph.py", "batch.energy > self.threshold_mev", "batch.energy >= self.threshold_mev"),

@@ -37,7 +37,7 @@ def hits_of(batch_of) -> Callable[[np.ndarray], Hits]:
 
 @pytest.fixture(params=[1, 7, 2**16], ids=lambda number: f"{number} pairs at a time")
 def _parts(request, monkeypatch) -> None:
-    monkeypatch.setattr(neighbours, "CANDIDATES_AT_A_TIME", request.param)
+    monkeypatch.setitem(neighbours.CANDIDATES_AT_A_TIME, "cpu", request.param)
 
 
 def pixels_of(images: np.ndarray) -> Pixels:
