@@ -81,7 +81,7 @@ def count(name: str) -> dict[str, Any]:
     """How many graphs each step made, and how many different ones the last step ran."""
     representation, model = parts(name)
     graphs, made = Graphs(), []
-    model.compile(backend=graphs)
+    model.compile(backend=graphs, dynamic=True)  # as the Trainer does
     for seed, size in enumerate(SIZES):
         before, graphs.run = graphs.made, set()
         model(representation(random_batch(size, seed))).sum().backward()
@@ -94,7 +94,7 @@ def compare(name: str) -> dict[str, Any]:
     representation, plain = parts(name)
     plain.eval()  # without dropout
     compiled = deepcopy(plain)
-    compiled.compile()
+    compiled.compile(dynamic=True)
     start, apart = time.perf_counter(), []
     for seed, size in enumerate(SIZES):
         torch.compiler.set_stance("fail_on_recompile" if seed >= SEEN else "default")

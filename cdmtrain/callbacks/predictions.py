@@ -14,6 +14,7 @@ from cdmtrain.batch import EventBatch
 from cdmtrain.runs import files
 
 MISTAKES = 3  # for each particle, in mistakes.h5
+EVENTS_AT_A_TIME = 1000
 
 
 class PredictionsWriter(Callback):
@@ -29,26 +30,27 @@ class PredictionsWriter(Callback):
     def __init__(self, run: Path) -> None:
         super().__init__()
         self._run = run
-        self._columns: dict[str, list[torch.Tensor]] = {}
+        self._outputs: list[tuple[torch.Tensor, torch.Tensor]] = []  # dataset indices and probabilities, on the device
 
     def on_test_batch_end(
         self, trainer: Any, module: Any, outputs: Any, batch: EventBatch, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        for name, values in event_columns(batch, outputs.softmax(1)).items():
-            self._columns.setdefault(name, []).append(values)
+        self._outputs.append((batch.dataset_index, outputs.softmax(1)))
 
     def on_test_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        columns = {name: torch.cat(parts) for name, parts in self._columns.items()}
+        dataset_index, probability = (torch.cat(part).cpu() for part in zip(*self._outputs, strict=True))
         if trainer.world_size > 1:
             gathered: list[Any] = [None] * trainer.world_size
-            torch.distributed.all_gather_object(gathered, columns)
-            columns = {name: torch.cat([part[name] for part in gathered]) for name in columns}
+            torch.distributed.all_gather_object(gathered, (dataset_index, probability))
+            dataset_index, probability = (torch.cat(part) for part in zip(*gathered, strict=True))
         if not trainer.is_global_zero:
             return
-        order = columns["dataset_index"].argsort()
-        columns = {name: values[order] for name, values in columns.items()}
-        dataset_index = columns.pop("dataset_index")
+        dataset_index, order = dataset_index.sort()
         store = trainer.datamodule.store  # type: ignore[attr-defined]
+        some = zip(dataset_index.split(EVENTS_AT_A_TIME), probability[order].split(EVENTS_AT_A_TIME), strict=True)
+        parts = [event_columns(store.make_batch(chosen), values) for chosen, values in some]
+        columns = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        del columns["dataset_index"]
         columns["index"] = store.index[dataset_index]
         columns |= {name: values[dataset_index] for name, values in store.truth.items()}
         _write(self._run / files.PREDICTIONS, columns)

@@ -71,9 +71,13 @@ class NoProfiler(PassThroughProfiler):
 
 
 class Compile(Callback):
-    """Compiles the network in place: a compiled LightningModule cannot log, a wrapped network renames its weights."""
+    """Compiles the network in place: a compiled LightningModule cannot log, a wrapped network renames its weights.
+
+    Sizes are variables from the first step on. The compiler would otherwise begin with constants and compile again for
+    the next batch, which has another number of hits, and once more for the last one of an epoch.
+    """
 
     def setup(self, trainer: lightning.Trainer, module: Any, stage: str) -> None:
         if module.model not in COMPILED:
-            module.model.compile()
+            module.model.compile(dynamic=True)
             COMPILED.add(module.model)

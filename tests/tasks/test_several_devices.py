@@ -129,9 +129,9 @@ def test_a_compiled_network_has_the_names_and_weights_of_one_that_is_not(
     compile = torch.nn.Module.compile
     compiled = []
 
-    def without_code(self: torch.nn.Module) -> None:
+    def without_code(self: torch.nn.Module, *, dynamic: bool) -> None:
         compiled.append(type(self).__name__)
-        compile(self, backend="eager")  # a C++ compiler takes a minute
+        compile(self, backend="eager", dynamic=dynamic)  # a C++ compiler takes a minute
 
     monkeypatch.setattr(torch.nn.Module, "compile", without_code)
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # its checks of shapes cannot be compiled
