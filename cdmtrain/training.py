@@ -22,7 +22,7 @@ from cdmtrain.atomic import write_json
 from cdmtrain.callbacks.checkpoint import RunCheckpoint
 from cdmtrain.callbacks.loggers import closed_afterwards, log_run
 from cdmtrain.callbacks.metrics_csv import MetricsCsv
-from cdmtrain.callbacks.predictions import PredictionsWriter
+from cdmtrain.callbacks.predictions import PredictionsWriter, write_columns
 from cdmtrain.callbacks.progress import EpochProgress
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes
 from cdmtrain.callbacks.status import StatusCallback
@@ -36,6 +36,7 @@ from cdmtrain.devices.accelerator import accelerator_name, check_accelerator
 from cdmtrain.devices.interruption import Interruption
 from cdmtrain.devices.processes import Processes, several_processes
 from cdmtrain.errors import InputError
+from cdmtrain.probe.learned import first_of_each, look_inside
 from cdmtrain.runs import files
 from cdmtrain.runs.checkpoint import check_states, read_checkpoint
 from cdmtrain.runs.directory import RunDirectory, open_run
@@ -117,16 +118,31 @@ def make_trainer(
 def evaluate_run(trainer: lightning.Trainer, classifier: Classifier, data: EventData, folder: Path) -> dict[str, Any]:
     """Compute the test metrics, with those of the validation events, if there are any, under the prefix `val_`.
 
-    Writes predictions.h5 and mistakes.h5 into `folder`. The Trainer may have trained; its callbacks and loggers,
-    which belong to a training, are replaced.
+    Writes predictions.h5, mistakes.h5 and learned.h5 into `folder`. The Trainer may have trained; its callbacks and
+    loggers, which belong to a training, are replaced.
     """
     trainer.callbacks = [EpochProgress(), PredictionsWriter(folder)]  # type: ignore[attr-defined]
     trainer.loggers = []
     if len(data.parts.val):
         trainer.validate(classifier, datamodule=data, verbose=False)
     trainer.test(classifier, datamodule=data, verbose=False)
+    if trainer.is_global_zero:
+        write_learned(folder / files.LEARNED, classifier, data)
     val = {f"val_{name}": value for name, value in classifier.results.get("val", {}).items()}
     return nan_to_none(classifier.results["test"] | val)
+
+
+def write_learned(path: Path, classifier: Classifier, data: EventData) -> None:
+    """Write what the network shows of itself and of the first test event of each particle, if it shows anything."""
+    store, test = data.store, data.parts.test
+    first = first_of_each(store.class_index[test], store.offset.diff()[test])
+    batch = store.make_batch(test[first])
+    classifier.eval()
+    found = look_inside(classifier.representation, classifier.model, batch.to(classifier.device))
+    if found:
+        events = {"class_index": batch.class_index, "offset": batch.offset}
+        hits = {"pixel": batch.pixel, "energy_mev": batch.energy}
+        write_columns(path, events | hits | found, image_size=batch.image_size)
 
 
 def check_trainer(cfg: DictConfig) -> None:

@@ -79,7 +79,7 @@ RULES = {
     ),
     "training": Rule(
         may=DATA
-        | {f"cdmtrain.{room}" for room in ("runs", "devices", "classifier", "callbacks", "config")}
+        | {f"cdmtrain.{room}" for room in ("runs", "devices", "classifier", "callbacks", "config", "probe")}
         | {"torch", "lightning", "hydra", "omegaconf", "rich"},
         never=MODEL | {"cdmtrain.tasks", "cdmtrain.report", "cdmtrain.cluster", "cdmtrain.search"},
     ),

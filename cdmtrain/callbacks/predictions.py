@@ -53,12 +53,12 @@ class PredictionsWriter(Callback):
         del columns["dataset_index"]
         columns["index"] = store.index[dataset_index]
         columns |= {name: values[dataset_index] for name, values in store.truth.items()}
-        _write(self._run / files.PREDICTIONS, columns)
+        write_columns(self._run / files.PREDICTIONS, columns)
         worst = confident_mistakes(columns["probability"], columns["class_index"])
         batch = store.make_batch(dataset_index[worst])
         hits = {"pixel": batch.pixel, "energy_mev": batch.energy, "offset": batch.offset}
         chosen = {name: columns[name][worst] for name in ("index", "class_index", "probability")}
-        _write(self._run / files.MISTAKES, chosen | hits, image_size=batch.image_size)
+        write_columns(self._run / files.MISTAKES, chosen | hits, image_size=batch.image_size)
 
 
 def confident_mistakes(probability: torch.Tensor, class_index: torch.Tensor) -> torch.Tensor:
@@ -71,7 +71,8 @@ def confident_mistakes(probability: torch.Tensor, class_index: torch.Tensor) -> 
     return torch.cat(rows)
 
 
-def _write(path: Path, columns: dict[str, torch.Tensor], **attributes: int) -> None:
+def write_columns(path: Path, columns: dict[str, torch.Tensor], **attributes: int) -> None:
+    """Write an HDF5 file with a dataset for each column."""
     with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
         for name, values in columns.items():
             file[name] = np.asarray(values)

@@ -19,7 +19,7 @@ from cdmtrain.layers.activation import make_activation
 
 
 class SelfAttention(nn.Module):
-    """logits = W mean_i(s(x_i + z_i)) + b, with z = self_attention(W_q x, W_k x, W_v x), x_i = s(W_e f_i + b_e).
+    """logits = W mean_i(s(x_i + z_i)) + b, with z_i = sum_j a_ij W_v x_j, x_i = s(W_e f_i + b_e).
 
     s is an activation, by default ReLU. The mean is over the hits i of an event, whose features are f_i; it is zero for
     an event without a hit.
@@ -44,22 +44,24 @@ class SelfAttention(nn.Module):
 
     def forward(self, sequence: Sequence) -> Float[Tensor, "event class"]:
         x = self.activation(self.embedding(sequence.feature))
-        z = self_attention(self.query(x), self.key(x), self.value(x), sequence.mask)
+        z = attention_weights(self.query(x), self.key(x), sequence.mask) @ self.value(x)
         hits = self.activation(x + z) * sequence.mask.unsqueeze(2)
         return self.linear(hits.sum(1) / sequence.mask.sum(1, keepdim=True).clamp(min=1))
 
+    def attention(self, sequence: Sequence) -> Float[Tensor, "event hit"]:
+        """How much the hits of an event attend to each of them, on the average; 0 where there is no hit."""
+        x = self.activation(self.embedding(sequence.feature))
+        weight = attention_weights(self.query(x), self.key(x), sequence.mask) * sequence.mask.unsqueeze(2)
+        return weight.sum(1) / sequence.mask.sum(1, keepdim=True).clamp(min=1)
 
-def self_attention(
-    query: Float[Tensor, "event hit width"],
-    key: Float[Tensor, "event hit width"],
-    value: Float[Tensor, "event hit width"],
-    mask: Bool[Tensor, "event hit"],
-) -> Float[Tensor, "event hit width"]:
-    """z_i = sum_j a_ij v_j, with a_ij = exp(s_ij) / sum_j exp(s_ij) and s_ij = q_i . k_j / sqrt(width).
 
-    The sums are over the hits j of the event of i. An event without a hit has equal weights, which keeps gradients
+def attention_weights(
+    query: Float[Tensor, "event hit width"], key: Float[Tensor, "event hit width"], mask: Bool[Tensor, "event hit"]
+) -> Float[Tensor, "event hit hit"]:
+    """a_ij = exp(s_ij) / sum_j exp(s_ij), with s_ij = q_i . k_j / sqrt(width).
+
+    The sum is over the hits j of the event of i. An event without a hit has equal weights, which keeps gradients
     finite.
     """
     similarity = query @ key.transpose(1, 2) / query.shape[2] ** 0.5
-    weight = similarity.masked_fill(~mask.unsqueeze(1), torch.finfo(similarity.dtype).min).softmax(dim=2)
-    return weight @ value
+    return similarity.masked_fill(~mask.unsqueeze(1), torch.finfo(similarity.dtype).min).softmax(dim=2)

@@ -10,7 +10,7 @@ Differences from the paper: normalisation comes before attention and MLP (arXiv:
 GELU by default, not ReLU; no bias in queries, keys and values; no dropout on the embedding; no decoder.
 """
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -73,14 +73,25 @@ class Transformer(nn.Module):
     def forward(self, sequence: Sequence) -> Float[Tensor, "event class"]:
         return self.linear(encode_by_length(self._encode, sequence, num_groups=8))
 
+    def attention(self, sequence: Sequence) -> Float[Tensor, "event element"]:
+        """How much the token of the event attends to each hit in the last layer, on the average of the heads."""
+        x, mask = self._tokens(sequence)
+        for layer in self.layers[:-1]:
+            x = layer(x, mask)
+        return cast(EncoderLayer, self.layers[-1]).attention_weights(x, mask)[:, 0, 1:]
+
     def _encode(self, sequence: Sequence) -> Float[Tensor, "event width"]:
-        angle = (sequence.feature[..., 1:3].unsqueeze(3) * self.frequency).flatten(2)
-        hits = self.embedding(torch.cat([sequence.feature, angle.sin(), angle.cos()], dim=2))
-        x = torch.cat([self.whole_event.to(hits.dtype).expand(len(hits), 1, -1), hits], dim=1)
-        mask = nn.functional.pad(sequence.mask, (1, 0), value=True)
+        x, mask = self._tokens(sequence)
         for layer in self.layers:
             x = layer(x, mask)
         return self.norm(x[:, 0])
+
+    def _tokens(self, sequence: Sequence) -> tuple[Tokens, Mask]:
+        """The token of the event and its embedded hits."""
+        angle = (sequence.feature[..., 1:3].unsqueeze(3) * self.frequency).flatten(2)
+        hits = self.embedding(torch.cat([sequence.feature, angle.sin(), angle.cos()], dim=2))
+        x = torch.cat([self.whole_event.to(hits.dtype).expand(len(hits), 1, -1), hits], dim=1)
+        return x, nn.functional.pad(sequence.mask, (1, 0), value=True)
 
 
 class EncoderLayer(nn.Module):
@@ -101,6 +112,15 @@ class EncoderLayer(nn.Module):
 
     def _attention(self, x: Tokens, mask: Mask) -> Tokens:
         """softmax(Q K^T / sqrt(width of a head)) V in each head (eq. 1), over the tokens that are not padding."""
-        query, key, value = self.query_key_value(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = self._query_key_value(x)
         attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None])
         return self.joined(attended.transpose(1, 2).flatten(2))
+
+    def attention_weights(self, x: Tokens, mask: Mask) -> Float[Tensor, "event token token"]:
+        """softmax(Q K^T / sqrt(width of a head)), the mean over the heads; 0 for padding."""
+        query, key, _ = self._query_key_value(self.norms[0](x))
+        similarity = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
+        return similarity.masked_fill(~mask[:, None, None], -torch.inf).softmax(3).mean(1)
+
+    def _query_key_value(self, x: Tokens) -> Float[Tensor, "3 event head token column"]:
+        return self.query_key_value(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)

@@ -10,15 +10,16 @@ vector; dropout also acts on the attention, but not on the embedding; the head i
 
 import math
 from functools import partial
+from typing import cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Image, Sequence
 from cdmtrain.layers.activation import make_activation
 from cdmtrain.layers.by_length import encode_by_length
-from cdmtrain.layers.lit_patches import lit_patches
+from cdmtrain.layers.lit_patches import Patches, lit_patches
 
 
 class ViT(nn.Module):
@@ -71,13 +72,34 @@ class ViT(nn.Module):
 
     def forward(self, image: Image) -> Float[Tensor, "event class"]:
         patches = lit_patches(image.energy, self.patch_size)
-        tokens = self.embedding(patches.pixels) + self.position[patches.number]
-        return self.linear(encode_by_length(self._encode, patches.to_sequence(tokens), num_groups=4))
+        return self.linear(encode_by_length(self._encode, self._embedded(patches), num_groups=4))
+
+    def attention(self, image: Image) -> Float[Tensor, "event row column"]:
+        """How much the class token attends to the patch of each pixel in the last layer, the mean of the heads."""
+        patches = lit_patches(image.energy, self.patch_size)
+        x, padding = self._tokens(self._embedded(patches))
+        for layer in self.layers[:-1]:
+            x = layer(x, src_key_padding_mask=padding)
+        last = cast(nn.TransformerEncoderLayer, self.layers[-1])
+        x = last.norm1(x)
+        _, weight = last.self_attn(x, x, x, key_padding_mask=padding)
+        of_patch = weight.new_zeros(image.num_events, len(self.position))
+        of_patch[patches.event, patches.number] = weight[:, 0, 1:][patches.event, patches.rank]
+        size, side = image.energy.shape[3], math.isqrt(len(self.position))
+        pixels = of_patch.unflatten(1, (side, side)).repeat_interleave(self.patch_size, 1)
+        return pixels.repeat_interleave(self.patch_size, 2)[:, :size, :size]
+
+    def _embedded(self, patches: Patches) -> Sequence:
+        return patches.to_sequence(self.embedding(patches.pixels) + self.position[patches.number])
 
     def _encode(self, patches: Sequence) -> Float[Tensor, "event width"]:
-        token = self.whole_event.to(patches.feature.dtype).expand(patches.num_events, 1, -1)
-        x = torch.cat([token, patches.feature], dim=1)
-        padding = ~nn.functional.pad(patches.mask, (1, 0), value=True)
+        x, padding = self._tokens(patches)
         for layer in self.layers:
             x = layer(x, src_key_padding_mask=padding)
         return self.norm(x[:, 0])
+
+    def _tokens(self, patches: Sequence) -> tuple[Float[Tensor, "event token width"], Bool[Tensor, "event token"]]:
+        """The class token and the patches of an event, and which of them are padding."""
+        token = self.whole_event.to(patches.feature.dtype).expand(patches.num_events, 1, -1)
+        x = torch.cat([token, patches.feature], dim=1)
+        return x, ~nn.functional.pad(patches.mask, (1, 0), value=True)

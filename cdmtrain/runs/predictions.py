@@ -1,4 +1,4 @@
-"""Read predictions.h5 and mistakes.h5 of a run directory."""
+"""Read predictions.h5, mistakes.h5 and learned.h5 of a run directory."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,15 @@ from cdmtrain.runs import files
 from cdmtrain.runs.inside import file_inside
 
 LARGEST_IMAGE = 4096  # pixels on a side; a larger number in a file is not believed
-MOST_PIXELS = 2**26  # of all mistakes together; ours are three images for each particle
+MOST_PIXELS = 2**26  # of all images of a file; ours are three for each particle
 
 PREDICTIONS = (
     *("class_index", "probability", "lit_pixels", "deposited_energy_mev"),
     *("kinetic_energy_mev", "vertex_px"),  # where the event file has them
 )
-MISTAKES = ("index", "class_index", "probability", "offset", "pixel", "energy_mev")
+EVENTS = ("class_index", "offset", "pixel", "energy_mev")
+LEARNED = (*EVENTS, "kernel", "attention", "edge")
+MISTAKES = (*EVENTS, "index", "probability")
 
 Columns = dict[str, NDArray]
 
@@ -50,6 +52,19 @@ class Mistakes:
     class_index: NDArray[np.int64]  # (M,) truth, 0..3
     probability: NDArray[np.float64]  # (M, 4)
     images: NDArray[np.float32]  # (M, S, S) MeV
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the network shows of itself; None where it has no such part. The E edges join two of the N lit pixels."""
+
+    images: NDArray[np.float32]  # (M, S, S) MeV, of the first test event of each particle
+    class_index: NDArray[np.int64]  # (M,) truth
+    event: NDArray[np.int64]  # (N,) which image each lit pixel is of
+    pixel: NDArray[np.int64]  # (N,) row * S + column
+    kernel: NDArray[np.float32] | None  # (K, rows, columns) of the first convolution
+    attention: NDArray[np.float32] | None  # (N,)
+    edge: NDArray[np.int64] | None  # (2, E)
 
 
 def read_predictions(run: Path) -> Predictions | None:
@@ -92,28 +107,60 @@ def read_mistakes(run: Path) -> Mistakes | None:
     if path is None:
         return None
     columns, size = _read(path, *MISTAKES)
-    index = _column(columns, "index", "iu", path)
-    offset = _column(columns, "offset", "iu", path, (len(index) + 1,)).astype(np.int64)
+    class_index, _, _, images = _events(columns, size, path)
+    num_events = len(class_index)
+    if not num_events:
+        return None
+    return Mistakes(
+        index=_column(columns, "index", "iu", path, (num_events,)).astype(np.int64),
+        class_index=class_index,
+        probability=_column(columns, "probability", "f", path, (num_events, NUM_CLASSES)).astype(np.float64),
+        images=images,
+    )
+
+
+def read_learned(run: Path) -> Learned | None:
+    """Read what the network shows of itself; None where there is no file: old runs, networks that show nothing.
+
+    Raises:
+        InputError: where a column is absent or has another shape or type.
+    """
+    path = file_inside(run, files.LEARNED, most_bytes=None)
+    if path is None:
+        return None
+    columns, size = _read(path, *LEARNED)
+    class_index, event, pixel, images = _events(columns, size, path)
+    kernel = columns.get("kernel")
+    if kernel is not None and (kernel.dtype.kind != "f" or kernel.ndim != 3 or not kernel.size):
+        raise _damaged(path, f"kernel is {kernel.dtype} of shape {kernel.shape}")
+    edge = columns.get("edge")
+    if edge is not None:
+        edge = _column(columns, "edge", "iu", path, (2, edge.size // 2)).astype(np.int64)
+        if ((edge < 0) | (edge >= len(pixel))).any():
+            raise _damaged(path, f"an edge joins pixels beyond the {len(pixel)} of the events")
+    attention = _column(columns, "attention", "f", path, pixel.shape) if "attention" in columns else None
+    return Learned(images, class_index, event, pixel, kernel, attention, edge)
+
+
+def _events(
+    columns: Columns, size: int, path: Path
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Return the class of each event, event and pixel of each hit, and the dense images (event, size, size)."""
+    class_index = _column(columns, "class_index", "iu", path).astype(np.int64)
+    offset = _column(columns, "offset", "iu", path, (len(class_index) + 1,)).astype(np.int64)
     pixel = _column(columns, "pixel", "iu", path, (int(offset[-1]),)).astype(np.int64)
     energy = _column(columns, "energy_mev", "f", path, pixel.shape)
-    class_index = _column(columns, "class_index", "iu", path, index.shape)
     outside = (pixel < 0) | (pixel >= size * size)
     if not 0 < size <= LARGEST_IMAGE or offset[0] or (np.diff(offset) < 0).any() or outside.any():
         raise _damaged(path, f"pixels do not fit images of {size} x {size}")
     if ((class_index < 0) | (class_index >= NUM_CLASSES)).any():
         raise _damaged(path, f"a class_index is not in 0..{NUM_CLASSES - 1}")
-    if not len(index):
-        return None
-    if len(index) * size * size > MOST_PIXELS:
-        raise _damaged(path, f"{len(index)} images of {size} x {size}")
-    images = np.zeros((len(index), size * size), np.float32)
-    images[np.repeat(np.arange(len(index)), np.diff(offset)), pixel] = energy
-    return Mistakes(
-        index=index.astype(np.int64),
-        class_index=class_index.astype(np.int64),
-        probability=_column(columns, "probability", "f", path, (len(index), NUM_CLASSES)).astype(np.float64),
-        images=images.reshape(len(index), size, size),
-    )
+    if len(class_index) * size * size > MOST_PIXELS:
+        raise _damaged(path, f"{len(class_index)} images of {size} x {size}")
+    event = np.repeat(np.arange(len(class_index)), np.diff(offset))
+    images = np.zeros((len(class_index), size * size), np.float32)
+    images[event, pixel] = energy
+    return class_index, event, pixel, images.reshape(-1, size, size)
 
 
 def _read(path: Path, *names: str) -> tuple[Columns, int]:

@@ -15,7 +15,14 @@ from cdmtrain.runs import files
 from cdmtrain.runs.check import check, wrong
 from cdmtrain.runs.config_file import read_config_file
 from cdmtrain.runs.inside import read_text
-from cdmtrain.runs.predictions import Mistakes, Predictions, read_mistakes, read_predictions
+from cdmtrain.runs.predictions import (
+    Learned,
+    Mistakes,
+    Predictions,
+    read_learned,
+    read_mistakes,
+    read_predictions,
+)
 from cdmtrain.runs.records import Provenance, Results, Settings, Status, Submission
 
 PER_CLASS = ("efficiency", "purity", "roc_auc")
@@ -37,6 +44,7 @@ class RunFiles:
     history: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # metrics.csv: column -> (epoch,)
     predictions: Predictions | None = None
     mistakes: Mistakes | None = None
+    learned: Learned | None = None
     missing: tuple[str, ...] = ()  # names out of files.EXPECTED
     problem: str | None = None  # why the run cannot be read
 
@@ -75,6 +83,7 @@ def read_run(run: Path, *, with_predictions: bool = True) -> RunFiles:
         history=read_history(run),
         predictions=read_predictions(run) if with_predictions else None,
         mistakes=read_mistakes(run) if with_predictions else None,
+        learned=read_learned(run) if with_predictions else None,
         missing=tuple(name for name in files.EXPECTED if not (run / name).is_file()),
     )
 

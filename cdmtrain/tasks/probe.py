@@ -1,4 +1,4 @@
-"""cdmtrain task=probe: measure the inductive bias of a trained network, by how much changed events move its output."""
+"""cdmtrain task=probe: how much changed events move the output of a trained network, and what it has learned."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -17,10 +17,14 @@ from cdmtrain.errors import InputError
 from cdmtrain.probe.measure import Sensitivity, sensitivities
 from cdmtrain.probe.perturbations import perturbations
 from cdmtrain.report.probe import draw_probe, probe_table
+from cdmtrain.report.run.learned import draw_learned
+from cdmtrain.runs import files
 from cdmtrain.runs.evaluation import open_test_data
 from cdmtrain.runs.names import new_name
 from cdmtrain.runs.open import Run, check_image_size, load_run
+from cdmtrain.runs.predictions import read_learned
 from cdmtrain.runs.trust import trusted
+from cdmtrain.training import write_learned
 
 
 def probe(cfg: DictConfig) -> None:
@@ -34,10 +38,11 @@ def probe(cfg: DictConfig) -> None:
     check_image_size(run, data.store.image_size)
     found = sensitivities(run.representation, run.model, events(data, cfg.events, run), perturbations(cfg.seed))
     folder = Path("outputs/probe") / new_name()
-    write(folder, run, found)
+    write(folder, run, data, found)
     console = Console()
     console.print(probe_table([asdict(one) for one in found]))
-    console.print(f"picture: {folder / 'probe.png'}", soft_wrap=True)
+    pictures = ", ".join(str(picture) for picture in sorted(folder.glob("*.png")))
+    console.print(f"pictures: {pictures}", soft_wrap=True)
 
 
 def events(data: EventData, number: int, run: Run) -> Iterator[EventBatch]:
@@ -48,12 +53,14 @@ def events(data: EventData, number: int, run: Run) -> Iterator[EventBatch]:
         yield data.store.make_batch(some).to(run.classifier.device)
 
 
-def write(folder: Path, run: Run, found: list[Sensitivity]) -> None:
-    """Write probe.json, probe.csv and probe.png."""
+def write(folder: Path, run: Run, data: EventData, found: list[Sensitivity]) -> None:
+    """Write probe.json, learned.h5, and the figures with their numbers as PNG and CSV."""
     rows: list[dict[str, Any]] = [asdict(one) for one in found]
     model = run.cfg.model._target_.rpartition(".")[2]
     drawing = draw_probe(rows, model)
     with whole_directory(folder) as temporary:
         about = {"run": str(run.path), "checkpoint": str(run.checkpoint), "model": model}
         write_json(temporary / "probe.json", {**about, "movements": rows})
-        drawing.write(temporary)
+        write_learned(temporary / files.LEARNED, run.classifier, data)
+        for one in [drawing, *draw_learned(read_learned(temporary))]:
+            one.write(temporary)

@@ -36,7 +36,10 @@ def test_a_probe_leaves_its_numbers_its_picture_and_a_table(
 ) -> None:
     folder = probe(f"run={trained.path}")
     assert folder is not None
-    assert {path.name for path in folder.iterdir()} == {"probe.json", "probe.csv", "probe.png"}
+    assert {path.name for path in folder.iterdir()} == {
+        *("probe.json", "probe.csv", "probe.png"),
+        *("learned.h5", "kernels.csv", "kernels.png"),
+    }
     assert (folder / "probe.png").read_bytes().startswith(b"\x89PNG")
     told = json.loads((folder / "probe.json").read_text())
     assert (told["run"], told["model"]) == (str(trained.path), "CNN")

@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -65,17 +65,26 @@ def shared_scale(images: Sequence[Image], window: int | None = None) -> tuple[in
     return side, LogNorm(LEAST_MEV, max(2 * LEAST_MEV, *(float(image.max()) for image in images)))
 
 
-def draw_event(figure: Figure, event: Image, box: tuple[float, float, float], side: int, norm: LogNorm) -> Axes:
+def draw_event(
+    figure: Figure,
+    event: Image,
+    box: tuple[float, float, float],
+    side: int,
+    norm: Normalize,
+    *,
+    window_of: Image | None = None,
+) -> Axes:
     """Draw the window of an event in a black square, row 0 at the bottom.
 
     Args:
         box: left edge, lower edge and width of the square in inches.
         side: of the window, in pixels.
+        window_of: the energies of the event, where `event` holds something else; its window is drawn.
     """
     (width, height), (left, bottom, size) = figure.get_size_inches(), box
     axes = figure.add_axes((left / width, bottom / height, size / width, size / height), facecolor="#000000")
     axes.imshow(np.ma.masked_less_equal(event, 0), norm=norm, cmap=COLOURS, interpolation="nearest")
-    row, column = _corner(event, side)
+    row, column = _corner(event if window_of is None else window_of, side)
     axes.set(xticks=[], yticks=[])
     axes.set(xlim=(column - 0.5, column + side - 0.5), ylim=(row - 0.5, row + side - 0.5))
     axes.spines[:].set_color("#2a313c")

@@ -10,6 +10,7 @@ from cdmtrain.report.kit.page import Drawing, figures, write_csv, write_page
 from cdmtrain.report.run import correctness, tables
 from cdmtrain.report.run.confusion import draw_confusion, draw_mistakes
 from cdmtrain.report.run.curves import draw_rocs, draw_training
+from cdmtrain.report.run.learned import draw_learned
 from cdmtrain.runs import files
 from cdmtrain.runs.read import RunFiles, read_run
 
@@ -18,6 +19,7 @@ FIGURES: dict[str, Callable[[RunFiles], list[Drawing]]] = {
     "Confusion matrix": draw_confusion,
     "ROC": draw_rocs,
     "Calibration and efficiency": correctness.draw_correctness,
+    "What was learned": lambda run: draw_learned(run.learned),
 }
 
 

@@ -1,0 +1,123 @@
+"""What a network has learned, drawn: its first kernels, its attention over an event, the graph it sees."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from cdmtrain.particles import PARTICLES
+from cdmtrain.report.kit import event_display, style
+from cdmtrain.report.kit.numbers import percent, plural
+from cdmtrain.report.kit.page import Drawing, Rows
+from cdmtrain.runs.predictions import Learned
+
+MOST_KERNELS = 64
+KERNELS_IN_A_ROW = 8
+NUM_COLUMNS = 2  # of events
+PANEL_INCHES, GAP_INCHES, TITLE_INCHES = 2.3, 0.08, 0.3
+
+
+def draw_learned(learned: Learned | None) -> list[Drawing]:
+    """Draw what a network shows of itself; nothing for one that shows nothing."""
+    if learned is None:
+        return []
+    drawings = []
+    if learned.kernel is not None:
+        drawings.append(_draw_kernels(learned.kernel))
+    if learned.attention is not None and len(learned.pixel):
+        drawings.append(_draw_attention(learned, learned.attention))
+    if learned.edge is not None and len(learned.pixel):
+        drawings.append(_draw_graph(learned, learned.edge))
+    return drawings
+
+
+def _draw_kernels(kernel: NDArray[np.float32]) -> Drawing:
+    shown = np.nan_to_num(kernel[:MOST_KERNELS])
+    num_rows, largest = -(-len(shown) // KERNELS_IN_A_ROW), float(np.abs(shown).max()) or 1.0
+    figure = style.new_figure(0.2 + style.WIDTH_INCHES / KERNELS_IN_A_ROW * num_rows)
+    figure.subplots_adjust(left=0.02, right=0.98, bottom=0.02, top=0.98, wspace=0.1, hspace=0.1)
+    for number, axes in enumerate(figure.subplots(num_rows, KERNELS_IN_A_ROW, squeeze=False).flat):
+        axes.set(xticks=[], yticks=[], visible=number < len(shown))
+        if number < len(shown):
+            axes.imshow(shown[number], cmap="RdBu_r", vmin=-largest, vmax=largest, origin="lower")
+    size = f"{kernel.shape[1]} x {kernel.shape[2]}"
+    some = f" (the first {MOST_KERNELS})" if len(kernel) > MOST_KERNELS else ""
+    caption = (
+        f"The weights of the first convolution: {plural(len(kernel), 'kernel')} of {size} pixels{some}. Red adds the "
+        f"energy of a pixel to what the kernel looks for, blue subtracts it; the darkest is {largest:.3g}."
+    )
+    rows: Rows = [["kernel", "row", "column", "weight"]]
+    rows += [[*place, weight] for place, weight in np.ndenumerate(kernel)]
+    alternative = f"The first {plural(len(shown), 'kernel')} of {size} pixels as small images."
+    return Drawing("kernels", "First kernels", caption, alternative, figure, rows)
+
+
+def _draw_attention(learned: Learned, attention: NDArray[np.float32]) -> Drawing:
+    largest = np.zeros(len(learned.images))
+    np.maximum.at(largest, learned.event, np.nan_to_num(attention))
+    relative = np.zeros_like(learned.images)
+    row, column = np.divmod(learned.pixel, relative.shape[2])
+    relative[learned.event, row, column] = attention / largest[learned.event].clip(min=1e-30)
+    figure, _ = _draw_events(learned, relative, Normalize(0, 1))
+    caption = (
+        "How much the decision attends to each lit pixel, in the last layer and on the average of its heads, from dark "
+        "(little) to bright (most in this event). The first test event of each particle."
+    )
+    rows: Rows = [["event", "truth", "row", "column", "attention"]]
+    columns = (learned.event.tolist(), row.tolist(), column.tolist(), attention.tolist())
+    rows += [[event, _truth(learned, event), *others] for event, *others in zip(*columns, strict=True)]
+    shares = [_share_of_tenth(attention[learned.event == event]) for event in range(len(relative))]
+    words = ", ".join(f"{_truth(learned, event)} {percent(share)}" for event, share in enumerate(shares))
+    alternative = f"Attention over an event of each particle; share of the most attended tenth of its pixels: {words}."
+    return Drawing("attention", "Attention over an event", caption, alternative, figure, rows)
+
+
+def _share_of_tenth(attention: NDArray[np.float32]) -> float:
+    """Return the share of the attention that the most attended tenth of the pixels has; NaN without attention."""
+    most = np.sort(attention)[::-1][: -(-len(attention) // 10)]
+    return float(most.sum() / total) if (total := attention.sum()) > 0 else np.nan
+
+
+def _draw_graph(learned: Learned, edge: NDArray[np.int64]) -> Drawing:
+    place = np.stack(np.divmod(learned.pixel, learned.images.shape[2])[::-1], axis=1)  # column, row
+    lines, event = place[edge.T], learned.event[edge[0]]
+    _, norm = event_display.shared_scale(list(learned.images))
+    figure, panels = _draw_events(learned, learned.images, norm)
+    for number, axes in enumerate(panels):
+        axes.add_collection(LineCollection(list(lines[event == number]), colors="#9ecbff", linewidths=0.6, alpha=0.7))
+    caption = (
+        "The graph that the network sees, over its event: a line joins two lit pixels that exchange messages. The "
+        f"first test event of each particle; colour is energy, logarithmic from {event_display.LEAST_MEV:g} (dark) to "
+        f"{norm.vmax:.3g} MeV (bright)."
+    )
+    counts = np.bincount(event, minlength=len(panels)).tolist()
+    words = ", ".join(f"{_truth(learned, number)} {plural(count, 'edge')}" for number, count in enumerate(counts))
+    rows: Rows = [["event", "truth", "from_column", "from_row", "to_column", "to_row"]]
+    rows += [[one, _truth(learned, one), *line.flatten()] for one, line in zip(event.tolist(), lines, strict=True)]
+    return Drawing("graph", "Graph over its event", caption, f"Graphs over their events: {words}.", figure, rows)
+
+
+def _draw_events(learned: Learned, images: NDArray[np.float32], norm: Normalize) -> tuple[Figure, list[Axes]]:
+    """Draw `images` in the windows of the events, two side by side; return the figure and the axes of each event."""
+    side, _ = event_display.shared_scale(list(learned.images))
+    num_rows = -(-len(images) // NUM_COLUMNS)
+    height = num_rows * (PANEL_INCHES + TITLE_INCHES) + GAP_INCHES
+    figure = style.new_figure(height, NUM_COLUMNS * (PANEL_INCHES + GAP_INCHES) + GAP_INCHES, event_display.NIGHT)
+    panels = []
+    for event, image in enumerate(images):
+        row, column = divmod(event, NUM_COLUMNS)
+        bottom = GAP_INCHES + (num_rows - 1 - row) * (PANEL_INCHES + TITLE_INCHES)
+        box = (GAP_INCHES + column * (PANEL_INCHES + GAP_INCHES), bottom, PANEL_INCHES)
+        axes = event_display.draw_event(figure, image, box, side, norm, window_of=learned.images[event])
+        particle = PARTICLES[learned.class_index[event]]
+        colour = event_display.on_black(style.PARTICLES[particle.name].colour)
+        axes.set_title(f"{particle.name}  {particle.latex}", fontsize=style.FONT_SIZE, color=colour, pad=4)
+        panels.append(axes)
+    event_display.draw_scale_bar(panels[0])
+    return figure, panels
+
+
+def _truth(learned: Learned, event: int) -> str:
+    return PARTICLES[learned.class_index[event]].name
