@@ -19,21 +19,24 @@ from torch import Tensor, nn
 from torch_geometric.utils import add_self_loops, scatter
 
 from cdmtrain.batch import Graph
+from cdmtrain.layers.activation import make_activation
 from cdmtrain.layers.nearest_nodes import nearest_nodes
 from cdmtrain.layers.pair_linear import PairLinear
 
 
 class EdgeConv(nn.Module):
-    """x'_i = ReLU(LN(max_j h(x_i, x_j - x_i))), `depth` times; mean and maximum over nodes; two linear layers.
+    """x'_i = s(LN(max_j h(x_i, x_j - x_i))), `depth` times; mean and maximum over nodes; two linear layers.
 
-    h is an MLP of two linear layers (eq. 7). Its first layer is a function of x_i and x_j, which is equivalent. The
-    maximum is over the neighbours j of i and i itself. An event without a node pools to zeros.
+    s is an activation, by default ReLU; h is an MLP of two linear layers (eq. 7). Its first layer is a function of x_i
+    and x_j, which is equivalent. The maximum is over the neighbours j of i and i itself. An event without a node pools
+    to zeros.
 
     Args:
         width: features of a node after each step.
         depth: number of steps.
         dynamic: whether each step but the first finds its own neighbours in the space of features.
         k: number of nearest nodes where `dynamic`, counting the node itself; smaller events are fully connected.
+        activation: relu, gelu, silu, tanh or sigmoid.
         num_features: features of a node as the representation gives them.
         num_classes: number of logits C.
 
@@ -43,7 +46,15 @@ class EdgeConv(nn.Module):
     ignores: ClassVar = ("edge_features",)
 
     def __init__(
-        self, *, width: int, depth: int, dynamic: bool, k: int, num_features: int = 1, num_classes: int = 4
+        self,
+        *,
+        width: int,
+        depth: int,
+        dynamic: bool,
+        k: int,
+        activation: str = "relu",
+        num_features: int = 1,
+        num_classes: int = 4,
     ) -> None:
         super().__init__()
         if k < 1:
@@ -51,9 +62,11 @@ class EdgeConv(nn.Module):
         self.dynamic, self.k = dynamic, k
         widths = [num_features] + depth * [width]
         self.pairs = nn.ModuleList(PairLinear(inputs, width) for inputs in widths[:-1])
-        self.h = nn.ModuleList(nn.Sequential(nn.ReLU(), nn.Linear(width, width)) for _ in widths[1:])
+        self.h = nn.ModuleList(nn.Sequential(make_activation(activation), nn.Linear(width, width)) for _ in widths[1:])
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in widths[1:])
-        self.linear = nn.Sequential(nn.Linear(2 * depth * width, width), nn.ReLU(), nn.Linear(width, num_classes))
+        self.activation = make_activation(activation)
+        hidden = nn.Linear(2 * depth * width, width)
+        self.linear = nn.Sequential(hidden, make_activation(activation), nn.Linear(width, num_classes))
 
     def forward(self, graph: Graph) -> Float[Tensor, "event class"]:
         edges, _ = add_self_loops(graph.edge_index, num_nodes=len(graph.feature))
@@ -61,7 +74,7 @@ class EdgeConv(nn.Module):
         for number, (pair, h, norm) in enumerate(zip(self.pairs, self.h, self.norms, strict=True)):
             if self.dynamic and number > 0:
                 edges = nearest_nodes(x.detach(), graph.event, graph.num_events, self.k)
-            x = norm(scatter(h(pair(x, edges)), edges[1], dim_size=len(x), reduce="max")).relu()
+            x = self.activation(norm(scatter(h(pair(x, edges)), edges[1], dim_size=len(x), reduce="max")))
             outputs.append(x)
         nodes = torch.cat(outputs, dim=1)
         pooled = [scatter(nodes, graph.event, dim_size=graph.num_events, reduce=how) for how in ("mean", "max")]

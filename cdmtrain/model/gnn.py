@@ -26,19 +26,15 @@ from torch_geometric.nn import (
 )
 
 from cdmtrain.batch import Graph
+from cdmtrain.layers.activation import make_activation
 from cdmtrain.layers.gcn_mean import gcn_mean
 
-
-def _gin(inputs: int, outputs: int) -> GINConv:
-    return GINConv(nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU(), nn.Linear(outputs, outputs)))
-
-
-CONVOLUTIONS = {"gcn": GCNConv, "sage": SAGEConv, "gin": _gin, "gat": GATConv}
+CONVOLUTIONS = {"gcn": GCNConv, "sage": SAGEConv, "gin": GINConv, "gat": GATConv}
 POOLINGS = {"mean": global_mean_pool, "max": global_max_pool, "sum": global_add_pool}
 
 
 class GNN(nn.Module):
-    """Graph convolutions with ReLU between them, a pooling over the nodes of each event, one linear layer.
+    """Graph convolutions with an activation between them, a pooling over the nodes of each event, one linear layer.
 
     A convolution maps the features x_i of the nodes, with N(i) the neighbours of node i, as follows:
 
@@ -55,10 +51,11 @@ class GNN(nn.Module):
         depth: number of convolutions, at least 1.
         convolution: gcn, sage, gin or gat.
         pooling: mean, max or sum.
+        activation: between the convolutions, and in the MLP of gin: relu, gelu, silu, tanh or sigmoid.
         num_features: features of a node as the representation gives them.
         num_classes: number of logits C.
 
-    Shapes: Graph of B events, feature (N, F), edge_index (2, E) without self-loops -> (B, C).
+    Shapes: Graph of B events, feature (N, F), edge_index (2, E) ->  (B, C).
     """
 
     ignores: ClassVar = ("edge_features",)
@@ -70,6 +67,7 @@ class GNN(nn.Module):
         depth: int,
         convolution: str = "gcn",
         pooling: str = "mean",
+        activation: str = "relu",
         num_features: int = 1,
         num_classes: int = 4,
     ) -> None:
@@ -81,16 +79,22 @@ class GNN(nn.Module):
         if depth < 1:
             raise ValueError(f"depth={depth}: at least one convolution is expected")
         widths = [num_features] + depth * [width]
-        self.convolutions = nn.ModuleList(CONVOLUTIONS[convolution](*sizes) for sizes in pairwise(widths))
+        self.activation = make_activation(activation)
+        self.convolutions = nn.ModuleList(self._convolution(convolution, *sizes) for sizes in pairwise(widths))
         self.linear = nn.Linear(widths[-1], num_classes)
         self.pool = POOLINGS[pooling]
         self.is_gcn_mean = (convolution, pooling) == ("gcn", "mean")
 
+    def _convolution(self, name: str, inputs: int, outputs: int) -> nn.Module:
+        if name == "gin":
+            return GINConv(nn.Sequential(nn.Linear(inputs, outputs), self.activation, nn.Linear(outputs, outputs)))
+        return CONVOLUTIONS[name](inputs, outputs)
+
     def forward(self, graph: Graph) -> Float[Tensor, "event class"]:
         if self.is_gcn_mean:  # the lecture's choice: the same function as below, at an eighth of the time
-            return self.linear(gcn_mean(self.convolutions, graph))
+            return self.linear(gcn_mean(self.convolutions, graph, self.activation))
         x = graph.feature
         for number, convolution in enumerate(self.convolutions):
-            x = convolution(x if number == 0 else x.relu(), graph.edge_index)
+            x = convolution(x if number == 0 else self.activation(x), graph.edge_index)
         x = x.to(torch.promote_types(x.dtype, torch.float32))  # bfloat16 is too coarse for a sum over hundreds of nodes
         return self.linear(self.pool(x, graph.event, size=graph.num_events))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
 from cdmtrain.batch import Graph
+from cdmtrain.layers.activation import make_activation
 from cdmtrain.layers.pair_linear import PairLinear
 
 AGGREGATIONS = ("sum", "mean", "max")
@@ -42,6 +43,7 @@ class GraphNetwork(nn.Module):
         width: features of edges, nodes and events after each block, and of the hidden layers.
         depth: number of blocks.
         aggregation: rho, one of sum, mean, max.
+        activation: relu, gelu, silu, tanh or sigmoid.
         num_features: features of a node as the representation gives them.
         num_edge_features: features of an edge as the representation gives them; may be 0.
         num_classes: number of logits C.
@@ -55,6 +57,7 @@ class GraphNetwork(nn.Module):
         width: int,
         depth: int,
         aggregation: str,
+        activation: str = "relu",
         num_features: int = 1,
         num_edge_features: int = 0,
         num_classes: int = 4,
@@ -64,10 +67,9 @@ class GraphNetwork(nn.Module):
             raise ValueError(f"aggregation={aggregation}: one of {', '.join(AGGREGATIONS)} is expected")
         if depth < 1:
             raise ValueError(f"depth={depth}: at least one block is expected")
-        first = GNBlock(num_edge_features, num_features, 0, width, aggregation)
-        self.blocks = nn.ModuleList(
-            [first, *(GNBlock(width, width, width, width, aggregation) for _ in range(depth - 1))]
-        )
+        make_block = partial(GNBlock, width=width, aggregation=aggregation, activation=activation)
+        first = make_block(num_edge_features, num_features, 0)
+        self.blocks = nn.ModuleList([first, *(make_block(width, width, width) for _ in range(depth - 1))])
         self.linear = nn.Linear(width, num_classes)
 
     def forward(self, graph: Graph) -> Float[Tensor, "event class"]:
@@ -81,14 +83,14 @@ class GraphNetwork(nn.Module):
 class GNBlock(nn.Module):
     """Update all edges, then all nodes, then all events."""
 
-    def __init__(self, edge: int, node: int, event: int, width: int, aggregation: str) -> None:
+    def __init__(self, edge: int, node: int, event: int, *, width: int, aggregation: str, activation: str) -> None:
         super().__init__()
         # the first layer of phi_e is the sum of these two
         self.of_edge = nn.Linear(edge, width, bias=False) if edge else None
         self.of_ends = PairLinear(node + event, width)
-        self.phi_e = _second_layer(width)
-        self.phi_v = nn.Sequential(nn.Linear(width + node + event, width), *_second_layer(width))
-        self.phi_u = nn.Sequential(nn.Linear(2 * width + event, width), *_second_layer(width))
+        self.phi_e = _second_layer(width, activation)
+        self.phi_v = nn.Sequential(nn.Linear(width + node + event, width), *_second_layer(width, activation))
+        self.phi_u = nn.Sequential(nn.Linear(2 * width + event, width), *_second_layer(width, activation))
         self.rho = partial(scatter, reduce=aggregation)
 
     def forward(self, e: Edges, v: Nodes, u: Events, graph: Graph) -> tuple[Edges, Nodes, Events]:
@@ -101,5 +103,5 @@ class GNBlock(nn.Module):
         return e, v, self.phi_u(torch.cat([of_edges, of_nodes, u], dim=1))
 
 
-def _second_layer(width: int) -> nn.Sequential:
-    return nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.LayerNorm(width))
+def _second_layer(width: int, activation: str) -> nn.Sequential:
+    return nn.Sequential(make_activation(activation), nn.Linear(width, width), nn.LayerNorm(width))

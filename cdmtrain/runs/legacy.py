@@ -34,8 +34,11 @@ SPARSE_RESNET_SIZES = {"num_features": 15, "num_event_features": 12}  # of that 
 
 ACTIVATIONS = {
     **dict.fromkeys(("cnn", "alexnet", "resnet", "densenet", "self_attention"), "relu"),
+    **dict.fromkeys(("gnn", "message_passing", "edgeconv", "graph_network"), "relu"),
     **dict.fromkeys(("vit", "transformer"), "gelu"),
 }  # of networks whose activation 0.1 fixed
+
+MESSAGE_PASSING = {"self_messages": True, "layer_norm": True, "activated": True}  # as 0.1 had it
 
 # keys that 0.1 did not have, with the values that do what it did: (node, key, value, class that has the key)
 NEW_KEYS: tuple[tuple[str, str, Any, str], ...] = (
@@ -46,6 +49,7 @@ NEW_KEYS: tuple[tuple[str, str, Any, str], ...] = (
     ("data", "on_device", "auto", ""),
     ("model", "pool_stride", None, ""),
     ("scheduler.scheduler", "mode", "min", "torch.optim.lr_scheduler.ReduceLROnPlateau"),
+    *(("model", key, value, "cdmtrain.model.message_passing.") for key, value in MESSAGE_PASSING.items()),
     *(("model", "activation", value, f"cdmtrain.model.{name}.") for name, value in ACTIVATIONS.items()),
 )
 
@@ -54,9 +58,12 @@ def translate(config: Any) -> Any:
     """Return a copy of a run's plain configuration with today's names and keys."""
     config = _with_targets(config, RENAMED_TARGETS)
     model = config.get("model") if isinstance(config, dict) else None
-    if isinstance(model, dict) and str(model.get("_target_")).endswith(".SparseResNet") and "num_features" not in model:
+    if not isinstance(model, dict):
+        return config
+    name = str(model.get("_target_")).rpartition(".")[2]
+    if name == "SparseResNet" and "num_features" not in model:
         return _with_features_of_sparse_resnet(config)
-    return config
+    return {**config, "model": {**MESSAGE_PASSING, **model}} if name == "MessagePassing" else config
 
 
 def as_in_0_1(config: dict[str, Any]) -> dict[str, Any]:

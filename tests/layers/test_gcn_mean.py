@@ -1,5 +1,7 @@
 """The reordered products are PyG's convolutions followed by a mean over nodes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch_geometric.nn import GCNConv, global_mean_pool
@@ -36,4 +38,24 @@ def test_values_and_gradients_are_those_of_pyg(depth, num_features, directed, as
     for number, layer in enumerate(layers):
         x = layer(x.relu() if number else x, graph.edge_index)
     expected = global_mean_pool(x, graph.event, size=NUM_EVENTS)
-    assert_equal_with_gradients(gcn_mean(layers, graph), expected, graph.feature, *layers.parameters())
+    assert_equal_with_gradients(gcn_mean(layers, graph, torch.nn.ReLU()), expected, graph.feature, *layers.parameters())
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_self_loops_of_the_graph_are_those_that_every_node_has(depth):
+    torch.manual_seed(1)
+    layers = torch.nn.ModuleList(GCNConv(6 if number else 3, 6) for number in range(depth)).double()
+    graph = random_graph(3, directed=False)
+    loops = torch.tensor([0, 3, 3, 17, NUM_NODES - 1])  # one of them twice
+
+    def with_loops(nodes):
+        edges = torch.cat([graph.edge_index, torch.stack([nodes, nodes])], dim=1)
+        return replace(graph, edge_index=edges, edge_feature=graph.edge_feature.new_zeros(edges.shape[1], 0))
+
+    looped, once = with_loops(loops), with_loops(loops.unique())
+    x = graph.feature
+    for number, layer in enumerate(layers):
+        x = layer(x.relu() if number else x, once.edge_index)
+    expected = global_mean_pool(x, graph.event, size=NUM_EVENTS)
+    for one in (looped, once, graph):
+        torch.testing.assert_close(gcn_mean(layers, one, torch.nn.ReLU()), expected)
