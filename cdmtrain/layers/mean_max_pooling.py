@@ -12,10 +12,10 @@ def mean_max_pooling(
     offset: Int[Tensor, " event_plus_1"],
     once: Float[Tensor, "site 1"] | None = None,
 ) -> Float[Tensor, "event pooled"]:
-    """Mean of each channel over the sites of an event, then the maximum of each; zeros without a site.
+    """Mean of each channel over the sites of an event, then the maximum of each and zero; zeros without a site.
 
     Args:
-        x: not negative.
+        x: of the sites. A maximum below zero counts as zero, the value of a dark pixel.
         offset: sites of event i are offset[i] : offset[i + 1].
         once: 1 for the first of several equal rows and 0 for the others; None if each row is a site.
 

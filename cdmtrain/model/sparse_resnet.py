@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Hits
+from cdmtrain.layers.activation import make_activation
 from cdmtrain.layers.mean_max_pooling import mean_max_pooling
 from cdmtrain.layers.site_norm import SiteNorm
 from cdmtrain.layers.sites import KernelMap, find_stages
@@ -26,7 +27,9 @@ class SparseResNet(nn.Module):
     stem -> blocks of stage 0 -> [down-sampling by 2 -> blocks] of each further stage; the mean and maximum over the
     sites of each stage's result, and the features of the event, enter two linear layers:
 
-        y = W_2 ReLU(W_1 norm([mean_0, max_0, ..., mean_K, max_K, event features]) + b_1) + b_2
+        y = W_2 s(W_1 norm([mean_0, max_0, ..., mean_K, max_K, event features]) + b_1) + b_2
+
+    with an activation s, by default ReLU. A maximum below zero counts as zero.
 
     A submanifold convolution has outputs only where it has inputs and treats dark pixels as zeros: it is the dense
     convolution read at the lit pixels, at the cost of the lit neighbours alone (3.7 of 9 per pixel). Down-sampling is a
@@ -41,6 +44,7 @@ class SparseResNet(nn.Module):
         channels: of each stage; each stage has half the resolution of the one before.
         blocks: residual blocks of each stage, two 3 x 3 convolutions each.
         dropout: probability to leave out a pooled feature, in training.
+        activation: relu, gelu, silu, tanh or sigmoid.
         num_features: features of a hit as the representation gives them, those of its event included.
         num_event_features: features of an event as the representation gives them.
         num_classes: number of logits C.
@@ -56,6 +60,7 @@ class SparseResNet(nn.Module):
         channels: Sequence[int],
         blocks: Sequence[int],
         dropout: float,
+        activation: str = "relu",
         num_features: int = 1,
         num_event_features: int = 0,
         num_classes: int = 4,
@@ -72,26 +77,27 @@ class SparseResNet(nn.Module):
             raise ValueError("at least one feature of each hit is expected, such as representation/features=[energy]")
         self.stem = SparseConvolution(num_features, channels[0], kernel_elements=9)
         self.stages = nn.ModuleList(
-            nn.ModuleList(ResidualBlock(width) for _ in range(depth))
+            nn.ModuleList(ResidualBlock(width, activation) for _ in range(depth))
             for width, depth in zip(channels, blocks, strict=True)
         )
         self.downs = nn.ModuleList(
             SparseConvolution(fine, coarse, kernel_elements=4) for fine, coarse in pairwise(channels)
         )
+        self.activation = make_activation(activation)
         self.dropout = nn.Dropout(dropout)
         pooled = 2 * sum(channels) + num_event_features
-        self.head = nn.Sequential(
-            SiteNorm(pooled), nn.Linear(pooled, channels[-1]), nn.ReLU(), nn.Linear(channels[-1], num_classes)
-        )
+        hidden = nn.Linear(pooled, channels[-1])
+        last = nn.Linear(channels[-1], num_classes)
+        self.head = nn.Sequential(SiteNorm(pooled), hidden, self.activation, last)
 
     def forward(self, hits: Hits) -> Float[Tensor, "event class"]:
         compiling, traced = torch.compiler.is_dynamo_compiling(), torch.compiler.is_compiling()
         pairs = hits.pixel.device.type == "cpu" and not traced
         stages = find_stages(hits, len(self.stages), merge=compiling or not traced, pairs=pairs)
-        x, pooled = self.stem(hits.feature, stages[0].neighbours).relu(), []
+        x, pooled = self.activation(self.stem(hits.feature, stages[0].neighbours)), []
         for number, (sites, blocks) in enumerate(zip(stages, self.stages, strict=True)):
             if sites.down is not None:
-                x = self.downs[number - 1](x, sites.down).relu()
+                x = self.activation(self.downs[number - 1](x, sites.down))
             for block in blocks:  # type: ignore[attr-defined]
                 x = block(x, sites.neighbours)
             pooled.append(mean_max_pooling(x, sites.offset, sites.once))
@@ -100,12 +106,14 @@ class SparseResNet(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """y = ReLU(x + f_2(ReLU(f_1(x)))), f a submanifold convolution with batch normalisation over sites."""
+    """y = s(x + f_2(s(f_1(x)))), with a submanifold convolution f, batch normalised over sites."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, activation: str) -> None:
         super().__init__()
+        self.activation = make_activation(activation)
         self.first = SparseConvolution(channels, channels, kernel_elements=9)
         self.second = SparseConvolution(channels, channels, kernel_elements=9)
 
     def forward(self, x: Float[Tensor, "site channel"], neighbours: KernelMap) -> Float[Tensor, "site channel"]:
-        return (x + self.second(self.first(x, neighbours).relu(), neighbours)).relu()
+        hidden = self.activation(self.first(x, neighbours))
+        return self.activation(x + self.second(hidden, neighbours))

@@ -34,7 +34,7 @@ SPARSE_RESNET_SIZES = {"num_features": 15, "num_event_features": 12}  # of that 
 
 ACTIVATIONS = {
     **dict.fromkeys(("cnn", "alexnet", "resnet", "densenet", "self_attention"), "relu"),
-    **dict.fromkeys(("gnn", "message_passing", "edgeconv", "graph_network"), "relu"),
+    **dict.fromkeys(("gnn", "message_passing", "edgeconv", "graph_network", "sparse_resnet"), "relu"),
     **dict.fromkeys(("vit", "transformer"), "gelu"),
 }  # of networks whose activation 0.1 fixed
 
