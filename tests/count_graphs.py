@@ -26,6 +26,7 @@ SMALL = {
     "alexnet": ["model.hidden=8"],
     "resnet": ["model.width=4", "model.blocks=[1,1]"],
     "densenet": ["model.width=8", "model.blocks=[1,1]"],
+    "sparse_resnet": ["model.channels=[4,6]", "model.blocks=[1,1]"],
     "transformer": ["model.width=16", "model.depth=1"],
     "vit": ["model.width=16", "model.depth=1"],
 }

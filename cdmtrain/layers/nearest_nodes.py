@@ -4,33 +4,47 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-NUM_GROUPS = 8  # events of similar size are searched together
+NUM_GROUPS = {"cpu": 8, "gpu": 1}  # events of similar size are searched together; a GPU would wait for every group
 MAX_PAIRS = 20_000_000  # distances in memory at once: 80 MB in float32
 
 
+@torch.compiler.disable  # the sizes of events and the number of edges are read
 def nearest_nodes(
     x: Float[Tensor, "node feature"], event: Int[Tensor, " node"], num_events: int, k: int
 ) -> Int[Tensor, "2 edge"]:
     """Return edges to each node from the k nodes of its event that are nearest in x, counting the node itself.
 
-    An event of fewer than k nodes is fully connected. Nodes of an event must be contiguous.
+    An event of fewer than k nodes is fully connected. Nodes of an event must be contiguous, and events ascend. A GPU
+    waits for the CPU twice: for the size of the largest event, and for the number of edges.
 
     Shapes: x (N, F), event (N,) -> (2, E), with the source nodes in the first row and the target nodes in the second.
     """
-    num_nodes = event.bincount(minlength=num_events)
-    first = num_nodes.cumsum(0) - num_nodes
+    offset = torch.searchsorted(event, torch.arange(num_events + 1, device=event.device))
+    num_nodes, order = offset.diff().sort()
+    largest = num_nodes.cpu()  # up to each event
+    num_groups = NUM_GROUPS["cpu" if event.device.type == "cpu" else "gpu"]
     edges = [event.new_zeros(2, 0)]
-    for events in num_nodes.argsort().chunk(NUM_GROUPS):
-        size = num_nodes[events].unsqueeze(1)
-        rank = torch.arange(int(size.max()), device=x.device)  # of a node within its event
-        candidates = x[(first[events].unsqueeze(1) + rank).clamp(max=len(x) - 1)]  # clamped ones are padding
-        for rows in rank.split(max(1, MAX_PAIRS // max(1, len(events) * len(rank)))):
-            distance = torch.cdist(candidates[:, rows], candidates)
-            distance = distance.masked_fill(rank >= size.unsqueeze(2), torch.inf)
-            distance = distance.masked_fill(rank == rows[:, None], -1)  # a node is always its own nearest
-            near = distance.topk(min(k, len(rank)), dim=2, largest=False).indices
-            is_node = (rows < size).unsqueeze(2) & (near < size.unsqueeze(2))
-            group_event, row, column = is_node.nonzero(as_tuple=True)
-            source, target = near[group_event, row, column], rows[row]
-            edges.append(torch.stack([source, target]) + first[events][group_event])
+    for events, sizes, up_to in zip(*(some.chunk(num_groups) for some in (order, num_nodes, largest)), strict=True):
+        size, first = sizes.view(-1, 1, 1), offset.index_select(0, events)
+        rank = torch.arange(int(up_to[-1]), device=x.device)  # of a node within its event
+        candidates = x[(first.unsqueeze(1) + rank).clamp(max=len(x) - 1)]  # clamped ones are padding
+        near = [
+            _nearest(candidates, rows, size, k)
+            for rows in rank.split(max(1, MAX_PAIRS // max(1, len(events) * len(rank))))
+        ]
+        source = torch.cat(near, dim=1)
+        is_node = (rank.unsqueeze(1) < size) & (source < size)
+        group_event, row, column = is_node.nonzero(as_tuple=True)
+        edges.append(torch.stack([source[group_event, row, column], row]) + first[group_event])
     return torch.cat(edges, dim=1)
+
+
+def _nearest(
+    candidates: Float[Tensor, "event node feature"], rows: Int[Tensor, " row"], size: Int[Tensor, "event 1 1"], k: int
+) -> Int[Tensor, "event row near"]:
+    """The nodes nearest to some rows of each event; nodes from `size` on are padding and come last."""
+    rank = torch.arange(candidates.shape[1], device=rows.device)
+    distance = torch.cdist(candidates.index_select(1, rows), candidates)
+    distance = distance.masked_fill(rank >= size, torch.inf)
+    distance = distance.masked_fill(rank == rows[:, None], -1)  # a node is always its own nearest
+    return distance.topk(min(k, len(rank)), dim=2, largest=False).indices
