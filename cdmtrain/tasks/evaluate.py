@@ -50,7 +50,7 @@ def evaluate(cfg: DictConfig) -> None:
         results = metrics | {"parameters": parameters} | cost(runs)
         write_json(temporary / files.RESULTS, results)
         write_text(temporary / files.CONFIG, OmegaConf.to_yaml(used))
-        write_json(temporary / files.PROVENANCE, provenance(cfg, runs, data, classifier.device))
+        write_json(temporary / files.PROVENANCE, provenance(cfg, runs, data, trainer.strategy.root_device))
         if len(runs) == 1 and (epochs := read_text(runs[0].path, files.METRICS)) is not None:
             write_text(temporary / files.METRICS, epochs)
         write_report(temporary)

@@ -17,7 +17,6 @@ import torch
 from .tensor import DEVICE, Memory
 
 NAME = "Emulated GPU"
-TOTAL_MEMORY_BYTES = 80 * 2**30
 
 
 class Generator(torch.Generator):
@@ -94,6 +93,7 @@ class Driver:
     def __init__(self, memory: Memory, *, wait: Callable[[str], None]) -> None:
         self.initialised = False
         self.sync_debug_mode = 0
+        self.total_memory_bytes = 80 * 2**30
         self._memory = memory
         self._wait = wait
         self._stream = (0, 0, 1)
@@ -121,12 +121,7 @@ class Driver:
         }
         for name, function in functions.items():
             stack.enter_context(patch.object(torch._C, f"_cuda_{name}", function, create=True))
-        properties = SimpleNamespace(
-            name=NAME, total_memory=TOTAL_MEMORY_BYTES, multi_processor_count=132, major=9, minor=0
-        )
-        runtime = SimpleNamespace(
-            cudaMemGetInfo=lambda index: (TOTAL_MEMORY_BYTES - self._memory.used, TOTAL_MEMORY_BYTES)
-        )
+        runtime = SimpleNamespace(cudaMemGetInfo=lambda index: (self.free_bytes, self.total_memory_bytes))
         changed = {
             "_initialized": False,
             "_queued_calls": [],
@@ -134,7 +129,7 @@ class Driver:
             "_lazy_seed_tracker": torch.cuda._LazySeedTracker(),
             "default_generators": (),
             "_cudart": runtime,
-            "_get_device_properties": lambda index: properties,
+            "_get_device_properties": lambda index: self._properties(),
             "_device_count_nvml": lambda: 1,
             "_exchange_device": lambda index: 0,
             "_maybe_exchange_device": lambda index: 0,
@@ -147,6 +142,14 @@ class Driver:
         stack.enter_context(patch.object(torch._C, "_has_cuda", True))
         stack.enter_context(patch.object(torch.version, "cuda", "13.0"))
         return stack
+
+    @property
+    def free_bytes(self) -> int:
+        return self.total_memory_bytes - self._memory.used
+
+    def _properties(self) -> SimpleNamespace:
+        sizes = {"total_memory": self.total_memory_bytes, "multi_processor_count": 132}
+        return SimpleNamespace(name=NAME, major=9, minor=0, **sizes)
 
     def _init(self) -> None:
         if not self.initialised:

@@ -36,14 +36,16 @@ class Replacements:
             function = self._one_operation(name, getattr(owner, name))
             stack.enter_context(patch.object(owner, name, function, create=True))
         stack.enter_context(patch.object(torch.backends.cudnn, "is_acceptable", lambda tensor: False))
+        activities = {torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA}
+        stack.enter_context(patch.object(torch.autograd.profiler, "_supported_activities", lambda: activities))
         autocast = torch.amp.autocast_mode.autocast.__init__.__globals__
         stack.enter_context(patch.dict(autocast, {"amp_definitely_not_available": lambda: False}))
         for module in (vars(_foreach_utils), Optimizer.__init__.__globals__):
             known = [*module["_foreach_supported_types"], DeviceTensor]  # optimizers join the kernels of tensors
             stack.enter_context(patch.dict(module, {"_foreach_supported_types": known}))
-        _set(stack, torch._C._set_only_lift_cpu_tensors, torch._C._only_lift_cpu_tensors())
-        future = torch.__future__
-        _set(stack, future.set_swap_module_params_on_conversion, future.get_swap_module_params_on_conversion())
+        stack.callback(torch._C._set_only_lift_cpu_tensors, torch._C._only_lift_cpu_tensors())
+        torch._C._set_only_lift_cpu_tensors(True)
+        stack.enter_context(patch.object(nn.Module, "_apply", _keeping_parameters(nn.Module._apply)))
         return stack
 
     def _one_operation(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,6 +94,16 @@ class _OneOperation(torch.autograd.Function):
         return None, None, None, None, None, *(None if one is None else ctx.owner.place(one) for one in of_tensors)
 
 
-def _set(stack: ExitStack, setter: Callable[[bool], None], before: bool) -> None:
-    setter(True)
-    stack.callback(setter, before)
+def _keeping_parameters(move: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """Let a network that moves between devices keep its parameters as objects, as it does on a real device."""
+    future = torch.__future__
+
+    def moved(*args: Any, **kwargs: Any) -> nn.Module:
+        before = future.get_swap_module_params_on_conversion()
+        future.set_swap_module_params_on_conversion(True)
+        try:
+            return move(*args, **kwargs)
+        finally:
+            future.set_swap_module_params_on_conversion(before)
+
+    return moved
