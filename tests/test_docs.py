@@ -31,7 +31,7 @@ def overrides(command: str) -> list[str]:
     words = [word for word in shlex.split(command, comments=True)[1:] if not word.startswith("--")]
     if "-m" not in words:
         return words
-    return [re.sub(r"=([^\[,]+),.*", r"=\1", word) for word in words if word != "-m"]
+    return [re.sub(r"=([^\[,]+|\[[^\]]*\]),.*", r"=\1", word) for word in words if word != "-m"]
 
 
 COMMANDS = {
