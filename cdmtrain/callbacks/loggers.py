@@ -149,8 +149,9 @@ class WeightsAndBiases(RunLogger, WandbLogger):
         self.experiment.log_artifact(artifact)
 
     def close(self) -> None:
-        if self._experiment is not None:  # otherwise the next run of a sweep would be logged as the same one
-            self.experiment.finish()
+        import wandb
+
+        wandb.finish()  # W&B has one run in a process, and the next run of a sweep would be logged as this one
 
 
 def figures(run: Path) -> dict[str, Path]:

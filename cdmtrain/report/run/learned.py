@@ -14,7 +14,6 @@ from cdmtrain.report.kit.page import Drawing, Rows
 from cdmtrain.runs.predictions import Learned
 
 MOST_KERNELS = 64
-KERNELS_IN_A_ROW = 8
 NUM_COLUMNS = 2  # of events
 PANEL_INCHES, GAP_INCHES, TITLE_INCHES = 2.3, 0.08, 0.3
 
@@ -35,10 +34,11 @@ def draw_learned(learned: Learned | None) -> list[Drawing]:
 
 def _draw_kernels(kernel: NDArray[np.float32]) -> Drawing:
     shown = np.nan_to_num(kernel[:MOST_KERNELS])
-    num_rows, largest = -(-len(shown) // KERNELS_IN_A_ROW), float(np.abs(shown).max()) or 1.0
-    figure = style.new_figure(0.2 + style.WIDTH_INCHES / KERNELS_IN_A_ROW * num_rows)
+    columns, largest = min(max(len(shown), 4), 8), float(np.abs(shown).max()) or 1.0
+    num_rows = -(-len(shown) // columns)
+    figure = style.new_figure(style.WIDTH_INCHES / columns * num_rows)
     figure.subplots_adjust(left=0.02, right=0.98, bottom=0.02, top=0.98, wspace=0.1, hspace=0.1)
-    for number, axes in enumerate(figure.subplots(num_rows, KERNELS_IN_A_ROW, squeeze=False).flat):
+    for number, axes in enumerate(figure.subplots(num_rows, columns, squeeze=False).flat):
         axes.set(xticks=[], yticks=[], visible=number < len(shown))
         if number < len(shown):
             axes.imshow(shown[number], cmap="RdBu_r", vmin=-largest, vmax=largest, origin="lower")
