@@ -22,7 +22,7 @@ MUTANTS = [
     # model
     Mutant("model/transformer.py", "[..., 1:3].unsqueeze(3) * self", "[..., 1:3].unsqueeze(3) * 0 * self"),
     Mutant("model/transformer.py", "x = x + self.dropout(self._attention", "x = self.dropout(self._attention"),
-    Mutant("model/transformer.py", "nn.GELU()", "nn.ReLU()"),
+    Mutant("model/transformer.py", "make_activation(activation)", 'make_activation("relu")'),
     Mutant("model/transformer.py", "attn_mask=mask[:, None, None]", "attn_mask=None"),
     Mutant("model/graph_network.py", "(old + new for old, new in", "(new for old, new in"),
     Mutant(
@@ -126,7 +126,14 @@ MUTANTS = [
         "return torch.atan2(2 * yx, yy - xx) / 2",
         "representation/test_order.py representation/test_event_features.py",
     ),
+    # loggers, report, probe
+    Mutant("callbacks/loggers.py", 'metrics["epoch"] + 1', 'metrics["epoch"]'),
+    Mutant("report/run/curves.py", "val[best] + 2 * scatter", "val[best]", "report/run/test_points.py"),
+    Mutant(
+        "probe/learned.py", "attention.flatten(1)[batch.event, batch.pixel]", "attention.flatten(1)[batch.event, 0]"
+    ),
     # classifier, metrics, loss
+    Mutant("loss.py", "weight * far**self.gamma * log_p", "weight * log_p"),
     Mutant(
         "classifier.py",
         "batch = self._augmentation(batch, self._generator(batch_index))",
