@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import lightning
 import numpy as np
@@ -50,12 +50,12 @@ class Classifier(lightning.LightningModule):
         self.model = model
         self.representation = representation
         self.loss = loss
-        self.train_loss = RunningMean(persistent=True)  # the mean of an epoch survives a resume within it
+        self.train_loss = RunningMean()
         self.metrics: dict[Split, ClassificationMetrics] = {
             "val": ClassificationMetrics(),
             "test": ClassificationMetrics(),
         }
-        self.losses = nn.ModuleDict({split: RunningMean(persistent=False) for split in ("val", "test")})
+        self.losses: dict[Split, RunningMean] = {"val": RunningMean(), "test": RunningMean()}
         self._make_optimizer = optimizer
         self._scheduler = scheduler
         self._augmentation = augmentation
@@ -96,12 +96,17 @@ class Classifier(lightning.LightningModule):
         self._log_metrics("test")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["state_dict"] |= {f"train_loss.{name}": value for name, value in self.train_loss.sums().items()}
+        """Keep the sums of the training loss, so that the mean of an epoch survives a resume within it.
+
+        Their names are those of version 0.1.
+        """
+        sums = zip(("mean_value", "weight"), self.train_loss.sums(), strict=True)
+        checkpoint["state_dict"] |= {f"train_loss.{name}": torch.tensor(float(value)) for name, value in sums}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if self.global_rank:  # the first process continues the sums of all processes
-            sums = self.train_loss.state_dict(prefix="train_loss.")
-            checkpoint["state_dict"] |= {name: torch.zeros_like(value) for name, value in sums.items()}
+        total, num_events = (checkpoint["state_dict"].pop(f"train_loss.{name}") for name in ("mean_value", "weight"))
+        if self.global_rank == 0:  # the first process continues the sums of all processes
+            self.train_loss.total, self.train_loss.num_events = total, int(num_events)
 
     def configure_optimizers(self) -> Any:
         optimizer = self._make_optimizer(self.parameters())
@@ -122,12 +127,12 @@ class Classifier(lightning.LightningModule):
 
     def _evaluate(self, batch: EventBatch, split: Split) -> Float[Tensor, "event class"]:
         logits = self(batch)
-        self._loss_of(split).update(self.loss(logits, batch.class_index), batch.num_events)
+        self.losses[split].update(self.loss(logits, batch.class_index), batch.num_events)
         self.metrics[split].update(logits, batch.class_index)
         return logits
 
     def _log_metrics(self, split: Split) -> None:
-        metrics, loss = self.metrics[split], self._loss_of(split)
+        metrics, loss = self.metrics[split], self.losses[split]
         self.results[split] = metrics.compute()
         self.log(f"{split}_loss", loss.compute(), sync_dist=True)
         values = scalars(self.results[split])
@@ -136,9 +141,6 @@ class Classifier(lightning.LightningModule):
         self.log_dict({f"{split}_{name}": value for name, value in zip(values, numbers, strict=True)}, sync_dist=True)
         metrics.reset()
         loss.reset()
-
-    def _loss_of(self, split: Split) -> RunningMean:
-        return cast(RunningMean, self.losses[split])
 
     def _generator(self, batch_index: int) -> torch.Generator:
         seeds = (self._seed, self.current_epoch, batch_index, self.global_rank)

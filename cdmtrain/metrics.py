@@ -13,43 +13,37 @@ from cdmtrain.particles import ELECTRON, NAMES, NUM_CLASSES, PHOTON
 CALIBRATION_BINS = 15
 
 
-class RunningMean(nn.Module):
+class RunningMean:
     """The mean of a loss over events and processes.
 
-    The names of the sums are those of torchmetrics' MeanMetric, which version 0.1 kept in checkpoints.
-
-    Args:
-        persistent: whether the sums are saved in checkpoints.
+    Its sum is no buffer of a module: DDP would replace it by that of the first process in every step.
     """
 
-    mean_value: Tensor  # sum of the loss over the events
-    weight: Tensor  # number of events
-
-    def __init__(self, *, persistent: bool) -> None:
-        super().__init__()
-        for name in ("mean_value", "weight"):
-            self.register_buffer(name, torch.zeros(()), persistent=persistent)
+    def __init__(self) -> None:
+        self.total = torch.zeros(())  # the sum over the events, on the device of the loss
+        self.num_events = 0
 
     def update(self, mean: Float[Tensor, ""], num_events: int) -> None:
         """Add events whose mean loss is this."""
-        self.mean_value.add_(mean.detach(), alpha=num_events)
-        self.weight.add_(num_events)
+        self.total = self.total.to(mean.device).add_(mean.detach(), alpha=num_events)
+        self.num_events += num_events
 
-    def sums(self) -> dict[str, Tensor]:
-        """Both sums over all processes."""
-        sums = torch.stack([self.mean_value, self.weight])
+    def sums(self) -> tuple[float, int]:
+        """The sum and the number of events of all processes."""
+        sums = [(float(self.total), self.num_events)]
         if _is_distributed():
-            distributed.all_reduce(sums)
-        return {"mean_value": sums[0], "weight": sums[1]}
+            sums *= distributed.get_world_size()
+            distributed.all_gather_object(sums, sums[0])
+        totals, numbers = zip(*sums, strict=True)
+        return sum(totals), sum(numbers)
 
-    def compute(self) -> Float[Tensor, ""]:
+    def compute(self) -> float:
         """The mean over the events of all processes; NaN without an event."""
-        sums = self.sums()
-        return sums["mean_value"] / sums["weight"]
+        total, num_events = self.sums()
+        return total / num_events if num_events else torch.nan
 
     def reset(self) -> None:
-        self.mean_value.zero_()
-        self.weight.zero_()
+        self.total, self.num_events = torch.zeros((), device=self.total.device), 0
 
 
 class ClassificationMetrics:

@@ -82,7 +82,7 @@ def count(name: str) -> dict[str, Any]:
     """How many graphs each step made, and how many different ones the last step ran."""
     representation, model = parts(name)
     graphs, made = Graphs(), []
-    model.compile(backend=graphs, dynamic=True)  # as the Trainer does
+    model.compile(backend=graphs)
     for seed, size in enumerate(SIZES):
         before, graphs.run = graphs.made, set()
         model(representation(random_batch(size, seed))).sum().backward()
@@ -95,7 +95,7 @@ def compare(name: str) -> dict[str, Any]:
     representation, plain = parts(name)
     plain.eval()  # without dropout
     compiled = deepcopy(plain)
-    compiled.compile(dynamic=True)
+    compiled.compile()
     start, apart = time.perf_counter(), []
     for seed, size in enumerate(SIZES):
         torch.compiler.set_stance("fail_on_recompile" if seed >= SEEN else "default")

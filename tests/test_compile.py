@@ -38,12 +38,13 @@ def test_a_step_runs_few_graphs(counted: dict[str, dict[str, Any]], name: str) -
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_batches_of_other_sizes_compile_nothing_after_the_second_step(
+def test_after_the_second_step_only_a_smaller_batch_compiles_and_once(
     counted: dict[str, dict[str, Any]], name: str
 ) -> None:
     first, second, *others, smaller, after, last = counted[name]["made"]
     assert first >= 1
-    assert second + smaller <= 1
+    assert second <= 1
+    assert smaller <= GRAPHS.get(name, 1)  # each graph once
     assert [*others, after, last] == [0, 0, 0, 0]
 
 

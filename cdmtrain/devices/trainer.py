@@ -73,11 +73,11 @@ class NoProfiler(PassThroughProfiler):
 class Compile(Callback):
     """Compiles the network in place: a compiled LightningModule cannot log, a wrapped network renames its weights.
 
-    Sizes are variables from the first step on. The compiler would otherwise begin with constants and compile again for
-    the next batch, which has another number of hits, and once more for the last one of an epoch.
+    The compiler begins with constants for all sizes and makes a variable of one that changes. On a CPU a step of
+    `model=cnn` takes 1.7 times as long if all are variables at once.
     """
 
     def setup(self, trainer: lightning.Trainer, module: Any, stage: str) -> None:
         if module.model not in COMPILED:
-            module.model.compile(dynamic=True)
+            module.model.compile()
             COMPILED.add(module.model)

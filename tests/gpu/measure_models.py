@@ -42,6 +42,7 @@ class Training:
         data = instantiate(cfg.data)
         data.prepare_data()
         data.setup()
+        data.trainer = trainer  # so that loaders give batches on its device, as in a training
         self._batches = endless(data.train_dataloader())
         self.classifier = make_classifier(cfg).to(self.device).train()
         if cfg.trainer.compile:
@@ -50,7 +51,7 @@ class Training:
         self.batch_size = cfg.data.batch_size
 
     def load(self) -> EventBatch:
-        return next(self._batches).to(self.device)
+        return next(self._batches)
 
     def compute(self, batch: EventBatch) -> None:
         with self._precision():

@@ -165,7 +165,7 @@ MUTANTS = [
         'self._state = {"epoch": epoch, "event": end}',
         'self._state = {"epoch": epoch, "event": start}',
     ),
-    Mutant("data/loader.py", "weight = self._world_size * len(mine) / len(dataset_index)", "weight = 1.0"),
+    Mutant("data/loader.py", "weight *= self._world_size * len(mine) / len(dataset_index)", "weight *= 1.0"),
     Mutant("data/loader.py", "dataset_index[self._rank :: self._world_size]", "dataset_index[:: self._world_size]"),
     Mutant(
         "data/store.py",
