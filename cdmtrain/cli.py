@@ -4,6 +4,7 @@ Nothing heavy is imported here, so that help, completion and typing mistakes are
 """
 
 import io
+import logging
 import os
 import secrets
 import sys
@@ -16,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 import cdmtrain
 from cdmtrain.config import outcomes
 from cdmtrain.errors import InputError
+from cdmtrain.terminal import make_printable, printable, say
 
 FLAGS_WITH_VALUE = (
     *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
@@ -60,6 +62,8 @@ def job(cfg: DictConfig) -> object:
     from cdmtrain.config.check import check
     from cdmtrain.config.explain import explain
 
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(make_printable)
     hydra = HydraConfig.get()
     if hydra.mode == RunMode.MULTIRUN:
         outcomes.record_sweep(hydra.sweep.dir)
@@ -148,17 +152,17 @@ def show_leaderboard(folder: Path | None, *, resume: bool) -> None:
 
     show([str(folder)], folder)
     if resume:
-        print(f"to train again what failed: the same command with sweep.dir={folder}")
+        say(f"to train again what failed: the same command with sweep.dir={folder}")
 
 
 def complain(sentence: str | None, trace: str, overrides: str = "") -> None:
     """Write the sentence to standard error; where there is none, the traceback."""
     if sentence is None:
-        print(trace, end="", file=sys.stderr)
+        print(printable(trace), end="", file=sys.stderr)
         sentence = "this is a fault of the program, not of the command"
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     prefix = "\033[1;31merror:\033[0m" if colour else "error:"
-    print(prefix, f"{overrides}: {sentence}" if overrides else sentence, file=sys.stderr)
+    print(prefix, printable(f"{overrides}: {sentence}" if overrides else sentence), file=sys.stderr)
 
 
 def flags_first(words: Sequence[str]) -> list[str]:

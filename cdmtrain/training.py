@@ -16,7 +16,6 @@ from hydra.types import RunMode
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from cdmtrain.atomic import write_json
 from cdmtrain.callbacks.checkpoint import RunCheckpoint
@@ -45,6 +44,7 @@ from cdmtrain.runs.process import is_first_process
 from cdmtrain.runs.provenance import RunProvenance
 from cdmtrain.runs.read import is_finished, read_metrics, read_results
 from cdmtrain.runs.status import RunStatus
+from cdmtrain.terminal import say
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def train_run(
                     results, steps = _fit_and_evaluate(cfg, run, status, processes, loggers, *own)
             except KeyboardInterrupt:
                 if is_first_process() and not interruption.at_once:
-                    Console().print(f"page: {write_page(run.path)}", soft_wrap=True)
+                    say(f"page: {write_page(run.path)}")
                 raise
         page = write_page(run.path) if is_first_process() else None
         log_run(loggers, run.path, results, steps)

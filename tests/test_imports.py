@@ -22,7 +22,7 @@ class Rule(NamedTuple):
 
 
 ANYTHING = {""}
-SHARED = {"cdmtrain.errors", "cdmtrain.atomic", "cdmtrain.__version__"}
+SHARED = {"cdmtrain.errors", "cdmtrain.atomic", "cdmtrain.terminal", "cdmtrain.__version__"}
 ARRAYS = {"numpy", "jaxtyping"}
 TENSORS = ARRAYS | {"torch"}
 PARTICLES, BATCH, COMPILED = {"cdmtrain.particles"}, {"cdmtrain.batch"}, {"cdmtrain.compiled"}
@@ -36,6 +36,7 @@ RULES = {
     "__init__": Rule(may={"cdmtrain.runs.open"}, never=set()),
     "errors": Rule(may=set(), never={"cdmtrain"}),
     "atomic": Rule(may=set(), never={"cdmtrain"}),
+    "terminal": Rule(may=set(), never={"cdmtrain"}),
     "compiled": Rule(may={"numba"}, never={"cdmtrain"}),
     "particles": Rule(may=TENSORS, never={"cdmtrain"}),
     "batch": Rule(may=TENSORS, never={"cdmtrain"}),

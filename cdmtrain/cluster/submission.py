@@ -3,12 +3,10 @@
 import getpass
 import json
 import logging
-import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,11 @@ from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-import cdmtrain
-from cdmtrain.atomic import whole_directory, write_json
+from cdmtrain.atomic import write_json
+from cdmtrain.cluster.code import copy_code, import_lines
 from cdmtrain.config.check import check
 from cdmtrain.config.explain import explain
 from cdmtrain.config.outcomes import VARIABLES, environment, record_failure
-from cdmtrain.config.sources import CONF
 from cdmtrain.errors import InputError
 from cdmtrain.runs import files
 from cdmtrain.runs.directory import reserve_run_dir
@@ -196,33 +193,6 @@ def submit_array(jobs: list[Job], folder: Path) -> None:
         job.id, job.log, job.result = there.job_id, there.paths.stdout, there.paths.result_pickle
         if job.run:
             write_json(job.run / files.SUBMISSION, asdict(Submission(job.id, str(job.log))))
-
-
-def copy_code(folder: Path) -> Path:
-    """Copy the program into `folder`, in a directory named by its content, so that edits do not reach queued jobs."""
-    package = Path(cdmtrain.__file__).parent
-    sources = {"cdmtrain": package, "cdmtrain/conf": CONF, "hydra_plugins/cdmtrain": package / "cluster/hydra_plugin"}
-    files = {
-        f"{name}/{file.relative_to(source)}": file
-        for name, source in sources.items()
-        for file in sorted(source.rglob("*"))
-        if file.is_file() and "__pycache__" not in file.parts
-    }
-    digest = blake2b(digest_size=4)
-    for name, file in files.items():
-        digest.update(f"{name}\0".encode() + file.read_bytes())
-    copy = folder.absolute() / digest.hexdigest()
-    if not copy.exists():
-        with whole_directory(copy) as temporary:
-            for name, file in files.items():
-                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(file, temporary / name)
-    return copy
-
-
-def import_lines(code: Path) -> list[str]:
-    """Return lines of shell that let Python import the program from `code`, whatever the working directory holds."""
-    return ["export PYTHONSAFEPATH=1", f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}"]
 
 
 def queued_jobs() -> dict[str, str] | None:

@@ -38,8 +38,10 @@ class CheckedFile:
     def dataset(self, name: str) -> h5py.Dataset | None:
         """The dataset of that name, or None if there is none; its shape and type can be read."""
         with self.reading(f"'{name}'"):
-            linked = self._file.get(name, getlink=True) is not None  # a dangling link is damage
-            found: Any = self._file[name] if linked else None
+            link = self._file.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):  # opening it could wait for ever, where it leads to a pipe
+                raise ValueError("it is kept in another file; copy it into this one")
+            found: Any = self._file[name] if link is not None else None  # a dangling link is damage
             is_dataset = isinstance(found, h5py.Dataset)
             is_elsewhere = is_dataset and (
                 found.is_virtual or found.external or found.file.filename != self._file.filename

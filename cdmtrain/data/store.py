@@ -18,6 +18,7 @@ from torch import Tensor
 
 from cdmtrain.batch import EventBatch
 from cdmtrain.data.hits import copy_events, locate_events
+from cdmtrain.data.store_check import MOST_ABOUT_BYTES, read_store, regular_file
 
 STORE_VERSION = 1
 BUFFER_BYTES = 2**18  # written at a time; the hits of a block are a tenth of that
@@ -65,15 +66,12 @@ class EventStore:
     where: ClassVar[str] = "in the memory of the host"
 
     def __init__(self, directories: Sequence[Path]) -> None:
-        self.about = [json.loads((directory / "store.json").read_text()) for directory in directories]
+        stores = [read_store(directory) for directory in directories]
+        self.about = [store.about for store in stores]
         self.image_size = int(self.about[0]["image_size"])
-        columns = [_read_columns(directory) for directory in directories]
-        num_hits = [int(about["num_hits"]) for about in self.about]
-        self._first_hit = np.cumsum([0, *num_hits])
-        self._hits = [
-            (_map(directory / "pixel.i32", "<i4", n), _map(directory / "energy.f32", "<f4", n))
-            for directory, n in zip(directories, num_hits, strict=True)
-        ]
+        columns = [store.columns for store in stores]
+        self._first_hit = np.cumsum([0, *(len(store.pixel) for store in stores)])
+        self._hits = [(store.pixel, store.energy) for store in stores]
         lengths = np.concatenate([np.diff(column["offset"]) for column in columns])
         self.offset: Int[Tensor, " event_plus_1"] = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]))
         self.class_index: Int[Tensor, " event"] = _concatenate(columns, "class_index").long()
@@ -130,7 +128,7 @@ class EventStore:
 def is_whole(directory: Path) -> bool:
     """Whether `directory` holds a complete store of this program's version."""
     try:
-        about = json.loads((directory / "store.json").read_bytes())
+        about = json.loads(regular_file(directory / "store.json", most_bytes=MOST_ABOUT_BYTES).read_bytes())
         return bool(about["store_version"] == STORE_VERSION and about["files"] == _file_facts(directory))
     except (OSError, ValueError, LookupError, TypeError):
         return False
@@ -139,7 +137,7 @@ def is_whole(directory: Path) -> bool:
 def _file_facts(directory: Path) -> dict[str, Any]:
     """What tells a damaged store: the sizes of the files of hits, which are large, and a digest of the columns."""
     sizes = {name: (directory / name).stat().st_size for name in ("pixel.i32", "energy.f32")}
-    with (directory / "events.npz").open("rb") as stream:
+    with regular_file(directory / "events.npz").open("rb") as stream:
         return {**sizes, "events.npz": hashlib.file_digest(stream, "blake2b").hexdigest()[:32]}
 
 
@@ -147,15 +145,6 @@ def _sync(stream: IO[bytes]) -> None:
     """Return when everything written is on disk."""
     stream.flush()
     os.fsync(stream.fileno())
-
-
-def _read_columns(directory: Path) -> dict[str, np.ndarray]:
-    with np.load(directory / "events.npz") as columns:
-        return dict(columns)
-
-
-def _map(path: Path, dtype: str, length: int) -> np.ndarray:
-    return np.asarray(np.memmap(path, dtype, mode="r", shape=(length,))) if length else np.empty(0, dtype)
 
 
 def _concatenate(columns: list[dict[str, np.ndarray]], name: str) -> Tensor:

@@ -6,11 +6,11 @@ from typing import Any, Self
 
 import lightning
 from lightning.pytorch.callbacks import Callback
-from rich.console import Console
 
 from cdmtrain.errors import Preempted
 from cdmtrain.runs.directory import RunDirectory
 from cdmtrain.runs.process import is_first_process, slurm_job
+from cdmtrain.terminal import say
 
 
 class Interruption(Callback):
@@ -42,7 +42,7 @@ class Interruption(Callback):
             signal.signal(number, handler)
         if isinstance(error, KeyboardInterrupt | SystemExit) and not isinstance(error, Preempted):
             if is_first_process():
-                Console().print(f"interrupted; to resume: cdmtrain run={self._run.path}", soft_wrap=True)
+                say(f"interrupted; to resume: cdmtrain run={self._run.path}")
             raise KeyboardInterrupt from None  # Lightning turns it into SystemExit
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -68,7 +68,7 @@ class Interruption(Callback):
             self._leave()
         self._asked = self._checkpoint.asked = True
         self._checkpoint.then = self._leave
-        Console().print("interrupted: saving after this step; Ctrl-C again ends it at once", soft_wrap=True)
+        say("interrupted: saving after this step; Ctrl-C again ends it at once")
 
     def _leave(self) -> None:
         raise KeyboardInterrupt

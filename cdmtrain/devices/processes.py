@@ -24,6 +24,7 @@ from omegaconf import OmegaConf
 from cdmtrain.config.outcomes import environment
 from cdmtrain.errors import InputError
 from cdmtrain.runs.directory import RUN_DIR_ENV, RunDirectory
+from cdmtrain.terminal import printable
 
 CHANGED_VARIABLES = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS")
 READY = "CDMTRAIN_READY"  # file descriptor on which a process reports that it is about to train
@@ -116,7 +117,7 @@ class Processes:
                     main = ctypes.c_ulong(threading.main_thread().ident or 0)
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(main, ctypes.py_object(PeerFailed))
                 if not self._over.wait(SECONDS_STUCK):
-                    print(f"error: {self.failure()}", file=sys.stderr, flush=True)
+                    print(printable(f"error: {self.failure()}"), file=sys.stderr, flush=True)
                     self.kill()
                     os._exit(1)
                 return

@@ -1,6 +1,5 @@
 """Check values read from JSON or YAML against the types of a dataclass."""
 
-import re
 import reprlib
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
@@ -8,6 +7,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from cdmtrain.errors import InputError
+from cdmtrain.terminal import printable
 
 EXPECTED = {
     str: "text",
@@ -19,7 +19,6 @@ EXPECTED = {
     datetime: "a time such as 2026-01-31T09:26:53+00:00",
 }
 LARGEST_INTEGER = 2**63
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but tab and newline; a terminal would obey them
 
 
 def check(value: Any, kind: Any, name: str) -> Any:
@@ -87,4 +86,4 @@ def _check_plain(value: Any, kind: type, name: str) -> Any:
 def _plain(value: Any, kind: type, name: str) -> Any:
     if not isinstance(value, kind):
         raise wrong(name, value, EXPECTED[kind])
-    return CONTROL_CHARACTERS.sub("\ufffd", value) if isinstance(value, str) else value
+    return printable(value) if isinstance(value, str) else value

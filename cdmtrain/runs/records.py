@@ -1,11 +1,16 @@
 """What the JSON files of a run directory hold: one dataclass a file, one attribute a key."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from cdmtrain.errors import InputError
+
 HEARTBEAT_SECONDS = 30  # between two writes of status.json while a run is trained
 LOST_AFTER_SECONDS = 4 * HEARTBEAT_SECONDS  # without one of them
+
+FINGERPRINT = re.compile("[0-9a-f]{32}")  # it is the name of a directory in the cache
 
 State = Literal["submitted", "running", "finished", "failed", "pruned", "preempted", "interrupted"]
 Results = dict[str, Any]  # checked: {name: number | None}, {name: {class: number | None}}, confusion matrices of counts
@@ -104,7 +109,10 @@ class Provenance:
     @property
     def fingerprints(self) -> list[str]:
         """Of the stores that the run was begun with, one for each source; none before its data are known."""
-        return [source.fingerprint for source in self.data.sources] if self.data else []
+        found = [source.fingerprint for source in self.data.sources] if self.data else []
+        if wrong := [one for one in found if not FINGERPRINT.fullmatch(one)]:
+            raise InputError(f"fingerprint {wrong[0]!r}: 32 hexadecimal digits are expected; restore provenance.json")
+        return found
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from cdmtrain.runs.names import job_name, new_name
 from cdmtrain.runs.open import make_classifier
 from cdmtrain.runs.provenance import RunProvenance
 from cdmtrain.runs.status import RunStatus
+from cdmtrain.terminal import say
 from cdmtrain.training import configure_logging, explain_failure, make_trainer
 
 
@@ -153,4 +154,4 @@ def show(folder: Path, sweep: Path | None) -> None:
     if sweep:
         jobs = read_benchmarks(sorted(path.parent for path in sweep.glob(f"*/{JOB}")))
         console.print(comparison_table(jobs).terminal())
-    console.print(f"page: {write_benchmarks(sweep or folder, jobs)}", soft_wrap=True)
+    say(f"page: {write_benchmarks(sweep or folder, jobs)}")

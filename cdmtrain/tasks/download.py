@@ -10,11 +10,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from cdmtrain.data.hdf5 import ChallengeFile
 from cdmtrain.errors import InputError
+from cdmtrain.terminal import say
 
 
 def download(cfg: DictConfig) -> None:
     """Get each file of `files` into `dir`, unless it is there."""
-    folder, console = Path(cfg.dir), Console()
+    folder = Path(cfg.dir)
     unknown = [name for name in cfg.files if name not in cfg.known]
     if unknown:
         raise InputError(f"files={list(cfg.files)}: {unknown[0]} is not one of {', '.join(cfg.known)}")
@@ -22,11 +23,11 @@ def download(cfg: DictConfig) -> None:
         known = cfg.known[name]
         path = folder / known.file
         if path.exists():
-            console.print(f"{path} exists already", soft_wrap=True)
+            say(f"{path} exists already")
             continue
         get(path, f"{cfg.host}{known.id}", least_bytes=known.least_bytes)
         with ChallengeFile(path) as file:
-            console.print(f"{path}: {file.num_events:,} events", soft_wrap=True)
+            say(f"{path}: {file.num_events:,} events")
 
 
 def get(path: Path, url: str, *, least_bytes: int) -> None:

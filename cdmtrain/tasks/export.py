@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from omegaconf import DictConfig
-from rich.console import Console
 from torch import Tensor, nn
 
 from cdmtrain.atomic import whole_file
@@ -27,6 +26,7 @@ from cdmtrain.particles import NAMES
 from cdmtrain.representation.image import ImageRepresentation
 from cdmtrain.runs.evaluation import evaluation_config, open_runs, open_test_data
 from cdmtrain.runs.open import Run, combine_networks
+from cdmtrain.terminal import say
 from cdmtrain.training import configure_logging
 
 NUM_CHECKED = 1000  # events
@@ -110,7 +110,7 @@ def export(cfg: DictConfig) -> None:
             exported = write(program, wrapper.inputs, describe(runs, cfg.takes), temporary)
             difference = largest_difference(network, wrapper, exported, data, dataset_index)
     agreement = f"the same as the run to {difference:.1e} on {len(dataset_index)} events"
-    Console().print(f"{output}: {', '.join(wrapper.inputs)} -> probability; {agreement}", soft_wrap=True)
+    say(f"{output}: {', '.join(wrapper.inputs)} -> probability; {agreement}")
 
 
 def traced(wrapper: FromHits, batch: EventBatch, run: Run) -> Any:

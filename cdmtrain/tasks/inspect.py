@@ -23,6 +23,7 @@ from cdmtrain.report.kit.event_display import window_side
 from cdmtrain.report.kit.numbers import count
 from cdmtrain.representation.image import ImageRepresentation
 from cdmtrain.runs.names import new_name
+from cdmtrain.terminal import say
 from cdmtrain.training import nan_to_none
 
 Images = Float32[np.ndarray, "event row column"]
@@ -41,14 +42,14 @@ def inspect(cfg: DictConfig) -> None:
     tables = make_tables(samples)
     console = Console()
     for sample in samples:
-        console.print(headline(sample), soft_wrap=True, highlight=False)
+        say(headline(sample))
     for table in tables:
         console.print(table.table.terminal())
     folder = Path("outputs/inspect") / new_name()
     images = [examples(*each, number=cfg.examples) for each in zip(stores, samples, strict=True)]
     page = write_inspection(folder, samples, images)
     write_json(folder / "inspection.json", content(samples, tables))
-    console.print(f"page: {page}", soft_wrap=True)
+    say(f"page: {page}")
 
 
 def sources(cfg: DictConfig) -> list[list[Path]]:

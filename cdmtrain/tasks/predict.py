@@ -24,6 +24,7 @@ from cdmtrain.particles import NAMES, NUM_CLASSES, UNKNOWN_CLASS
 from cdmtrain.report.kit.numbers import count, percent
 from cdmtrain.runs.evaluation import open_runs
 from cdmtrain.runs.open import check_image_size, combine_networks
+from cdmtrain.terminal import say
 from cdmtrain.training import configure_logging
 
 MOST_EVENTS = 1000  # of a batch: 150 MB of dense images
@@ -57,7 +58,7 @@ def predict(cfg: DictConfig) -> None:
             writers[output.suffix](temporary, parts, file.num_events, about)
     total = found.sum()
     shares = ", ".join(f"{percent(n / total)} {name}" for n, name in zip(found.tolist(), NAMES, strict=True))
-    Console().print(f"{count(int(total))} events in {output}: {shares}", soft_wrap=True)
+    say(f"{count(int(total))} events in {output}: {shares}")
 
 
 def classified(

@@ -24,6 +24,7 @@ from cdmtrain.runs.names import new_name
 from cdmtrain.runs.open import Run, check_image_size, load_run
 from cdmtrain.runs.predictions import read_learned
 from cdmtrain.runs.trust import trusted
+from cdmtrain.terminal import say
 from cdmtrain.training import write_learned
 
 
@@ -42,7 +43,7 @@ def probe(cfg: DictConfig) -> None:
     console = Console()
     console.print(probe_table([asdict(one) for one in found]))
     pictures = ", ".join(str(picture) for picture in sorted(folder.glob("*.png")))
-    console.print(f"pictures: {pictures}", soft_wrap=True)
+    say(f"pictures: {pictures}")
 
 
 def events(data: EventData, number: int, run: Run) -> Iterator[EventBatch]:

@@ -11,6 +11,7 @@ from cdmtrain.report.leaderboard.ranking import make_leaderboard
 from cdmtrain.report.leaderboard.tables import PLUS_MINUS, leaderboard_tables
 from cdmtrain.runs import files
 from cdmtrain.runs.names import new_name
+from cdmtrain.terminal import say
 
 
 def report(cfg: DictConfig) -> None:
@@ -26,7 +27,7 @@ def show(paths: list[str], folder: Path, *, rank: str = "cross_entropy") -> None
     console = Console()
     plus_minus = PLUS_MINUS if console.encoding.startswith("utf") else "+-"
     console.print(leaderboard_tables(board, plus_minus=plus_minus))
-    console.print(f"page: {page}", soft_wrap=True, highlight=False)
+    say(f"page: {page}")
 
 
 def folder_of(paths: list[str]) -> Path:

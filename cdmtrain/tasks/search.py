@@ -18,6 +18,7 @@ from cdmtrain.report.run.page import write_report
 from cdmtrain.report.search import SearchFacts, TrialFacts, trials_table, write_search
 from cdmtrain.runs.names import new_name
 from cdmtrain.search.trial_config import base_words, composed, experiment_yaml
+from cdmtrain.terminal import say
 from cdmtrain.training import train_run
 
 if TYPE_CHECKING:
@@ -66,20 +67,20 @@ def run_trial(study: "Study", trial: "Trial", cfg: DictConfig) -> None:
     from cdmtrain.search.study import Pruning
 
     words = " ".join(f"{key}={value}" for key, value in trial.parameters.items())
-    print(f"trial {trial.number}{' resumed' if trial.resumed else ''}: {words}", flush=True)
+    say(f"trial {trial.number}{' resumed' if trial.resumed else ''}: {words}")
     pruning = Pruning(trial.is_bad, monitor=cfg.callbacks.checkpoint.monitor)
     try:
         with composed(base_words(), trial.parameters, trial.directory) as trial_cfg:
             train_run(trial_cfg, Preemption(), pruning, write_page=write_report)
     except Pruned as pruned:
-        print(f"trial {trial.number}: {pruned}", flush=True)
+        say(f"trial {trial.number}: {pruned}")
         study.tell(trial, TrialState.PRUNED)
     except Exception as error:
         study.tell(trial, TrialState.FAIL)
         sentence = explain(error)
         if sentence is None or study.best is None:
             raise
-        print(f"trial {trial.number} failed: {sentence}", flush=True)
+        say(f"trial {trial.number} failed: {sentence}")
     else:
         study.tell(trial, TrialState.COMPLETE)
 
@@ -96,8 +97,8 @@ def show(study: "Study", cfg: DictConfig) -> None:
     console = Console()
     console.print(trials_table(facts))
     if study.best is not None:
-        console.print(f"best: {write_experiment(study, study.best, facts)}", soft_wrap=True, highlight=False)
-    console.print(f"page: {write_search(study.directory, facts)}", soft_wrap=True, highlight=False)
+        say(f"best: {write_experiment(study, study.best, facts)}")
+    say(f"page: {write_search(study.directory, facts)}")
 
 
 def trial_facts(study: "Study", trial: "FrozenTrial") -> TrialFacts:

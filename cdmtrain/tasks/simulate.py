@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import cdmtrain
@@ -17,6 +16,7 @@ from cdmtrain.data.hdf5 import write_challenge_file
 from cdmtrain.errors import InputError
 from cdmtrain.report.kit.numbers import memory
 from cdmtrain.simulation.simulator import BLOCK_EVENTS
+from cdmtrain.terminal import say
 
 
 def simulate(cfg: DictConfig) -> None:
@@ -42,7 +42,7 @@ def simulate(cfg: DictConfig) -> None:
     seconds = progress.tasks[0].elapsed
     if seconds and cfg.events > BLOCK_EVENTS:
         cost = f"{(cfg.events - BLOCK_EVENTS) / seconds:.0f} events/s after the first block, {cost}"
-    Console().print(f"{cfg.events} events in {output}: {cost}", soft_wrap=True)
+    say(f"{cfg.events} events in {output}: {cost}")
 
 
 def _shown(blocks: Iterable[Any], progress: Progress, *, total: int) -> Iterator[Any]:

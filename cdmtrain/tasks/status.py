@@ -12,8 +12,10 @@ from cdmtrain.errors import InputError
 from cdmtrain.report.kit import numbers
 from cdmtrain.runs.find import find_runs
 from cdmtrain.runs.read import RunFiles, read_run_or_problem
+from cdmtrain.terminal import printable
 
 ORDER = ("running", "submitted", "preempted", "interrupted", "lost", "failed", "unreadable", "finished")
+MOST_CHARACTERS = 2000  # of an error
 UNATTENDED = ("interrupted", "lost", "failed")  # these do not continue by themselves
 STYLES = {"running": "cyan", "finished": "green", "lost": "red", "failed": "red", "unreadable": "red"}
 
@@ -30,7 +32,7 @@ def status(cfg: DictConfig) -> None:
         table.add_column(title, justify=side, no_wrap=True)  # type: ignore[arg-type]
     table.add_column("", overflow="fold")
     for state, run in sorted(zip(states, runs, strict=True), key=lambda one: rank(one[0])):
-        table.add_row(*map(Text, line(run)), style=STYLES.get(state))
+        table.add_row(*(Text(printable(cell)) for cell in line(run)), style=STYLES.get(state))
     console = Console()
     console.print(table)
     counts = [f"{states.count(state)} {state}" for state in sorted(set(states), key=rank)]
@@ -64,7 +66,7 @@ def remark(run: RunFiles) -> str:
     """Where a run is, or what stopped it and where its log is."""
     job, status = run.submission, run.status
     if run.state in ("failed", "unreadable", "lost"):
-        reason = run.error or f"no heartbeat since {status and status.updated}"
+        reason = (run.error or f"no heartbeat since {status and status.updated}")[:MOST_CHARACTERS]
         return reason + (f" (log: {job.log})" if job else "")
     host = f"on {status.host}" if status and run.state == "running" else ""
     return ", ".join(part for part in (host, f"job {job.job}" if job and run.state != "finished" else "") if part)

@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 import cdmtrain
 from cdmtrain import cli
-from cdmtrain.cluster.submission import Job, Work, arrays, copy_code, freeze, import_lines, resources
+from cdmtrain.cluster.code import copy_code, import_lines
+from cdmtrain.cluster.submission import Job, Work, arrays, freeze, resources
 from cdmtrain.cluster.waiting import failure
 from cdmtrain.errors import InputError
 
@@ -113,6 +114,25 @@ def test_jobs_import_a_copy_of_the_program_named_by_its_content(tmp_path: Path) 
     checkout = Path(cdmtrain.__file__).parents[1]
     done = subprocess.run(["bash", "-c", script], cwd=checkout, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [f"{copy}/cdmtrain/__init__.py", f"{copy}/cdmtrain/conf/__init__.py"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda copy: (copy / "cdmtrain/cli.py").write_text("print('changed')"),
+        lambda copy: (copy / "torch.py").touch(),
+        lambda copy: (copy / "cdmtrain/errors.py").unlink(),
+        lambda copy: (
+            (copy / "cdmtrain/__pycache__").mkdir() or (copy / "cdmtrain/__pycache__/cli.cpython-311.pyc").touch()
+        ),
+        lambda copy: (copy / "sitecustomize.py").symlink_to("/dev/null"),
+        lambda copy: copy.chmod(0o777),
+    ],
+)
+def test_a_copy_that_was_changed_is_not_imported(tmp_path: Path, change: Callable[[Path], object]) -> None:
+    change(copy_code(tmp_path))
+    with pytest.raises(InputError, match="is not what the program wrote"):
+        copy_code(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from rich.table import Table as TerminalTable
 from rich.text import Text
 
 from cdmtrain.report.kit import markup, style
+from cdmtrain.terminal import printable
 
 Cell = str | Text | markup.Link
 
@@ -23,14 +24,15 @@ class Table(NamedTuple):
 
     def terminal(self) -> TerminalTable:
         """The table for the terminal; a particle's name in the first column has its colour."""
-        table = TerminalTable(title=self.title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+        title = Text(printable(self.title)) if self.title else None
+        table = TerminalTable(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
         table.padding, table.pad_edge = (0, 0 if self.narrow else 1, 0, 0), False
         for index, name in enumerate(self.header):
             if index in self.words:
                 longest = max((len(_text(row[index])) for row in self.rows), default=0)
-                table.add_column(name, overflow="fold", min_width=min(longest, 10))
+                table.add_column(_text(name), overflow="fold", min_width=min(longest, 10))
             else:
-                table.add_column(name, justify="right", no_wrap=True)
+                table.add_column(_text(name), justify="right", no_wrap=True)
         for first, *others in self.rows:
             colour = style.PARTICLES[str(first)].colour if str(first) in style.PARTICLES else ""
             table.add_row(_text(first, f"bold {colour}" if colour else ""), *map(_text, others))
@@ -49,7 +51,9 @@ class Table(NamedTuple):
 
 
 def _text(cell: Cell, text_style: str = "") -> Text:
-    return cell if isinstance(cell, Text) else Text(cell if isinstance(cell, str) else cell.text, style=text_style)
+    if isinstance(cell, Text):
+        return cell
+    return Text(printable(cell if isinstance(cell, str) else cell.text), style=text_style)
 
 
 def _escaped(cell: Cell) -> str:

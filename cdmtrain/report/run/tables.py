@@ -19,6 +19,7 @@ from cdmtrain.report.run.confusion import confusion_matrix, row_fractions
 from cdmtrain.report.run.curves import overfitting_since
 from cdmtrain.runs import files
 from cdmtrain.runs.read import RunFiles
+from cdmtrain.terminal import say
 
 Results = dict[str, Any]
 
@@ -30,7 +31,7 @@ def show_results(results: Results, page: Path) -> None:
     """Print the results of a run and the path of its page."""
     console = Console()
     console.print(results_table(results))
-    console.print(f"page: {page}", soft_wrap=True)
+    say(f"page: {page}")
 
 
 def results_table(results: Results) -> TerminalTable:
