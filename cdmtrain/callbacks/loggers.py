@@ -122,6 +122,12 @@ class MLflow(RunLogger, MLFlowLogger):
     def _start(self) -> None:
         self.experiment.update_run(self.run_id, status="RUNNING")  # Lightning makes the run when its id is asked for
 
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any]) -> None:  # type: ignore[override]
+        """Log the settings once: MLflow refuses others for a run that is continued, such as more epochs."""
+        if not self.experiment.get_run(self.run_id).data.params:
+            super().log_hyperparams(params)
+
     def log_run(self, run: Path, results: Results, step: int) -> None:
         self.log_metrics(final_metrics(results), step)
         self.experiment.log_artifacts(self.run_id, str(run / files.REPORT), files.REPORT)
