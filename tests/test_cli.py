@@ -178,12 +178,17 @@ def test_the_composed_configuration_is_shown_without_running(typed: Callable[...
     assert "ran " not in shown
 
 
-@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], ["model=cnn", "--help"], ["model=?"]])
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], ["model", "--help"], ["model=?"]])
 def test_help_is_answered_in_every_way_it_is_asked_for(
     typed: Callable[..., int], capsys: Capture, words: list[str]
 ) -> None:
     assert typed(*words) == 0
     assert "perceptron" in capsys.readouterr().out
+
+
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "cdmtrain", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"cdmtrain {cdmtrain.__version__}\n"
 
 
 def test_version_is_ours_and_not_hydras(typed: Callable[..., int], capsys: Capture) -> None:

@@ -93,6 +93,7 @@ RULES = {
         never=UPPER | {"torch", "h5py"},
     ),
     "tasks": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.tasks"}),
+    "__main__": Rule(may={"cdmtrain.cli"}, never={"torch", "lightning"}),
     "cli": Rule(may={"cdmtrain.config", "hydra", "omegaconf", "rich"}, never={"torch", "lightning"}),
 }
 

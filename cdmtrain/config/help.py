@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cdmtrain
-from cdmtrain.config.sources import Option, default_options, groups, read_yaml
+from cdmtrain.config.sources import CONF, GLOBAL, Option, default_options, groups, read_yaml
 
 TEXTS = read_yaml(Path(__file__).with_name("help.yaml"))
 USAGE, KEYS, EXAMPLES = TEXTS["usage"], TEXTS["keys"], TEXTS["examples"]
@@ -63,9 +63,39 @@ def group_page(group: str, options: list[Option], default: str | None) -> Iterat
         yield from _commands({f"cdmtrain {option.command}": f"{_bold(option.name)}{mark}{phrase}"})
 
 
+def option_page(group: str, option: Option) -> Iterator[str]:
+    """One option, with a command that uses it and its keys, their values and comments as its file has them."""
+    yield from _commands({f"cdmtrain {option.command}": _bold(f"{group}={option.name}: {option.phrase}")})
+    is_global = GLOBAL in read_yaml(CONF / group / f"{option.name}.yaml")
+    yield "\nKeys" if is_global else f"\nKeys, as {group.replace('/', '.')}.<key>"
+    yield from (f"  {line}" for lines in _key_lines(group, option.name).values() for line in lines)
+
+
+def _key_lines(group: str, name: str) -> dict[str, list[str]]:
+    """The lines of an option's file that set each key, and those of the options that it includes."""
+    file = CONF / group / f"{name}.yaml"
+    found: dict[str, list[str]] = {}
+    for included in read_yaml(file).get("defaults", []):
+        if isinstance(included, str) and included != "_self_":
+            found |= _key_lines(group, included.partition("@")[0])
+    key = "#"
+    for line in file.read_text(encoding="utf-8-sig").splitlines():
+        if line and line[0] not in " -":
+            key = line.partition(":")[0]
+            found[key] = []
+        if line and not line.lstrip().startswith("_"):
+            found.setdefault(key, []).append(line)
+    return {key: lines for key, lines in found.items() if key[0] not in "#_" and key != "defaults"}
+
+
 def show(words: list[str]) -> None:
-    """Print the help page, or those of the groups named in the words."""
+    """Print the help page, or those of the groups and options named in the words."""
     found, defaults = groups(), default_options()
-    named = [name for name in (word.split("=")[0] for word in words) if name in found]
-    parts = [part for name in named for part in group_page(name, found[name], defaults.get(name))]
+    parts: list[str] = []
+    for group, _, name in (word.partition("=") for word in words):
+        option = next((option for option in found.get(group, ()) if option.name == name), None)
+        if option is not None:
+            parts += option_page(group, option)
+        elif group in found:
+            parts += group_page(group, found[group], defaults.get(group))
     print("\n".join(parts or page(found, defaults)), flush=True)

@@ -6,8 +6,8 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 import cdmtrain.cli  # noqa: F401  registers the resolver that config.yaml uses
-from cdmtrain.config.help import EXAMPLES, KEYS, show
-from cdmtrain.config.sources import CONF, default_options, groups, read_option
+from cdmtrain.config.help import EXAMPLES, KEYS, option_page, show
+from cdmtrain.config.sources import CONF, Option, default_options, groups, read_option, read_yaml
 
 
 def test_help_lists_every_option_of_every_group(capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,6 +56,24 @@ def test_help_of_a_group_shows_each_option_with_its_phrase(capsys: pytest.Captur
     page = capsys.readouterr().out
     assert "# cnn (the default): convolution, ReLU and pooling" in page
     assert "cdmtrain model=gnn model.convolution=sage" in page
+
+
+def test_help_of_an_option_shows_its_keys_with_values_and_comments(capsys: pytest.CaptureFixture[str]) -> None:
+    show(["--help", "model=cnn", "trainer=gpu"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "  cdmtrain model=cnn model.channels=[4,8,16]" in lines
+    assert "Keys, as model.<key>" in lines
+    assert "  channels: [2, 4, 8]    # output channels of each convolution" in lines
+    assert [line[:14] for line in lines if "accelerator:" in line] == ["  accelerator:"]
+    assert any(line.startswith("  max_epochs: 10") for line in lines)  # which trainer=gpu takes from trainer=default
+    assert not any(word in line for line in lines for word in ("defaults:", "_target_", "override /"))
+
+
+@pytest.mark.parametrize(("group", "option"), [(group, one) for group, found in groups().items() for one in found])
+def test_help_of_every_option_holds_every_key_of_its_file(group: str, option: Option) -> None:
+    shown = "\n".join(option_page(group, option))
+    for key in read_yaml(CONF / group / f"{option.name}.yaml"):
+        assert key.startswith("_") or key in ("defaults", "@package") or f"  {key}:" in shown
 
 
 def test_the_six_examples_compose_and_the_keys_exist() -> None:
