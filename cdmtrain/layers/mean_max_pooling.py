@@ -21,6 +21,7 @@ def mean_max_pooling(
 
     Shapes: x (N, C) of the sites of B events -> (B, 2 C).
     """
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
     if once is None:
         mean = reduce_events(x, offset, "mean")
     else:

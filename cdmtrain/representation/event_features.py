@@ -61,8 +61,8 @@ class Extent:
     num_columns: ClassVar[int] = 4
 
     def __call__(self, batch: EventBatch) -> Float[Tensor, "event 4"]:
-        weights = (batch.energy, torch.ones_like(batch.energy))
-        return torch.cat([covariance(batch, weight).spread() for weight in weights], dim=1).log1p()
+        weights = torch.stack([batch.energy, torch.ones_like(batch.energy)], dim=1)
+        return covariance(batch, weights).spread().flatten(1).log1p()
 
 
 class BorderDistance:

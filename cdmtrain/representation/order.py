@@ -33,9 +33,9 @@ class PrincipalAxisOrder:
     """
 
     def __call__(self, batch: EventBatch) -> Int[Tensor, " hit"]:
-        moments = covariance(batch, batch.energy)
-        angle = moments.angle()[batch.event]
-        row, column = moments.centred.unbind(dim=1)
+        moments = covariance(batch, batch.energy.unsqueeze(1))
+        angle = moments.angle()[batch.event, 0]
+        row, column = moments.centred[:, 0].unbind(dim=1)
         return _sorted(batch, column * angle.cos() + row * angle.sin())
 
 

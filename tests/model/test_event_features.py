@@ -1,6 +1,7 @@
 """Features of events and distances to the border can be given to every model that does not take images."""
 
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -104,7 +105,7 @@ def random_events(make_batch):
 def test_gnn_logits_stay_invariant_under_shifts_with_features_that_are(make_batch):
     small = make_batch(6, image_size=SIZE - 16)
     rows, columns = small.row + 8, small.column + 8
-    central = type(small)(**{**vars(small), "pixel": rows * SIZE + columns, "image_size": SIZE})
+    central = replace(small, pixel=rows * SIZE + columns, image_size=SIZE)
     moved = shifted(central, torch.full((6,), 5), torch.full((6,), -7))
     invariant = network("model=gnn", "representation/event_features=[num_hits,energy,extent]").eval()
     torch.testing.assert_close(invariant(moved), invariant(central), rtol=1e-4, atol=1e-5)  # float32 sums

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -154,7 +155,7 @@ def test_one_adam_step_leaves_the_weights_of_the_plain_definition(batch, name):
 
 
 def in_double(batch: EventBatch) -> EventBatch:
-    return EventBatch(**{**vars(batch), "energy": batch.energy.double()})
+    return replace(batch, energy=batch.energy.double())
 
 
 def step(net: nn.Module, batch: EventBatch, optimizer: torch.optim.Optimizer) -> None:

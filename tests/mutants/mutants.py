@@ -37,14 +37,14 @@ MUTANTS = [
     ),
     Mutant(
         "model/sparse_resnet.py",
-        "x = self.downs[number - 1](x, sites.down).relu()",
+        "x = self.activation(self.downs[number - 1](x, sites.down))",
         "x = self.downs[number - 1](x, sites.down)",
     ),
     Mutant(
         "model/sparse_resnet.py", "hits.event_feature.to(features.dtype)", "0 * hits.event_feature.to(features.dtype)"
     ),
-    Mutant("model/sparse_resnet.py", "return (x + self.second(", "return (self.second("),
-    Mutant("model/gnn.py", "x if number == 0 else x.relu()", "x"),
+    Mutant("model/sparse_resnet.py", "return self.activation(x + self.second(", "return self.activation(self.second("),
+    Mutant("model/gnn.py", "x if number == 0 else self.activation(x)", "x"),
     Mutant("model/gnn.py", "size=graph.num_events", "size=None", "model/test_gnn.py test_models.py"),
     Mutant("model/rnn.py", "last = mask.sum(1).clamp(min=1) - 1", "last = mask.sum(1) * 0 + mask.shape[1] - 1"),
     Mutant(
@@ -69,7 +69,7 @@ MUTANTS = [
         "weight.transpose(1, 2), counts), ctx.pairs.by_target)",
     ),
     Mutant("layers/sparse_convolution.py", "[inputs.t() @ outputs for", "[outputs.t() @ inputs for"),
-    Mutant("layers/site_norm.py", "if self.training and len(x) > 1:", "if self.training:"),
+    Mutant("layers/site_norm.py", "self.training and len(x) > 1", "self.training"),
     Mutant("layers/mean_max_pooling.py", 'reduce_events(x, offset, "max")', 'reduce_events(x, offset, "sum")'),
     Mutant("layers/pixel_linear.py", "return rows + self.bias", "return rows"),
     Mutant(
