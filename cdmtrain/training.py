@@ -160,7 +160,7 @@ def check_trainer(cfg: DictConfig) -> None:
 
 def configure_logging() -> None:
     """Hide Lightning's hints and advertisements; warnings about what the user can change stay."""
-    hints = "The usage of `scatter", "The `srun` command is available"  # PyG on a GPU; Lightning on a cluster
+    hints = "The usage of `scatter", "The `srun` command is available", "GPU available but not used"
     for message in (".*LeafSpec.*", "The number of training batches", *hints):
         warnings.filterwarnings("ignore", message=message)
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.fabric.utilities.rank_zero"):

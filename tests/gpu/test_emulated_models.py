@@ -17,7 +17,8 @@ from cdmtrain.runs.open import make_classifier
 pytestmark = pytest.mark.emulated
 
 # The most synchronizations and kernels of a training step with trainer=gpu, whatever the batch. A synchronization is
-# needed for each number of things that the host has to know: hits that are left (graphs), lit patches, lengths.
+# needed for each number that the host has to know before it can go on: of nodes above the threshold and of edges
+# (graphs), of lit patches, of the longest event (sequences) and the longest of each group, of sites at each resolution.
 BOUNDS = {
     "alexnet": (0, 130),
     "cnn": (0, 85),
@@ -108,7 +109,7 @@ def test_a_training_in_mixed_precision_seldom_waits(
     words = [*data, f"model={model}", *NARROWER.get(model, []), "trainer=gpu", *limits, "trainer.max_epochs=1"]
     assert cdmtrain(*words, f"data.batch_size={batch_size}", "run_dir=run") == 0
     results = json.loads(Path("run/results.json").read_text())
-    assert 0 < results["cross_entropy"] < 5
+    assert np.isfinite(results["cross_entropy"])
     assert results["peak_memory_bytes"] > 0
     last = step_counts[STEPS - 2]  # the last step: between the ends of two; the counts after it are of the validation
     assert last.synchronizations.total() <= BOUNDS[model][0], last.table()

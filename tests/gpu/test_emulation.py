@@ -273,7 +273,7 @@ def test_a_call_before_cuda_is_initialised_ends_a_training(
 
 
 def test_the_script_runs_a_command_from_a_cold_start_and_shows_its_counts(data: list[str], tmp_path: Path) -> None:
-    words = [*data, "model=perceptron", "trainer=debug", "trainer.accelerator=gpu", "run_dir=run"]
+    words = [*data, "model=gnn", "trainer=debug", "trainer.accelerator=gpu", "run_dir=run"]
     found = script(*words, folder=tmp_path, EMULATED_COUNTS="1")
     assert found.returncode == 0, found.stderr
     assert '"accelerator": "Emulated GPU"' in (tmp_path / "run/provenance.json").read_text()

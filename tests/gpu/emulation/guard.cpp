@@ -23,6 +23,7 @@ struct Hooks final : at::CUDAHooksInterface {
   bool hasPrimaryContext(c10::DeviceIndex) const override { return true; }
   bool hasCUDA() const override { return true; }
   void init() const override {}
+  std::string showConfig() const override { return "  - an emulated CUDA device\n"; }
 };
 
 void use_functions_of(const at::CUDAHooksInterface& other) {
