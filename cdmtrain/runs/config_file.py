@@ -23,7 +23,9 @@ class PlainLoader(Loader):
     """Read YAML as text, numbers, true, false, null, lists and mappings, and nothing else."""
 
 
-PlainLoader.yaml_constructors = {tag: make for tag, make in Loader.yaml_constructors.items() if tag in PLAIN_TAGS}
+PlainLoader.yaml_constructors = {  # that of the tag None refuses all others
+    tag: make for tag, make in Loader.yaml_constructors.items() if tag is None or tag in PLAIN_TAGS
+}
 PlainLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in patterns if tag in PLAIN_TAGS]
     for first, patterns in Loader.yaml_implicit_resolvers.items()

@@ -105,7 +105,8 @@ def _continued(cfg: DictConfig, path: Path) -> DictConfig:
     trust, source = trusted(cfg.get("trust")), str(path / files.CONFIG)
     recorded = read_config(path, trust=trust, parts=[part for part in PARTS if part not in GROUPS])
     content: Any = OmegaConf.to_container(apply_overrides(recorded, cfg, parts=GROUPS, free=()))
-    check_shipped(content, str(path), source=source, typed=override_keys(), trust=trust)
+    before = str((read_config_file(path) or {}).get("run_dir"))
+    check_shipped(content, before, str(path), source=source, typed=override_keys(), trust=trust)
     return DictConfig({**content, "run_dir": str(path)})
 
 

@@ -20,13 +20,16 @@ WORD = re.compile(r"\w+")
 Node = dict[str, Any]
 
 
-def check_shipped(config: Node, run_dir: str, *, source: str, typed: Collection[str], trust: Collection[str]) -> None:
+def check_shipped(
+    config: Node, before: str, run_dir: str, *, source: str, typed: Collection[str], trust: Collection[str]
+) -> None:
     """Refuse callbacks and loggers that are neither shipped, typed nor trusted.
 
     Numbers, `true`, `false` and `null` of a callback may differ from the shipped ones; those of a logger may not.
 
     Args:
         config: of a run, with what was typed; what is shipped as `${run_dir}` becomes the present directory in it.
+        before: the directory of the run when it was begun, as the run says.
         run_dir: the directory of the run.
         source: the name of the configuration in error messages.
         typed: the keys that were typed beside `run=`.
@@ -35,7 +38,7 @@ def check_shipped(config: Node, run_dir: str, *, source: str, typed: Collection[
     Raises:
         InputError: with what to type.
     """
-    places = (str(config.get("run_dir")), run_dir)
+    places = (before, run_dir)
     for group in GROUPS:
         shipped = _shipped(group)
         nodes = config.get(group) or {}
