@@ -45,7 +45,7 @@ class LitPixels(_OnDevice):
     @cached_property
     def event(self) -> Int[Tensor, " hit"]:
         """Which event of the batch each hit belongs to."""
-        return torch.repeat_interleave(self.num_hits, output_size=len(self.pixel))
+        return torch.repeat_interleave(self.num_hits, output_size=self.pixel.shape[0])
 
     @cached_property
     def row(self) -> Int[Tensor, " hit"]:
