@@ -37,7 +37,7 @@ from cdmtrain.devices.processes import Processes, several_processes
 from cdmtrain.errors import InputError
 from cdmtrain.probe.learned import first_of_each, look_inside
 from cdmtrain.runs import files
-from cdmtrain.runs.checkpoint import check_states, read_checkpoint
+from cdmtrain.runs.checkpoint import check_states, read_checkpoint, restoring
 from cdmtrain.runs.directory import RunDirectory, open_run
 from cdmtrain.runs.open import load_weights, make_classifier
 from cdmtrain.runs.process import is_first_process
@@ -213,11 +213,13 @@ def _fit_and_evaluate(
     data.prepare_data()
     data.setup()
     provenance.record_data(data.describe(), accelerator_name(device))
-    if run.last_checkpoint is not None:
-        check_states(read_checkpoint(run.last_checkpoint), trainer.callbacks, run.path, run.last_checkpoint)  # type: ignore[attr-defined]
-    processes.join(trainer)
-    trainer.fit(classifier, datamodule=data, ckpt_path=run.last_checkpoint, weights_only=True)
+    last = run.last_checkpoint
+    if last is not None:
+        check_states(read_checkpoint(last), trainer.callbacks, run.path, last)  # type: ignore[attr-defined]
     checkpoint = next(callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoint))  # type: ignore[attr-defined]
+    processes.join(trainer)
+    with restoring(last, lambda: checkpoint.has_begun):
+        trainer.fit(classifier, datamodule=data, ckpt_path=last, weights_only=True)
     cost = {
         "parameters": sum(parameter.numel() for parameter in classifier.model.parameters()),
         "events_per_second": resources.events_per_second,

@@ -49,6 +49,7 @@ class RunCheckpoint(Checkpoint):
         self._keep_all = keep_all
         self._saved = time.monotonic()
         self._random_states: dict[str, Any] | None = None
+        self.has_begun = False  # all states are restored
         self.asked = False  # set it to save at the end of this step and call `then`
         self.then: Callable[[], None] = lambda: None
         self._vote = Vote()
@@ -77,6 +78,7 @@ class RunCheckpoint(Checkpoint):
         trainer.should_stop |= self.finished  # a finished training may have stopped early
         if self._random_states is not None:
             set_random_states(self._random_states)
+        self.has_begun = True
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -158,7 +160,13 @@ def random_states() -> dict[str, Any]:
 
 
 def set_random_states(states: dict[str, Any]) -> None:
-    """Restore what `random_states` returned."""
+    """Restore what `random_states` returned.
+
+    Raises:
+        ValueError: where numpy would read beyond the state of its generator.
+    """
+    if not 0 <= states["numpy"][2] <= len(states["numpy"][1]):
+        raise ValueError(f"position {states['numpy'][2]} is outside of the state of a random generator")
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     kind, keys, *rest = states["numpy"]

@@ -3,7 +3,8 @@
 import os
 import pickle
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -73,6 +74,8 @@ def check_states(checkpoint: Mapping[str, Any], callbacks: Iterable[HasState], r
         InputError: with the callback and the key.
     """
     states = checkpoint.get("callbacks") or {}
+    if not isinstance(states, dict):
+        raise InputError(f"{path} does not fit this run (callbacks is no mapping); restore the file or remove it")
     for callback in callbacks:
         state, now = states.get(callback.state_key), callback.state_dict()
         if state is None:
@@ -85,6 +88,20 @@ def check_states(checkpoint: Mapping[str, Any], callbacks: Iterable[HasState], r
         for text in (value for value in _values(checked) if isinstance(value, str)):
             if text not in known and not _is_inside(text, run):
                 raise InputError(f"{path}: the saved state of {name} names {text!r}, which is outside of {run}")
+
+
+@contextmanager
+def restoring(path: Path | None, has_begun: Callable[[], bool]) -> Iterator[None]:
+    """Turn what is raised before training has begun, while a checkpoint is restored, into a sentence."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if path is None or has_begun():
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{path} does not fit this run ({reason}); restore the file or remove it") from error
 
 
 def _is_inside(text: str, run: Path) -> bool:

@@ -13,6 +13,7 @@ from cdmtrain.errors import InputError
 from cdmtrain.runs.trust import check_targets, is_within
 
 GROUPS = ("callbacks", "logger")
+MOST_DEVICES = 64  # on one machine
 RUN_DIR = "${run_dir}"
 METRIC_NAMES = ("monitor", "mode")  # arguments that name a metric or a direction, and nothing else
 WORD = re.compile(r"\w+")
@@ -38,6 +39,7 @@ def check_shipped(
     Raises:
         InputError: with what to type.
     """
+    _check_trainer(config.get("trainer"), source)
     places = (before, run_dir)
     for group in GROUPS:
         shipped = _shipped(group)
@@ -69,6 +71,20 @@ def check_shipped(
                         f"{source}: {key}.{argument} is {node[argument]!r}, which is not what this program ships; to "
                         f"continue with it, type it again beside run=: {add}{key}.{argument}=..."
                     )
+
+
+def _check_trainer(node: Any, source: str) -> None:
+    """Refuse settings of the Trainer that no yaml file has: some open files, and some are objects."""
+    known = {key for file in (CONF / "trainer").glob("*.yaml") for key in read_yaml(file)}
+    settings = node.items() if isinstance(node, dict) else [("_target_", node)]
+    wrong = [key for key, value in settings if key not in known or isinstance(value, dict)]
+    if not wrong and isinstance(devices := node.get("devices"), int) and devices > MOST_DEVICES:
+        wrong = ["devices"]
+    if wrong:
+        raise InputError(
+            f"{source}: trainer.{wrong[0]} is not a setting that this program ships; continue this run with the "
+            "command that began it, and the same run_dir="
+        )
 
 
 def _shipped(group: str) -> dict[str, Node]:
