@@ -30,7 +30,7 @@ BOUNDS = {
     "message_passing": (3, 300),
     "perceptron": (0, 30),
     "resnet": (0, 400),
-    "rnn": (3, 600),
+    "rnn": (2, 500),
     "self_attention": (1, 120),
     "sparse_resnet": (4, 700),
     "transformer": (2, 1950),

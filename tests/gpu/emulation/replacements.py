@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from .tensor import DeviceTensor
 
-KERNELS = {"lstm": (10, 20), "gru": (10, 20), "scaled_dot_product_attention": (2, 4)}  # forward and backward
+KERNELS = {"lstm": (6, 12), "gru": (6, 12), "scaled_dot_product_attention": (2, 4)}  # forward and backward
 
 
 class Replacements:
