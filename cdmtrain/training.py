@@ -28,7 +28,7 @@ from cdmtrain.callbacks.status import StatusCallback
 from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build, build_each
 from cdmtrain.config.explain import explain
-from cdmtrain.config.show import show_config
+from cdmtrain.config.show import show_changes, show_config
 from cdmtrain.config.unused import check_used
 from cdmtrain.data.event_data import EventData
 from cdmtrain.devices.accelerator import accelerator_name, check_accelerator
@@ -193,7 +193,10 @@ def _fit_and_evaluate(
     """
     provenance = RunProvenance(run.path, cfg)
     if cfg.print_config and run.cfg.print_config and is_first_process():
-        show_config(run.cfg, provenance.record.choices)
+        if cfg.print_config is True:
+            show_config(run.cfg, provenance.record.choices)
+        else:
+            show_changes(provenance.record.changed or {})
     configure_logging()
     if run.cfg.seed < 0:
         raise InputError(f"seed={run.cfg.seed}: a whole number from 0 on is expected")

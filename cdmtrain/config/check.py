@@ -14,7 +14,7 @@ from cdmtrain.config.suggestions import no_value
 from cdmtrain.errors import InputError
 
 # numbers or words, lists or fractions are allowed for these
-SEVERAL_TYPES = ("data.on_device", "trainer.devices", "trainer.deterministic")
+SEVERAL_TYPES = ("print_config", "data.on_device", "trainer.devices", "trainer.deterministic")
 
 
 def check(cfg: DictConfig) -> None:
@@ -31,7 +31,13 @@ def check(cfg: DictConfig) -> None:
     typed = OverridesParser.create().parse_overrides(list(job.overrides.task))
     options = {*job.runtime.choices, *groups()}  # Hydra does not record the groups for which several were chosen
     values = [one for one in typed if one.key_or_group not in options and one.type is OverrideType.CHANGE]
-    defaults = job_composition().values() if values else {}
+    added = [one for one in typed if one.is_add() and "." not in one.key_or_group and "/" not in one.key_or_group]
+    defaults = job_composition().values() if values or added else {}
+    for one in added:
+        if one.key_or_group not in (*defaults, *options):
+            raise InputError(f"{one.input_line}: cdmtrain has no setting of this name, so it would change nothing")
+    if cfg.get("print_config", False) not in ("changes", True, False):
+        raise InputError(f"print_config={cfg.print_config}: changes, true or false is expected (default changes)")
     for one in values:
         key = one.key_or_group
         default = _resolved(cfg, key, select(defaults, key))

@@ -1,10 +1,13 @@
-"""The composed configuration as a tree on the terminal."""
+"""The composed configuration on the terminal: what differs from the defaults, or all of it as a tree."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.syntax import Syntax
+from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
@@ -28,3 +31,15 @@ def show_config(cfg: DictConfig, choices: Mapping[str, str | None]) -> None:
         else:
             tree.add(Text.assemble((printable(name), "bold cyan"), " ", printable(str(content))))
     Console().print(tree)
+
+
+def show_changes(changed: Mapping[str, Sequence[Any]]) -> None:
+    """Print the options and values that differ from the defaults, {group or key: (default, value)}."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for title in ("differs from the defaults", "", "default"):
+        table.add_column(title, overflow="fold")
+    for key, (default, value) in sorted(changed.items()):
+        texts = [text if isinstance(text, str) else json.dumps(text) for text in (key, value, default)]
+        table.add_row(*map(Text, texts))
+    Console().print(table if changed else "[dim]all settings are the defaults[/]")
+    Console().print("[dim]print_config=true shows every setting[/]")
