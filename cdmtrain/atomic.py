@@ -1,24 +1,59 @@
-"""Write files and directories atomically: under a temporary name beside the target, then renamed."""
+"""Write files and directories atomically: under a temporary name beside the target, on disk, then renamed.
 
+A file that is whole for other processes may still be empty after a power cut, unless its content is on disk before it
+is renamed and its directory afterwards (fsync(2)).
+"""
+
+import errno
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it becomes `path`, on any error it is removed."""
+def whole_file(path: Path, *, synced: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it becomes `path`, on any error it is removed.
+
+    Args:
+        path: the file to write.
+        synced: whether the file is on disk afterwards; false for what can be made again.
+
+    Raises:
+        OSError: with the name of `path` where the error has none, as that of a full disk.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        os.replace(temporary, path)
+        replace(temporary, path, synced=synced)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def replace(temporary: Path, path: Path, *, synced: bool = True) -> None:
+    """Rename `temporary` to `path`; where `synced`, both the content and the name are on disk afterwards."""
+    if synced:
+        _sync(temporary)
+    os.replace(temporary, path)
+    if synced:
+        _sync(path.parent)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file or directory to a free name beside it, `<name>.damaged-1` or the next; return that name."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    path.rename(aside)
+    return aside
 
 
 @contextmanager
@@ -29,17 +64,29 @@ def whole_directory(path: Path) -> Iterator[Path]:
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        os.replace(temporary, path)
+        replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, synced: bool = True) -> None:
     """Write `text` to `path` atomically."""
-    with whole_file(path) as temporary:
+    with whole_file(path, synced=synced) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` to `path` atomically, as indented JSON."""
     write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def _sync(path: Path) -> None:
+    """Return when a file, or the names in a directory, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # this file system cannot do it
+            raise
+    finally:
+        os.close(descriptor)

@@ -152,7 +152,7 @@ def show_leaderboard(folder: Path | None, *, resume: bool) -> None:
 
     show([str(folder)], folder)
     if resume:
-        say(f"to train again what failed: the same command with sweep.dir={folder}")
+        say(f"to go on with what failed: the same command with sweep.dir={folder}")
 
 
 def complain(sentence: str | None, trace: str, overrides: str = "") -> None:

@@ -1,21 +1,87 @@
-"""Compile loops with numba, at first use, and keep the machine code in the user's cache."""
+"""Compile loops with numba, at first use, and keep the machine code in the user's cache.
 
+A cache that cannot be used costs compilation in every process, and never the work: one warning says why.
+"""
+
+import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numba
 
-# not beside the sources: pip would leave these files behind, and they would shadow a later install
-if not getattr(numba.config, "CACHE_DIR", ""):
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    vars(numba.config)["CACHE_DIR"] = str(Path(cache) / "cdmtrain")
+# private: numba has no other way to survive a cache that fails, nor to keep nothing beside the sources
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
+
+log = logging.getLogger(__name__)
+
+
+class UsersFiles(CompileResultCacheImpl):
+    """Files in `cache_directory` alone: pip would leave those beside the sources, and they would shadow an update."""
+
+    _locator_classes = [UserProvidedCacheLocator]  # noqa: RUF012  (numba declares it so)
+
+
+class SafeCache(FunctionCache):
+    """numba's cache of one function; what cannot be read or written there is compiled.
+
+    numba raises at the call of the function where the disk is full, and where a file of the cache is damaged.
+    """
+
+    _impl_class = UsersFiles
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # unpickling damaged bytes raises nearly every type
+            _warn_once(f"{self.cache_path} has files that cannot be read ({error}); remove that directory")
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            _warn_once(f"{self.cache_path} cannot keep machine code ({error.strerror})")
 
 
 def jit(function: Callable[..., Any]) -> Any:
     """The same function as machine code, which releases the GIL while it runs."""
+    dispatcher: Any = numba.njit(nogil=True)(function)
+    if cache_directory() is not None:
+        with suppress(RuntimeError):  # numba keeps nothing of a function that has no source
+            dispatcher._cache = SafeCache(function)  # what enable_caching does
+    return dispatcher
+
+
+@cache
+def cache_directory() -> Path | None:
+    """The directory where machine code is kept, one that this user alone can write to; None where there is none."""
+    chosen = getattr(numba.config, "CACHE_DIR", "")
+    base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    directory = Path(chosen) if chosen else base / "cdmtrain"
     try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # no place for a cache: compile in every process
-        return numba.njit(nogil=True)(function)
+        if not directory.is_absolute():
+            raise OSError(None, "this user has no home directory")
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _check_private(directory)
+    except OSError as error:
+        _warn_once(f"{directory} cannot keep machine code ({error.strerror})")
+        return None
+    vars(numba.config)["CACHE_DIR"] = str(directory)
+    return directory
+
+
+def _check_private(directory: Path) -> None:
+    """Refuse a directory in which another user can plant code."""
+    found = directory.stat()
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise OSError(None, "another user can write to it, whose code would run here: chmod go-w")
+    if not os.access(directory, os.W_OK):
+        raise OSError(None, "it is not writable")
+
+
+@cache
+def _warn_once(reason: str) -> None:
+    log.warning("%s: functions are compiled anew in every process", reason)

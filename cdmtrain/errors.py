@@ -9,6 +9,10 @@ class InputError(ValueError):
     """
 
 
+class Locked(Exception):  # noqa: N818  (others may hold a lock)
+    """Another process holds a lock; the message names it."""
+
+
 class Pruned(Exception):  # noqa: N818  (it is no error)
     """A run that is a trial of a search was stopped, as others did better at the same epoch."""
 

@@ -42,7 +42,8 @@ from cdmtrain.runs.directory import RunDirectory, open_run
 from cdmtrain.runs.open import load_weights, make_classifier
 from cdmtrain.runs.process import is_first_process
 from cdmtrain.runs.provenance import RunProvenance
-from cdmtrain.runs.read import is_finished, read_metrics, read_results
+from cdmtrain.runs.read import is_finished, read_history, read_metrics, read_results
+from cdmtrain.runs.resume import checkpoint_to_resume
 from cdmtrain.runs.status import RunStatus
 from cdmtrain.terminal import say
 
@@ -200,7 +201,8 @@ def _fit_and_evaluate(
     configure_logging()
     if run.cfg.seed < 0:
         raise InputError(f"seed={run.cfg.seed}: a whole number from 0 on is expected")
-    if run.last_checkpoint is None:
+    resumed_from = checkpoint_to_resume(run.path)
+    if resumed_from is None:
         check_used(run.cfg)
     lightning.seed_everything(run.cfg.seed, workers=True, verbose=False)
     resources = Resources()
@@ -216,13 +218,16 @@ def _fit_and_evaluate(
     data.prepare_data()
     data.setup()
     provenance.record_data(data.describe(), accelerator_name(device))
-    last = run.last_checkpoint
-    if last is not None:
-        check_states(read_checkpoint(last), trainer.callbacks, run.path, last)  # type: ignore[attr-defined]
+    if resumed_from is not None:
+        check_states(read_checkpoint(resumed_from), trainer.callbacks, run.path, resumed_from)  # type: ignore[attr-defined]
     checkpoint = next(callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoint))  # type: ignore[attr-defined]
+    if resumed_from == run.path / files.BEST_CHECKPOINT:
+        load_weights(classifier, resumed_from)
+        checkpoint.begin_after(trainer, read_checkpoint(resumed_from)["epoch"] + 1, read_history(run.path))
+        resumed_from = None
     processes.join(trainer)
-    with restoring(last, lambda: checkpoint.has_begun):
-        trainer.fit(classifier, datamodule=data, ckpt_path=last, weights_only=True)
+    with restoring(resumed_from, lambda: checkpoint.has_begun):
+        trainer.fit(classifier, datamodule=data, ckpt_path=resumed_from, weights_only=True)
     cost = {
         "parameters": sum(parameter.numel() for parameter in classifier.model.parameters()),
         "events_per_second": resources.events_per_second,
@@ -230,7 +235,8 @@ def _fit_and_evaluate(
         "epochs": trainer.current_epoch,
         "best_epoch": checkpoint.best_epoch,
     }
-    load_weights(classifier, run.path / files.BEST_CHECKPOINT)
+    if (best := run.path / files.BEST_CHECKPOINT).exists():  # a damaged one was set aside
+        load_weights(classifier, best)
     results = evaluate_run(trainer, classifier, data, run.path) | cost
     results["peak_memory_bytes"] = peak_memory_bytes(device)
     if trainer.is_global_zero:

@@ -22,7 +22,7 @@ class Rule(NamedTuple):
 
 
 ANYTHING = {""}
-SHARED = {"cdmtrain.errors", "cdmtrain.atomic", "cdmtrain.terminal", "cdmtrain.__version__"}
+SHARED = {f"cdmtrain.{name}" for name in ("errors", "atomic", "lock", "terminal", "__version__")}
 ARRAYS = {"numpy", "jaxtyping"}
 TENSORS = ARRAYS | {"torch"}
 PARTICLES, BATCH, COMPILED = {"cdmtrain.particles"}, {"cdmtrain.batch"}, {"cdmtrain.compiled"}
@@ -37,12 +37,13 @@ RULES = {
     "errors": Rule(may=set(), never={"cdmtrain"}),
     "atomic": Rule(may=set(), never={"cdmtrain"}),
     "terminal": Rule(may=set(), never={"cdmtrain"}),
+    "lock": Rule(may=set(), never={"cdmtrain.atomic", "cdmtrain.terminal"}),
     "compiled": Rule(may={"numba"}, never={"cdmtrain"}),
     "particles": Rule(may=TENSORS, never={"cdmtrain"}),
     "batch": Rule(may=TENSORS, never={"cdmtrain"}),
     "simulation": Rule(may=PARTICLES | ARRAYS | COMPILED, never={"torch", "lightning", "hydra"}),
     "data": Rule(
-        may=PARTICLES | BATCH | TENSORS | COMPILED | {"h5py", "lightning", "filelock", "rich"},
+        may=PARTICLES | BATCH | TENSORS | COMPILED | {"h5py", "lightning", "rich"},
         never=REPRESENTATION | MODEL | {"cdmtrain.simulation"},
     ),
     "representation": Rule(may=BATCH | TENSORS, never=MODEL | {"h5py", "lightning"}),
@@ -74,7 +75,7 @@ RULES = {
         | DATA
         | ARRAYS
         | {"cdmtrain", "cdmtrain.config", "cdmtrain.augmentation"}
-        | {"cdmtrain.classifier", "cdmtrain.loss", "h5py", "hydra", "omegaconf", "yaml", "filelock"},
+        | {"cdmtrain.classifier", "cdmtrain.loss", "h5py", "hydra", "omegaconf", "yaml"},
         never=MODEL
         | {f"cdmtrain.{room}" for room in ("callbacks", "report", "tasks", "cluster", "devices", "training")},
     ),
@@ -89,7 +90,7 @@ RULES = {
         may=CONFIG | RUNS | {"cdmtrain", "lightning", "hydra", "omegaconf", "submitit"}, never=UPPER | {"torch", "h5py"}
     ),
     "search": Rule(
-        may=CONFIG | RUNS | {"cdmtrain.training", "numpy", "lightning", "hydra", "omegaconf", "optuna", "filelock"},
+        may=CONFIG | RUNS | {"cdmtrain.training", "numpy", "lightning", "hydra", "omegaconf", "optuna"},
         never=UPPER | {"torch", "h5py"},
     ),
     "tasks": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.tasks"}),
@@ -99,7 +100,7 @@ RULES = {
 
 # modules that open a run build its network
 MAY_MORE = {key: {"torch", "lightning"} for key in ("runs.open", "runs.trust", "runs.checkpoint")}
-MAY_MORE["callbacks.loggers"] = {"filelock", "matplotlib", "mlflow", "wandb"}
+MAY_MORE["callbacks.loggers"] = {"matplotlib", "mlflow", "wandb"}
 
 PDG_CODES = {11, 13, 22, 2212}
 

@@ -1,10 +1,10 @@
 """Save a run's checkpoints atomically, with all that a bit-identical resume needs."""
 
+import logging
 import math
-import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,11 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
+from cdmtrain.atomic import replace
 from cdmtrain.errors import InputError
 from cdmtrain.runs import files
+
+log = logging.getLogger(__name__)
 
 SECONDS_PER_VOTE = 2.0  # about this often, several processes agree whether to save
 
@@ -25,6 +28,7 @@ class RunCheckpoint(Checkpoint):
     `last.ckpt` is saved after the first step of each epoch, then every `every_seconds`, and when training ends. It is
     not saved after the last step of an epoch: Lightning resumes exactly between two steps only, and a scheduler that
     waits for the validation would miss it. (So a run with epochs of one step has no `last.ckpt` before its end.)
+    During training the one before it is kept as `previous.ckpt`, in case that the last one is damaged.
 
     Args:
         monitor: name of a logged metric.
@@ -61,6 +65,20 @@ class RunCheckpoint(Checkpoint):
         self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
         self.finished = state_dict["finished"]
 
+    def begin_after(self, trainer: lightning.Trainer, epoch: int, history: Mapping[str, Any]) -> None:
+        """Let a training that has nothing but the weights of `best.ckpt` begin after the epoch they are from.
+
+        Args:
+            trainer: of the training.
+            epoch: counted from 1.
+            history: metric -> its value in every epoch, as metrics.csv has it.
+        """
+        done: Any = trainer.fit_loop.epoch_progress.current
+        done.ready = done.started = done.processed = done.completed = epoch
+        scores = dict(zip(history.get("epoch", ()), history.get(self.monitor, ()), strict=False))
+        self.best_epoch, self.best_score = epoch, float(scores[epoch]) if epoch in scores else None
+        log.warning("%s goes on from the weights of epoch %d, with a new optimizer", trainer.default_root_dir, epoch)
+
     def on_save_checkpoint(self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]) -> None:
         checkpoint["random_states"] = random_states()
 
@@ -75,6 +93,8 @@ class RunCheckpoint(Checkpoint):
                 f"trainer.limit_val_batches={trainer.limit_val_batches}), but validation chooses the best checkpoint"
             )
         self._saved = time.monotonic()
+        if not (Path(trainer.default_root_dir) / files.BEST_CHECKPOINT).exists():
+            self.best_score = self.best_epoch = None  # it was damaged
         trainer.should_stop |= self.finished  # a finished training may have stopped early
         if self._random_states is not None:
             set_random_states(self._random_states)
@@ -112,18 +132,28 @@ class RunCheckpoint(Checkpoint):
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self.finished = True
         self._save(trainer, "last")
+        if trainer.is_global_zero:
+            _previous(trainer).unlink(missing_ok=True)
 
     def _save(self, trainer: lightning.Trainer, name: str, *, weights_only: bool = False) -> None:
         directory = Path(trainer.default_root_dir) / files.CHECKPOINTS
-        temporary = directory / f".{name}.ckpt.tmp"
+        temporary, path = directory / f".{name}.ckpt.tmp", directory / f"{name}.ckpt"
         try:
             trainer.save_checkpoint(temporary, weights_only=weights_only)
             if trainer.is_global_zero:
-                os.replace(temporary, directory / f"{name}.ckpt")
-        except BaseException:  # on a full disk the error message needs the space
+                if name == "last" and path.exists():
+                    path.replace(_previous(trainer))
+                replace(temporary, path)
+        except BaseException as error:  # on a full disk the error message needs the space
             temporary.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                error.filename = error.filename or str(path)
             raise
         self._saved = time.monotonic()
+
+
+def _previous(trainer: lightning.Trainer) -> Path:
+    return Path(trainer.default_root_dir) / files.PREVIOUS_CHECKPOINT
 
 
 class Vote:

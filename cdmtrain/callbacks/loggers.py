@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.image import imread
 
+from cdmtrain.lock import Lock
 from cdmtrain.particles import NAMES
 from cdmtrain.runs import files
 
@@ -179,7 +179,7 @@ def _locked(tracking_uri: str) -> Iterator[None]:
         return
     file = Path(tracking_uri.removeprefix(SQLITE))
     file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_name(f"{file.name}.lock")):
+    with Lock(file.with_name(f"{file.name}.lock")).held():
         yield
 
 

@@ -1,5 +1,6 @@
 """Write predictions.h5: the output of the network for every test event."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,13 @@ def confident_mistakes(probability: torch.Tensor, class_index: torch.Tensor) -> 
 
 def write_columns(path: Path, columns: dict[str, torch.Tensor], **attributes: int) -> None:
     """Write an HDF5 file with a dataset for each column."""
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+    buffer = io.BytesIO()  # the HDF5 library crashes when it closes a file on a full disk
+    with h5py.File(buffer, "w") as file:
         for name, values in columns.items():
             file[name] = np.asarray(values)
         file.attrs.update(attributes)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def event_columns(batch: EventBatch, probability: torch.Tensor) -> dict[str, torch.Tensor]:

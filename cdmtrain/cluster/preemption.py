@@ -18,7 +18,7 @@ from typing import Any, Self
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from cdmtrain.errors import InputError, Preempted
+from cdmtrain.errors import Preempted
 from cdmtrain.runs.process import is_first_process, slurm_job
 
 log = logging.getLogger(__name__)
@@ -92,23 +92,28 @@ class Preemption(Callback):
         raise Preempted
 
     def _comes_back(self) -> bool:
-        """Whether the job will run again: SLURM has requeued it already, or does so now unless it was cancelled."""
+        """Whether the job will run again: SLURM has requeued it already, or does so now unless it was cancelled.
+
+        Where SLURM does not answer, nobody knows; the run is saved, and goes on whenever its command starts again.
+        """
         shown = _scontrol("show", "job", self._job)
-        restarts = re.search(r"Restarts=(\d+)", shown)
+        restarts = re.search(r"Restarts=(\d+)", shown or "")
         if restarts and int(restarts[1]) > int(os.environ.get("SLURM_RESTART_COUNT", 0)):
             return True
-        if "JobState=RUNNING" not in shown:
+        if shown is None or "JobState=RUNNING" not in shown:
             return False
         if callable(requeue := self._before[REQUEUE]):  # the handler of submitit
             with suppress(SystemExit):
                 requeue(REQUEUE, None)
             return True
-        _scontrol("requeue", self._job)
-        return True
+        return _scontrol("requeue", self._job) is not None
 
 
-def _scontrol(*words: str) -> str:
+def _scontrol(*words: str) -> str | None:
+    """What scontrol prints; None, with a warning, where it does not answer."""
     try:
         return subprocess.run(["scontrol", *words], capture_output=True, text=True, check=True, timeout=60).stdout
-    except subprocess.CalledProcessError as error:
-        raise InputError(f"scontrol {' '.join(words)}: {error.stderr.strip()}") from None
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = getattr(error, "stderr", None) or str(error)
+        log.warning("scontrol %s does not answer (%s); the run is saved", " ".join(words), reason.strip())
+        return None

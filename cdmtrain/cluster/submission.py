@@ -198,6 +198,9 @@ def submit_array(jobs: list[Job], folder: Path) -> None:
 def queued_jobs() -> dict[str, str] | None:
     """Return the jobs of this user in the queue, {number: reason for waiting}; None if the cluster does not answer."""
     command = ["squeue", "--noheader", "--array", "--format=%i %r", f"--user={getpass.getuser()}"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return None
     jobs = (line.partition(" ") for line in answer.stdout.splitlines())
-    return {number: reason for number, _, reason in jobs} if answer.returncode == 0 else None
+    return {number: reason for number, _, reason in jobs}

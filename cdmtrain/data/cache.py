@@ -1,5 +1,6 @@
 """Build each sparse store once, atomically and under a lock, in a cache directory; its name is a fingerprint."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -21,11 +21,14 @@ from cdmtrain.atomic import whole_directory
 from cdmtrain.data.hdf5 import TRUTH, ChallengeFile
 from cdmtrain.data.store import STORE_VERSION, StoreWriter, is_whole
 from cdmtrain.errors import InputError
+from cdmtrain.lock import Lock
 from cdmtrain.particles import class_indices
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+OWN_CACHE = Path("outputs/cache")  # used where another cache belongs to somebody else
+NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS)
 SAMPLE_BYTES = 2**20  # read at the beginning, the middle and the end of a file for its fingerprint
 
 
@@ -96,26 +99,33 @@ def load_or_simulate(simulation: Simulation, *, events: int, seed: int, cache_di
 
 
 def _build_once(directory: Path, build: Callable[[Path], None], *, what: str) -> Path:
-    """The directory, built by one process while the others wait; `what` tells them for what."""
+    """The directory, built by one process while the others wait; `what` tells them for what.
+
+    A store that another user's rights keep from this one is built in OWN_CACHE instead.
+    """
+    try:
+        return _build_in(directory, build, what=what)
+    except OSError as error:
+        if error.errno not in NOT_OURS or directory.parent == OWN_CACHE:
+            raise
+        log.warning("%s: %s; %s is used instead", error.filename or directory, error.strerror, OWN_CACHE)
+        return _build_in(OWN_CACHE / directory.name, build, what=what)
+
+
+def _build_in(directory: Path, build: Callable[[Path], None], *, what: str) -> Path:
     if is_whole(directory):  # no lock: a shared cache may not be writable
         return directory
     new_parents = [parent for parent in directory.parents if not parent.exists()]
     directory.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(directory.with_name(f".{directory.name}.lock"))
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        log.info("waiting for %s in another process", what)
-        lock.acquire()
+    lock = Lock(directory.with_name(f".{directory.name}.lock"))
+    lock.acquire(waiting=lambda owner: log.info("waiting for %s by %s", what, owner))
     try:
         if not is_whole(directory):
-            # what killed processes left of this store; the lock is ours, so no process is writing it
-            for leftover in (directory, *directory.parent.glob(f".{directory.name}.*.tmp")):
-                shutil.rmtree(leftover, ignore_errors=True)
+            _remove_leftovers(directory)
             with whole_directory(directory) as temporary:
                 build(temporary)
     except InputError:  # an unusable file leaves nothing behind; processes that wait will find the same
-        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.path.unlink(missing_ok=True)
         for parent in new_parents:
             with suppress(OSError):  # not empty
                 parent.rmdir()
@@ -123,6 +133,22 @@ def _build_once(directory: Path, build: Callable[[Path], None], *, what: str) ->
     finally:
         lock.release()
     return directory
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Remove what killed processes left of this store; the lock is ours, so no process is writing it."""
+    for leftover in (directory, *directory.parent.glob(f".{directory.name}.*.tmp")):
+        shutil.rmtree(leftover, ignore_errors=True)
+    if directory.exists():
+        reason = f"this store of {_owner(directory)} can be neither read nor replaced"
+        raise PermissionError(errno.EACCES, reason, str(directory))
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:
+        return f"user {path.stat().st_uid}"
 
 
 def interruptible(blocks: Iterable[T]) -> Iterator[T]:

@@ -17,6 +17,7 @@ from jaxtyping import Float32, Int8, Int64
 from cdmtrain.atomic import whole_file
 from cdmtrain.data.hdf5_datasets import CheckedFile
 from cdmtrain.data.hdf5_images import ImageReader, SparseBlock
+from cdmtrain.data.hdf5_writer import new_hdf5
 from cdmtrain.errors import InputError
 from cdmtrain.particles import PDG_CODES, UNKNOWN_CLASS, class_indices
 
@@ -135,7 +136,7 @@ def write_challenge_file(
     """
     sum_mev = sum_squares = 0.0
     written = 0
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+    with whole_file(path) as temporary, new_hdf5(temporary) as (file, target):
         shape = (num_events, image_size, image_size)
         chunks = (min(8, num_events), image_size, image_size)
         image = file.create_dataset("image", shape, np.float32, chunks=chunks, compression="gzip", compression_opts=1)
@@ -151,6 +152,7 @@ def write_challenge_file(
             energy = block.energy_mev.astype(np.float64)
             sum_mev, sum_squares = sum_mev + energy.sum(), sum_squares + (energy**2).sum()
             written += len(dense)
+            target.check()
         assert written == num_events, f"{written} events came, {num_events} were announced"
         num_pixels = num_events * image_size**2
         mean = sum_mev / num_pixels

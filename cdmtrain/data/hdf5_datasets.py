@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from cdmtrain.errors import InputError
+from cdmtrain.lock import NO_LOCKS
 
 CHECKSUM_BYTES = 4  # of the Fletcher checksum at the end of a chunk
 
@@ -102,7 +103,7 @@ def _open(path: Path) -> h5py.File:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError(f"{path} is not a file; data.files takes HDF5 files")
-        return h5py.File(path, "r", locking="best-effort")
+        return _open_locked_if_possible(path)
     except InputError:
         raise
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -115,6 +116,16 @@ def _open(path: Path) -> h5py.File:
         problem = "is not an HDF5 file" if "signature not found" in str(error) else "cannot be opened"
         reason = _reason(error)
         raise InputError(f"{path} {problem} ({reason}); a file in the challenge's format is expected") from error
+
+
+def _open_locked_if_possible(path: Path) -> h5py.File:
+    """Open a file with a lock that shows whether another program writes it, or without one where there are no locks."""
+    try:
+        return h5py.File(path, "r", locking="best-effort")
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        return h5py.File(path, "r", locking=False)
 
 
 def _reason(error: Exception) -> str:

@@ -10,19 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from cdmtrain.atomic import write_text
 from cdmtrain.config.overrides import apply_overrides, override_keys
-from cdmtrain.errors import InputError
+from cdmtrain.errors import InputError, Locked
+from cdmtrain.lock import Lock
 from cdmtrain.runs import files
 from cdmtrain.runs.config_file import read_config_file
 from cdmtrain.runs.inside import refuse_links
 from cdmtrain.runs.names import job_hash, new_run_path
 from cdmtrain.runs.process import is_first_process
 from cdmtrain.runs.read import read_status
+from cdmtrain.runs.repair import set_aside_unreadable, set_aside_unreadable_config
 from cdmtrain.runs.shipped import GROUPS, check_shipped
 from cdmtrain.runs.trust import PARTS, check_targets, read_config, trusted
 
@@ -38,12 +39,6 @@ class RunDirectory:
 
     path: Path
     cfg: DictConfig
-
-    @property
-    def last_checkpoint(self) -> Path | None:
-        """The checkpoint that training continues from; None for a fresh run."""
-        path = self.path / files.LAST_CHECKPOINT
-        return path if path.exists() else None
 
 
 @contextmanager
@@ -61,10 +56,11 @@ def open_run(cfg: DictConfig) -> Iterator[RunDirectory]:
     with _locked(path):
         if is_first_process():
             _remove_temporary_files(path)
+            set_aside_unreadable(path)
             if not cfg.get("run"):
                 _write_config(cfg, resolved, path)
-                if (before := read_status(path)) and before.state == "failed":
-                    _clear(path)
+            if (before := read_status(path)) and before.state == "failed":
+                _after_failure(path)
         os.environ[RUN_DIR_ENV] = str(path)
         try:
             yield RunDirectory(path, resolved)
@@ -88,8 +84,12 @@ def _make_directory(cfg: DictConfig) -> Path:
         others = [word for word, key in typed if key.partition(".")[0] not in ALLOWED_BESIDE_RUN]
         if others:
             raise InputError(f"run= continues with that run's own configuration; leave out {' '.join(others)}")
-        if not os.path.lexists(Path(run, files.CONFIG)):
+        config = Path(run, files.CONFIG)
+        if not os.path.lexists(config):
             raise InputError(f"run={run}: there is no {files.CONFIG} in it; give the directory of a run")
+        if not config.stat().st_size:
+            again = f"type the command that began the run again, with run_dir={run}"
+            raise InputError(f"{config} is empty; {again}, or restore the file")
     path = Path(run) if run else new_run_path(cfg)
     path.mkdir(parents=True, exist_ok=True)
     refuse_links(path)
@@ -115,12 +115,17 @@ def _locked(path: Path) -> Iterator[None]:
     if not is_first_process():  # the first process holds the lock
         yield
         return
+    lock = Lock(path / files.LOCK)
     try:
-        lock = FileLock(path / files.LOCK).acquire(blocking=False)
-    except Timeout:
-        raise InputError(f"{path} is being trained by another process; wait for it, or start a new run") from None
-    with lock:
+        lock.acquire(patience_seconds=0)
+    except Locked as owner:
+        raise InputError(
+            f"{path} is being trained by another process ({owner}); wait for it, or start a new run"
+        ) from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _remove_temporary_files(path: Path) -> None:
@@ -133,6 +138,7 @@ def _remove_temporary_files(path: Path) -> None:
 def _write_config(cfg: DictConfig, resolved: DictConfig, path: Path) -> None:
     """Write config.yaml; where there is one, it must be that of the same run."""
     config = path / files.CONFIG
+    set_aside_unreadable_config(path)
     recorded = read_config_file(path)
     if recorded is None:
         write_text(config, OmegaConf.to_yaml(resolved))
@@ -147,13 +153,15 @@ def _write_config(cfg: DictConfig, resolved: DictConfig, path: Path) -> None:
         )
 
 
-def _clear(path: Path) -> None:
-    """Remove what a failed run wrote, so that it starts from the beginning, whatever made it fail."""
-    log.info("%s failed before and starts again; to continue from its last checkpoint: cdmtrain run=%s", path, path)
+def _after_failure(path: Path) -> None:
+    """Let a run that failed go on; one that failed before its first checkpoint begins anew, whatever made it fail."""
+    if any((path / name).exists() for name in files.RESUMABLE):
+        log.info("%s failed before and goes on from its last checkpoint", path)
+        return
+    log.info("%s failed before its first checkpoint and begins anew", path)
     for name in files.WRITTEN_BY_TRAINING:
         (path / name).unlink(missing_ok=True)
-    for name in (files.CHECKPOINTS, files.REPORT):
-        shutil.rmtree(path / name, ignore_errors=True)
+    shutil.rmtree(path / files.REPORT, ignore_errors=True)
 
 
 def _resolved(cfg: DictConfig, path: Path) -> DictConfig:

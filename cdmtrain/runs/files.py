@@ -14,6 +14,8 @@ LOCK = ".lock"
 CHECKPOINTS = "checkpoints"
 BEST_CHECKPOINT = "checkpoints/best.ckpt"
 LAST_CHECKPOINT = "checkpoints/last.ckpt"
+PREVIOUS_CHECKPOINT = "checkpoints/previous.ckpt"  # the last one before it, until the training is over
+RESUMABLE = (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT)  # the newest first
 
 REPORT = "report"
 PAGE = "report/index.html"

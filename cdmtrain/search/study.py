@@ -14,7 +14,6 @@ from typing import Any, Literal
 import lightning
 import numpy as np
 import optuna
-from filelock import FileLock, Timeout
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
 from hydra.errors import HydraException
@@ -27,6 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from cdmtrain.config.sources import leaves
 from cdmtrain.errors import InputError, Pruned
+from cdmtrain.lock import Lock
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -43,7 +43,7 @@ class Trial:
     directory: Path
     resumed: bool  # it was begun by a process that was killed
     optuna: optuna.trial.Trial
-    lock: FileLock
+    lock: Lock
 
     def is_bad(self, value: float, epoch: int) -> bool:
         """Report the monitored metric of an epoch; return whether the trial should be pruned."""
@@ -79,8 +79,8 @@ class Study:
         self._best_of: Any = min if direction == "minimize" else max
         self._sampler = sampler
         self._seed = seed
-        self._lock = FileLock(directory / ".lock")
-        with self._lock, warnings.catch_warnings(action="ignore"):  # optuna warns of experimental features
+        self._lock = Lock(directory / ".lock")
+        with self._lock.held(), warnings.catch_warnings(action="ignore"):  # optuna warns of experimental features
             self._storage = JournalStorage(JournalFileBackend(str(directory / "journal.log")))
             self._study = optuna.create_study(
                 storage=self._storage, study_name=NAME, direction=direction, pruner=pruner, load_if_exists=True
@@ -102,7 +102,7 @@ class Study:
 
     def ask(self, space: Mapping[str, BaseDistribution], *, at_most: int) -> Trial | None:
         """Return a trial whose process was killed, else a new one; None if the study has `at_most` trials."""
-        with self._lock:
+        with self._lock.held():
             for trial in self.trials:
                 if trial.state == TrialState.RUNNING and (lock := self._try_lock(trial.number)):
                     study_id = self._storage.get_study_id_from_name(NAME)
@@ -120,19 +120,16 @@ class Study:
             assert lock is not None
             return Trial(asked.number, asked.params, self.trial_dir(asked.number), False, asked, lock)
 
-    def _try_lock(self, number: int) -> FileLock | None:
+    def _try_lock(self, number: int) -> Lock | None:
         """Lock a trial; None if another process has locked it."""
         directory = self.trial_dir(number)
         directory.mkdir(exist_ok=True)
-        lock = FileLock(directory / ".worker")
-        with suppress(Timeout):
-            lock.acquire(blocking=False)
-            return lock
-        return None
+        lock = Lock(directory / ".worker")
+        return lock if lock.try_acquire() else None
 
     def tell(self, trial: Trial, state: TrialState) -> None:
         """Record how a trial ended; its value is the best one that its epochs reported."""
-        with self._lock, warnings.catch_warnings(action="ignore"):
+        with self._lock.held(), warnings.catch_warnings(action="ignore"):
             reported = [v for v in self.trials[trial.number].intermediate_values.values() if np.isfinite(v)]
             value = self._best_of(reported, default=None)
             if state == TrialState.COMPLETE and value is None:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import lightning
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from cdmtrain.batch import EventBatch
 from cdmtrain.callbacks.predictions import event_columns
 from cdmtrain.config.overrides import apply_overrides
 from cdmtrain.data.hdf5 import ChallengeFile
+from cdmtrain.data.hdf5_writer import new_hdf5
 from cdmtrain.data.stream import stream_batches
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES, NUM_CLASSES, UNKNOWN_CLASS
@@ -93,13 +93,14 @@ def write_hdf5(path: Path, parts: Iterable[Columns], num_events: int, about: Map
     The datasets have one row per event and are created at the first batch.
     """
     first = 0
-    with h5py.File(path, "w") as file:
+    with new_hdf5(path) as (file, target):
         file.attrs.update({**about, "classes": list(NAMES)})
         for columns in parts:
             for name, values in columns.items():
                 dataset = file.require_dataset(name, (num_events, *values.shape[1:]), values.dtype)
                 dataset[first : first + len(values)] = values
             first += len(columns["index"])
+            target.check()
 
 
 def write_csv(path: Path, parts: Iterable[Columns], num_events: int, about: Mapping[str, Any]) -> None:

@@ -122,7 +122,7 @@ def test_nothing_is_written_beside_the_users_file(challenge_file, tmp_path, cach
 def test_a_cache_that_may_not_be_written_is_read(challenge_file, cache_dir, monkeypatch):
     path = challenge_file()
     store = load_or_convert(path, cache_dir)
-    monkeypatch.setattr("cdmtrain.data.cache.FileLock", lambda *_: pytest.fail("a lock needs the right to write"))
+    monkeypatch.setattr("cdmtrain.data.cache.Lock", lambda *_: pytest.fail("a lock needs the right to write"))
     assert load_or_convert(path, cache_dir) == store
 
 

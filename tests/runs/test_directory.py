@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from cdmtrain.errors import InputError
+from cdmtrain.lock import Lock
 from cdmtrain.runs import files
 from cdmtrain.runs.directory import RUN_DIR_ENV, open_run, reserve_run_dir
 
@@ -42,8 +42,8 @@ def test_a_run_is_locked_while_it_is_open(config: Config) -> None:
         with pytest.raises(InputError, match="run is being trained by another process"), open_run(config()):
             pass
     assert RUN_DIR_ENV not in os.environ
-    lock = FileLock(run.path / files.LOCK)
-    lock.acquire(blocking=False)
+    lock = Lock(run.path / files.LOCK)
+    assert lock.try_acquire()
     lock.release()
 
 
@@ -63,22 +63,62 @@ def test_the_configuration_is_written_once_and_resolved(config: Config) -> None:
         pass
 
 
-def test_a_failed_run_starts_from_the_beginning_and_others_do_not(config: Config) -> None:
+@pytest.mark.parametrize("words", [(), ("run=run",)])
+@pytest.mark.parametrize("checkpoint", [files.LAST_CHECKPOINT, files.PREVIOUS_CHECKPOINT, None])
+def test_a_failed_run_begins_anew_only_if_it_has_no_checkpoint(
+    config: Config, checkpoint: str | None, words: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
     path = reserve_run_dir(config())
-    for state, expected in (("interrupted", True), ("failed", False)):
-        for name in (files.LAST_CHECKPOINT, files.METRICS, files.MISTAKES):
-            (path / name).parent.mkdir(exist_ok=True)
-            (path / name).touch()
-        (path / files.STATUS).write_text(json.dumps({"state": state}))
-        with open_run(config()) as run:
-            assert (run.last_checkpoint is not None) == expected
-            assert (path / files.METRICS).exists() == expected
-            assert (path / files.MISTAKES).exists() == expected
-    (path / files.LAST_CHECKPOINT).parent.mkdir()
-    (path / files.LAST_CHECKPOINT).touch()
+    names = [files.METRICS, *([checkpoint] if checkpoint else [])]
+    for name in names:
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).touch()
     (path / files.STATUS).write_text(json.dumps({"state": "failed"}))
-    with open_run(config("run=run")) as run:  # asked for by its name, it continues
-        assert run.last_checkpoint is not None
+    caplog.set_level("INFO")
+    with open_run(config(*words)):
+        assert all((path / name).exists() == (checkpoint is not None) for name in names)
+        assert (path / files.STATUS).exists() == (checkpoint is not None)
+    expected = "goes on from its last checkpoint" if checkpoint else "its first checkpoint and begins anew"
+    assert expected in caplog.text
+
+
+@pytest.mark.parametrize("state", ["interrupted", "preempted", "running"])
+def test_a_run_that_did_not_fail_keeps_its_files(config: Config, state: str) -> None:
+    path = reserve_run_dir(config())
+    (path / files.METRICS).write_text("epoch\n1\n")
+    (path / files.STATUS).write_text(json.dumps({"state": state}))
+    with open_run(config()):
+        assert (path / files.METRICS).read_text() == "epoch\n1\n"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b'{"state": "fin', bytes(300), b"[1]"], ids=["empty", "half", "zeros", "list"]
+)
+@pytest.mark.parametrize(
+    "name", [files.STATUS, files.PROVENANCE, files.RESULTS, files.SUBMISSION, files.PREDICTIONS, files.MISTAKES]
+)
+def test_a_file_that_cannot_be_read_is_kept_under_another_name(
+    config: Config, name: str, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = reserve_run_dir(config())
+    (path / name).write_bytes(content)
+    with open_run(config("run=run")):
+        assert not (path / name).exists()
+    assert (path / f"{name}.damaged-1").read_bytes() == content
+    assert f"it is kept as {name}.damaged-1, and the run goes on without it" in caplog.text
+    assert "restore the file" not in caplog.text
+
+
+def test_an_empty_configuration_is_written_again_by_the_command_that_began_the_run(config: Config) -> None:
+    path = reserve_run_dir(config())
+    written = OmegaConf.load(path / files.CONFIG)
+    (path / files.CONFIG).write_text("")
+    expected = "is empty; type the command that began the run again, with run_dir=run"
+    with pytest.raises(InputError, match=expected), open_run(config("run=run")):
+        pass
+    with open_run(config()):
+        assert OmegaConf.load(path / files.CONFIG).model == written.model
+    assert (path / f"{files.CONFIG}.damaged-1").read_text() == ""
 
 
 def test_temporary_files_of_killed_processes_are_removed(config: Config) -> None:

@@ -1,8 +1,10 @@
 """What happens to a run is told by its files: full disks, lost permissions, Ctrl-C, two runs at once."""
 
 import errno
+import getpass
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -181,7 +183,7 @@ import logging, sys, time
 from pathlib import Path
 from types import SimpleNamespace
 import numpy as np
-from filelock import FileLock
+from cdmtrain import lock
 from cdmtrain.data.cache import load_or_simulate
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 name, folder = sys.argv[1], Path(sys.argv[2])
@@ -205,14 +207,13 @@ class Simulation:
         truth["direction"] = np.ones((events, 3))
         yield SimpleNamespace(**hits, **truth, energy_mev=np.ones(events, np.float32), pdg=np.full(events, 11))
 
-acquire = FileLock.acquire
-def told(self, *args, **kwargs):
-    if not kwargs:  # it waits
-        waiting.touch()
-    return acquire(self, *args, **kwargs)
-FileLock.acquire = told
+pause = time.sleep
+def told(seconds):
+    waiting.touch()
+    pause(seconds)
 if name == "second":
     until(begun)
+    lock.time.sleep = told  # it waits
 print(load_or_simulate(Simulation(), events=8, seed=1, cache_dir=folder / "cache"))
 """
 
@@ -226,4 +227,5 @@ def test_of_two_that_simulate_the_same_sample_one_does_it_and_the_other_waits_an
     assert [process.returncode for process in running] == [0, 0]
     (store,) = [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
     assert said[0] == ["simulating", str(store)]
-    assert said[1] == ["waiting for the simulation of the same sample in another process", str(store)]
+    owner = f"process {running[0].pid} of {getpass.getuser()} on {socket.gethostname()}"
+    assert said[1] == [f"waiting for the simulation of the same sample by {owner}", str(store)]

@@ -50,7 +50,7 @@ def test_a_sweep_with_a_failed_job_ends_with_a_leaderboard_and_is_put_right_by_t
         assert sweep("model=dnn", "seed=1,2") == 1
     shown = capsys.readouterr()
     assert "2 runs: 1 finished, 1 failed" in shown.out
-    assert "to train again what failed: the same command with sweep.dir=sweep" in shown.out
+    assert "to go on with what failed: the same command with sweep.dir=sweep" in shown.out
     assert shown.err.endswith("seed=1: seed 1 has no luck\n")
     assert "seed 1 has no luck" in (tmp_path / "sweep/leaderboard.html").read_text()
     finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "sweep").glob("dnn_seed2*/**/*.*")}
@@ -59,8 +59,8 @@ def test_a_sweep_with_a_failed_job_ends_with_a_leaderboard_and_is_put_right_by_t
     shown = capsys.readouterr()
     assert states(tmp_path) == {"dnn_seed1": "finished", "dnn_seed2": "finished", "dnn_seed3": "finished"}
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    assert "failed before and starts again" in shown.out
-    assert "epoch 1/2" in shown.out
+    assert "failed before and goes on from its last checkpoint" in shown.out
+    assert "epoch 1/2" in shown.out  # of seed 3
     assert "mean over 3 seeds" in shown.out
     assert (tmp_path / "sweep/leaderboard.csv").read_text().count("\n") == 2
 

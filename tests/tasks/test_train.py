@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
 from omegaconf import OmegaConf
 
+from cdmtrain.lock import Lock
 from cdmtrain.particles import NAMES
 from tests.tasks.training import TRAIN, cdmtrain, same_weights, words
 
@@ -143,6 +143,6 @@ def test_a_run_that_another_process_trains_is_left_alone(
     here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "run").mkdir()
-    with FileLock(here / "run" / ".lock"):
+    with Lock(here / "run" / ".lock").held():
         assert cdmtrain(monkeypatch, *words(challenge_file(), here / "run")) == 1
     assert "is being trained by another process" in capsys.readouterr().err

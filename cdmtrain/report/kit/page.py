@@ -33,7 +33,7 @@ class Drawing:
         write_csv(folder / f"{self.name}.csv", self.rows)
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", metadata={"Software": None})  # the same bytes for the same figure
-        with whole_file(folder / f"{self.name}.png") as temporary:
+        with whole_file(folder / f"{self.name}.png", synced=False) as temporary:
             temporary.write_bytes(buffer.getvalue())
         return markup.picture(buffer.getvalue(), self.title, self.caption, self.alternative)
 
@@ -42,7 +42,7 @@ def write_csv(path: Path, rows: Rows) -> None:
     """Write `rows` as comma-separated values; None becomes an empty field."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(rows)
-    write_text(path, buffer.getvalue())
+    write_text(path, buffer.getvalue(), synced=False)
 
 
 def write_page(
@@ -59,7 +59,7 @@ def write_page(
     top = f"{markup.element('p', kind, 'kind')}{markup.element('h1', title)}{''.join(head)}"
     body = [f"<header>{top}</header>"]
     body += [f"<section>{markup.element('h2', name)}{html}</section>" for name, html in sections.items() if html]
-    write_text(path, markup.document(title, "\n".join([*body, markup.element("footer", footer)])))
+    write_text(path, markup.document(title, "\n".join([*body, markup.element("footer", footer)])), synced=False)
     return path
 
 
