@@ -79,7 +79,9 @@ def read_predictions(run: Path) -> Predictions | None:
     columns, _ = _read(path, *PREDICTIONS)
     truth = _column(columns, "class_index", "iu", path)
     num_events = len(truth)
-    probability = _column(columns, "probability", "f", path, (num_events, NUM_CLASSES)).astype(np.float64)
+    probability = _column(columns, "probability", "f", path, (num_events, NUM_CLASSES))
+    with np.errstate(invalid="ignore"):  # a NaN of another kind
+        probability = probability.astype(np.float64)
     if (truth >= NUM_CLASSES).any():
         raise _damaged(path, f"class_index {truth.max()} is not below {NUM_CLASSES}")
     use = (truth >= 0) & np.isfinite(probability).all(axis=1)

@@ -1,6 +1,7 @@
 """Decide which classes the configuration of a run may build: runs come from strangers, and building runs code."""
 
 import os
+import pkgutil
 import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any, NamedTuple
 
 import lightning
 import torch
-from hydra.utils import get_object
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
@@ -161,7 +161,7 @@ def _found(target: str, packages: Collection[str]) -> type | None:
     if not is_within(target, packages) or target.partition(".")[0] in sys.stdlib_module_names:
         return None
     try:
-        found = get_object(target)
+        found = pkgutil.resolve_name(target)
     except Exception:  # a module may raise anything when it is imported
         return None
     return found if isinstance(found, type) else None
