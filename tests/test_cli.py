@@ -7,7 +7,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hydra import compose, initialize_config_module
 from omegaconf import DictConfig
 
 import cdmtrain
@@ -136,27 +135,6 @@ def test_a_terminal_of_any_encoding_is_written_to(encoding: str) -> None:
     )
     assert done.returncode == 0
     assert done.stdout.decode(encoding) == ("\u2022 \u03b3\n" if encoding == "utf-8" else "? ?\n")
-
-
-@pytest.mark.parametrize(
-    ("metric", "mode"),
-    [
-        ("val_loss", "min"),
-        ("val_cross_entropy", "min"),
-        ("val_calibration_error", "min"),
-        ("val_accuracy", "max"),
-        ("val_macro_f1", "max"),
-        ("val_muon_efficiency", "max"),
-        ("val_electron_photon_auc", "max"),
-    ],
-)
-def test_whether_less_or_more_is_better_follows_from_the_metric(metric: str, mode: str) -> None:
-    words = ["callbacks=early_stopping", "scheduler=plateau", f"callbacks.checkpoint.monitor={metric}"]
-    words += [f"callbacks.early_stopping.monitor={metric}", f"scheduler.monitor={metric}"]
-    with initialize_config_module("cdmtrain.conf", version_base="1.3"):
-        cfg = compose("config", words)
-    found = (cfg.callbacks.checkpoint.mode, cfg.callbacks.early_stopping.mode, cfg.scheduler.scheduler.mode)
-    assert found == (mode, mode, mode)
 
 
 def test_flags_may_stand_between_overrides(typed: Callable[..., int], capsys: Capture) -> None:

@@ -13,6 +13,7 @@ from hydra import compose, initialize_config_module
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+import cdmtrain
 import cdmtrain.conf
 
 CONF = Path(cdmtrain.conf.__file__).parent
@@ -173,3 +174,24 @@ def test_the_loss_is_smoothed_and_weighted_by_its_keys_alone() -> None:
     loss = instantiate(cfg.loss)
     assert loss.label_smoothing == 0.1
     assert loss.weight.tolist() == [2, 1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("metric", "mode"),
+    [
+        ("val_loss", "min"),
+        ("val_cross_entropy", "min"),
+        ("val_calibration_error", "min"),
+        ("val_accuracy", "max"),
+        ("val_macro_f1", "max"),
+        ("val_muon_efficiency", "max"),
+        ("val_electron_photon_auc", "max"),
+    ],
+)
+def test_whether_less_or_more_is_better_follows_from_the_metric(metric: str, mode: str) -> None:
+    words = ["callbacks=early_stopping", "scheduler=plateau", f"callbacks.checkpoint.monitor={metric}"]
+    words += [f"callbacks.early_stopping.monitor={metric}", f"scheduler.monitor={metric}"]
+    with initialize_config_module("cdmtrain.conf", version_base="1.3"):
+        cfg = compose("config", words)
+    found = (cfg.callbacks.checkpoint.mode, cfg.callbacks.early_stopping.mode, cfg.scheduler.scheduler.mode)
+    assert found == (mode, mode, mode)

@@ -10,9 +10,12 @@ import pytest
 
 from cdmtrain.batch import EventBatch
 from cdmtrain.data.cache import load_or_convert
+from cdmtrain.data.datamodule import Hdf5Data
 from cdmtrain.data.hdf5 import ChallengeFile
+from cdmtrain.data.split import FractionSplit
 from cdmtrain.data.store import EventStore
 from cdmtrain.particles import PDG_CODES
+from tests.data.samples import FRACTIONS
 
 
 @pytest.fixture
@@ -79,3 +82,27 @@ def blocks_read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     monkeypatch.setattr(ChallengeFile, "blocks", counted)
     return paths
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """What every data module is given; settings(batch_size=5) changes one of them."""
+
+    def make(**changed):
+        usual = {"image_size": 16, "batch_size": 10, "train_events": None, "seed": 1}
+        return {"split": FractionSplit(**FRACTIONS), "cache_dir": str(tmp_path / "cache"), **usual, **changed}
+
+    return make
+
+
+@pytest.fixture
+def hdf5_data(challenge_file, settings):
+    """A data module of a file of 60 events, set up."""
+
+    def make(**changed):
+        data = Hdf5Data(files=[str(challenge_file())], **settings(**changed))
+        data.prepare_data()
+        data.setup()
+        return data
+
+    return make
