@@ -19,7 +19,8 @@ IN_A_MODEL = {f"model={option.name}" for option in groups()["model"]} | {
 ROWS = [
     "model=cnn representation/scale=log augmentation=[symmetries,shifts] optimizer=adam scheduler=cosine",
     "model=dnn representation/scale=sqrt augmentation=[energy_scale,pixel_dropout] optimizer=sgd scheduler=step",
-    "model=perceptron representation/scale=linear optimizer=adamw scheduler=plateau callbacks=weight_averaging",
+    "model=perceptron representation/scale=linear optimizer=adamw scheduler=plateau loss=focal "
+    "callbacks=weight_averaging",
     "model=gnn representation/neighbours=four representation/features=[energy,position,border_distance] "
     "augmentation=none loss=cross_entropy loss.class_weights=[2,1,2,1] loss.label_smoothing=0.1",
     "model=message_passing representation/neighbours=radius callbacks=early_stopping scheduler=none "
