@@ -3,7 +3,7 @@
 import errno
 
 from hydra.errors import HydraException
-from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
+from omegaconf.errors import ConfigAttributeError, InterpolationResolutionError, MissingMandatoryValue
 
 from cdmtrain.config.build import DETAILS, missing_extra
 from cdmtrain.config.suggestions import no_value
@@ -24,6 +24,8 @@ def explain(exception: BaseException) -> str | None:
         return str(exception)
     if isinstance(exception, MissingMandatoryValue):
         return no_value(str(exception.full_key))
+    if isinstance(exception, ConfigAttributeError):
+        return f"the configuration has no {exception.full_key} {DETAILS}"
     if isinstance(exception, InterpolationResolutionError):
         return f"{exception.full_key}: {str(exception).splitlines()[0]}"
     if type(exception).__module__.startswith(("torch._dynamo", "torch._inductor")):

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -50,7 +51,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         _check_archive(path)
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with warnings.catch_warnings(action="ignore"):  # of damaged files
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise InputError(f"{path} holds objects other than tensors and numbers, which could run code") from error
     except UNREADABLE as error:

@@ -76,10 +76,10 @@ def check_shipped(
 def _check_trainer(node: Any, source: str) -> None:
     """Refuse settings of the Trainer that no yaml file has: some open files, and some are objects."""
     known = {key for file in (CONF / "trainer").glob("*.yaml") for key in read_yaml(file)}
-    settings = node.items() if isinstance(node, dict) else [("_target_", node)]
-    wrong = [key for key, value in settings if key not in known or isinstance(value, dict)]
-    if not wrong and isinstance(devices := node.get("devices"), int) and devices > MOST_DEVICES:
-        wrong = ["devices"]
+    settings = node if isinstance(node, dict) else {"": node}
+    wrong = [key for key, value in settings.items() if key not in known or isinstance(value, dict)]
+    if isinstance(devices := settings.get("devices"), int) and devices > MOST_DEVICES:
+        wrong.append("devices")
     if wrong:
         raise InputError(
             f"{source}: trainer.{wrong[0]} is not a setting that this program ships; continue this run with the "

@@ -17,6 +17,7 @@ from torch import nn
 
 from cdmtrain.errors import InputError
 from cdmtrain.runs import files
+from cdmtrain.runs.check import check, wrong
 from cdmtrain.runs.config_file import read_config_file
 from cdmtrain.runs.legacy import translate
 
@@ -50,6 +51,7 @@ PARTS = {
     "logger": Part(Logger, ("cdmtrain.callbacks", "lightning.pytorch.loggers")),
 }
 OPENED = ("data", "representation", "model", "loss")  # what opening a run builds
+LARGEST_NUMBER = 2**32  # what numpy takes as a seed
 NEVER_BUILT = [(name,) for name in ("task", "run", "run_dir", "sweep", "launch", "print_config")]
 PROGRAM = ("cdmtrain", "torch", "torch_geometric", "torchmetrics", "lightning", "hydra", "omegaconf")
 ALLOWED_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")  # Hydra has _args_ too, which we never write
@@ -84,6 +86,7 @@ def read_config(run: Path, *, trust: Collection[str] = (), parts: Collection[str
     if absent:
         raise InputError(f"{path} is not the configuration of a run; it has no {' and no '.join(absent)}")
     content = translate(content)
+    _check_values(content, str(path), parts)
     check_targets(content, source=str(path), trust=trust, parts=parts)
     try:
         cfg = OmegaConf.create(content)
@@ -91,6 +94,20 @@ def read_config(run: Path, *, trust: Collection[str] = (), parts: Collection[str
         raise InputError(f"{path} is not the configuration of a run ({error})") from error
     cfg.run_dir = str(run)  # the directory may have been moved since
     return cfg
+
+
+def _check_values(content: dict[str, Any], source: str, parts: Collection[str]) -> None:
+    """Refuse a configuration whose nodes are no mappings, or whose numbers are none: the program reads them by name."""
+    nodes = [*OPENED, *(("optimizer", "trainer", "callbacks") if "trainer" in parts else ())]
+    for name in nodes:
+        check(content.get(name), dict[str, Any], f"{source}: {name}")
+    for name in ("scheduler", "augmentation", "logger") if "trainer" in parts else ():
+        check(content.get(name), dict[str, Any] | None, f"{source}: {name}")
+    seed, data = content.get("seed"), content["data"]
+    numbers = {"seed": (seed, 0), **{f"data.{name}": (data.get(name), 1) for name in ("image_size", "batch_size")}}
+    for name, (value, least) in numbers.items():
+        if type(value) is not int or not least <= value < LARGEST_NUMBER:
+            raise wrong(f"{source}: {name}", value, f"a whole number from {least} on")
 
 
 def check_targets(

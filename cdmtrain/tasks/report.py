@@ -22,6 +22,8 @@ def report(cfg: DictConfig) -> None:
 
 def show(paths: list[str], folder: Path, *, rank: str = "cross_entropy") -> None:
     """Print the leaderboard of the runs in `paths` and write it to `folder`."""
+    if (folder / "leaderboard").is_symlink():
+        raise InputError(f"{folder / 'leaderboard'} is a link, and figures would be written where it leads; remove it")
     board = make_leaderboard(paths, rank=rank)
     page = write_leaderboard(board, folder)
     console = Console()
