@@ -58,6 +58,8 @@ class ClassificationMetrics:
     - roc_auc: area under the ROC curve of each class against all others; NaN if one side has no events.
     - electron_photon_auc: the same area for electrons against photons alone, by the difference of their logits.
     - confusion_matrix: numbers of events; rows are the true classes, columns the predicted ones.
+    - undefined_events: number of events whose logits are NaN or infinite, if there are any. They are given no class, so
+      they count as wrong and are not in the confusion matrix, and areas and calibration are not defined.
 
     The logits stay on their device until `compute`, which works on the CPU and includes the events of all processes.
 
@@ -89,15 +91,18 @@ class ClassificationMetrics:
 
 def _metrics(logits: Float[Tensor, "event class"], truth: Int[Tensor, " event"]) -> dict[str, Any]:
     probability, predicted, total = logits.softmax(1), logits.argmax(1), len(truth)
-    pairs = torch.bincount(truth * NUM_CLASSES + predicted, minlength=NUM_CLASSES**2)
+    answered = probability.isfinite().all(1)
+    pairs = torch.bincount((truth * NUM_CLASSES + predicted)[answered], minlength=NUM_CLASSES**2)
     counts = pairs.view(NUM_CLASSES, NUM_CLASSES)
-    right, true, chosen = counts.diag().double(), counts.sum(1), counts.sum(0)
+    right, true, chosen = counts.diag().double(), torch.bincount(truth, minlength=NUM_CLASSES), counts.sum(0)
     f1 = 2 * right / (true + chosen)
     area, calibration_error = torch.zeros(NUM_CLASSES), torch.tensor(torch.nan)
     one_sided = (true == 0) | (true == total)
-    if not one_sided.all():
+    if not answered.all():
+        area = torch.full_like(area, torch.nan)
+    elif not one_sided.all():
         area = multiclass_auroc(probability, truth, NUM_CLASSES, average="none")
-    if total:
+    if total and answered.all():
         calibration_error = multiclass_calibration_error(probability, truth, NUM_CLASSES, CALIBRATION_BINS, "l1")
     return {
         "accuracy": float(right.sum() / total) if total else torch.nan,
@@ -109,12 +114,13 @@ def _metrics(logits: Float[Tensor, "event class"], truth: Int[Tensor, " event"])
         "roc_auc": dict(zip(NAMES, area.masked_fill(one_sided, torch.nan).tolist(), strict=True)),
         "electron_photon_auc": _electron_photon_auc(logits, truth),
         "confusion_matrix": counts.tolist(),
+        **({} if answered.all() else {"undefined_events": total - int(answered.sum())}),
     }
 
 
 def _electron_photon_auc(logits: Float[Tensor, "event class"], truth: Int[Tensor, " event"]) -> float:
     electron, photon = truth == ELECTRON.class_index, truth == PHOTON.class_index
-    if not (electron.any() and photon.any()):
+    if not (electron.any() and photon.any() and logits.softmax(1).isfinite().all()):
         return torch.nan
     either = electron | photon
     difference = (logits[:, ELECTRON.class_index] - logits[:, PHOTON.class_index])[either]

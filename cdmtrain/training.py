@@ -228,6 +228,9 @@ def _fit_and_evaluate(
     processes.join(trainer)
     with restoring(resumed_from, lambda: checkpoint.has_begun):
         trainer.fit(classifier, datamodule=data, ckpt_path=resumed_from, weights_only=True)
+    if checkpoint.diverged:
+        log.warning("%s diverged: %s is no number any more; try a smaller optimizer.lr", run.path, checkpoint.monitor)
+        status.record_divergence()
     cost = {
         "parameters": sum(parameter.numel() for parameter in classifier.model.parameters()),
         "events_per_second": resources.events_per_second,
@@ -238,7 +241,7 @@ def _fit_and_evaluate(
     if (best := run.path / files.BEST_CHECKPOINT).exists():  # a damaged one was set aside
         load_weights(classifier, best)
     results = evaluate_run(trainer, classifier, data, run.path) | cost
-    results["peak_memory_bytes"] = peak_memory_bytes(device)
+    results |= {"peak_memory_bytes": peak_memory_bytes(device), **({"diverged": True} if checkpoint.diverged else {})}
     if trainer.is_global_zero:
         write_json(run.path / files.RESULTS, results)
     return results, trainer.global_step

@@ -163,3 +163,18 @@ def test_scalars_name_each_class_and_each_cell_of_the_matrix():
     single = {"accuracy", "macro_f1", "cross_entropy", "calibration_error", "electron_photon_auc"}
     assert flat.keys() == per_class | single
     assert all(type(value) is float for value in flat.values())
+
+
+def test_logits_that_are_not_numbers_are_counted_as_such_and_not_as_electrons():
+    logits, truth = torch.eye(4)[[0, 1, 2, 3, 0, 0]] * 9, torch.tensor([0, 1, 2, 3, 0, 1])
+    logits[4], logits[5, 2] = torch.nan, torch.inf
+    metrics = ClassificationMetrics()
+    metrics.update(logits, truth)
+    found = metrics.compute()
+    assert found["undefined_events"] == 2
+    assert found["confusion_matrix"] == torch.eye(4, dtype=torch.int64).tolist()
+    assert found["accuracy"] == 4 / 6
+    assert found["efficiency"]["electron"] == 0.5
+    assert found["purity"]["electron"] == 1
+    assert all(math.isnan(found[name]) for name in ("calibration_error", "electron_photon_auc", "cross_entropy"))
+    assert all(math.isnan(area) for area in found["roc_auc"].values())

@@ -36,6 +36,8 @@ class RunCheckpoint(Checkpoint):
         every_seconds: seconds between saves within an epoch.
         keep_all: also keep the weights of every validated epoch, as `epoch_<number>_step_<number>.ckpt`.
 
+    A training whose metric becomes NaN or infinite has diverged and stops.
+
     Raises:
         InputError: when the metric is never logged, no epoch is validated, or `mode` is neither "min" nor "max".
     """
@@ -47,6 +49,7 @@ class RunCheckpoint(Checkpoint):
         self.monitor = monitor
         self.best_score: float | None = None
         self.best_epoch: int | None = None
+        self.diverged = False  # the monitored metric became NaN or infinite
         self.finished = False  # training is over, though the evaluation may be missing
         self._sign = 1 if mode == "min" else -1
         self._every_seconds = every_seconds
@@ -59,11 +62,12 @@ class RunCheckpoint(Checkpoint):
         self._vote = Vote()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best_score": self.best_score, "best_epoch": self.best_epoch, "finished": self.finished}
+        names = ("best_score", "best_epoch", "finished", "diverged")
+        return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
-        self.finished = state_dict["finished"]
+        self.finished, self.diverged = state_dict["finished"], state_dict.get("diverged", False)  # 0.1 has no second
 
     def begin_after(self, trainer: lightning.Trainer, epoch: int, history: Mapping[str, Any]) -> None:
         """Let a training that has nothing but the weights of `best.ckpt` begin after the epoch they are from.
@@ -125,6 +129,8 @@ class RunCheckpoint(Checkpoint):
         if self.best_score is None or math.isnan(self.best_score) or self._sign * score < self._sign * self.best_score:
             self.best_score, self.best_epoch = score, trainer.current_epoch + 1
             self._save(trainer, "best", weights_only=True)
+        if not math.isfinite(score):
+            self.diverged = trainer.should_stop = True
         if self._keep_all:
             name = f"epoch_{trainer.current_epoch + 1:02}_step_{trainer.global_step}"
             self._save(trainer, name, weights_only=True)

@@ -30,7 +30,7 @@ class StatusCallback(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         value, epoch = trainer.callback_metrics.get(self._monitor), trainer.current_epoch + 1
-        metric = None if value is None else (self._monitor, float(value))
+        metric = None if value is None or not value.isfinite() else (self._monitor, float(value))
         self._record(epoch, metric, self._expected_end(_fraction_done(trainer, epoch)))
 
     def _expected_end(self, fraction: float) -> datetime | None:

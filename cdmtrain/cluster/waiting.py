@@ -39,7 +39,7 @@ def failure(job: Job) -> Exception | None:
     """Return why a job that has ended failed; None if it succeeded."""
     if job.run:
         status = read_status(job.run)
-        if status and status.state == "finished":
+        if status and status.state in ("finished", "diverged"):
             return None
         state = status.state if status else "unknown"
         reason = (status.error if status else None) or f"the job ended while its run was {state}"

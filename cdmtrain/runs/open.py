@@ -35,6 +35,12 @@ class Prediction(NamedTuple):
     name: np.ndarray  # (N,) the most probable particle
 
 
+def most_probable(probability: Float[np.ndarray, "event class"]) -> np.ndarray:
+    """Return the name of the most probable particle of each event; "undefined" where a probability is NaN."""
+    undefined = ~np.isfinite(probability).all(axis=1)
+    return np.array([*NAMES, "undefined"])[np.where(undefined, len(NAMES), probability.argmax(axis=1))]
+
+
 @dataclass(frozen=True)
 class Run:
     """A trained network in evaluation mode, on its device.
@@ -73,7 +79,7 @@ class Run:
         """
         parts = [self.probability(batch, symmetries=symmetries).cpu() for batch in self._batches(images)]
         probability = torch.cat(parts).numpy() if parts else np.empty((0, len(NAMES)), np.float32)
-        return Prediction(probability, np.array(NAMES)[probability.argmax(axis=1)])
+        return Prediction(probability, most_probable(probability))
 
     @torch.inference_mode()
     def probability(self, batch: EventBatch, *, symmetries: bool = False) -> Float[Tensor, "event class"]:

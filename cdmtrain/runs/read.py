@@ -102,9 +102,9 @@ def read_status(run: Path) -> Status | None:
 
 
 def is_finished(run: Path) -> bool:
-    """Whether the run has ended well."""
+    """Whether nothing is left to train: the run has ended well, or its loss is no number any more."""
     status = read_status(run)
-    return status is not None and status.state == "finished"
+    return status is not None and status.state in ("finished", "diverged")
 
 
 def read_provenance(run: Path) -> Provenance:
@@ -173,6 +173,8 @@ def _check_result(name: str, value: Any, where: str) -> Any:
         return None
     if name in PER_CLASS:
         return check(value, dict[str, float | None], where)
+    if name == "diverged":
+        return check(value, bool, where)
     if name != CONFUSION_MATRIX:
         return check(value, int if isinstance(value, int) else float, where)
     counts = check(value, list[list[int]], where)

@@ -12,7 +12,7 @@ LOST_AFTER_SECONDS = 4 * HEARTBEAT_SECONDS  # without one of them
 
 FINGERPRINT = re.compile("[0-9a-f]{32}")  # it is the name of a directory in the cache
 
-State = Literal["submitted", "running", "finished", "failed", "pruned", "preempted", "interrupted"]
+State = Literal["submitted", "running", "finished", "diverged", "failed", "pruned", "preempted", "interrupted"]
 Results = dict[str, Any]  # checked: {name: number | None}, {name: {class: number | None}}, confusion matrices of counts
 
 

@@ -35,6 +35,7 @@ class RunStatus:
         self._is_silent = not is_first_process()
         self._stop = threading.Event()
         self._write_lock = threading.Lock()
+        self._end_state: State = "finished"
         before = read_status(run) or Status("running")
         host, process = socket.gethostname(), os.getpid()
         self._status = Status("running", host, process, started=_now(), epoch=before.epoch, metric=before.metric)
@@ -43,6 +44,10 @@ class RunStatus:
         """Record the last finished epoch, its monitored metric (name, value) and when training should end."""
         expected_end = expected_end or self._status.expected_end
         self._update(epoch=epoch, metric=Metric(*metric) if metric else None, expected_end=expected_end)
+
+    def record_divergence(self) -> None:
+        """Let the run end as diverged."""
+        self._end_state = "diverged"
 
     def __enter__(self) -> Self:
         self._update()
@@ -54,7 +59,7 @@ class RunStatus:
         self._stop.set()
         self._thread.join()
         if error is None:
-            self._update(state="finished", ended=_now())
+            self._update(state=self._end_state, ended=_now())
             return
         with suppress(OSError):  # it would hide the error itself
             state, sentence = self._end_by(error)

@@ -24,13 +24,17 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from cdmtrain.atomic import set_aside
 from cdmtrain.config.sources import leaves
 from cdmtrain.errors import InputError, Pruned
 from cdmtrain.lock import Lock
+from cdmtrain.runs import files
+from cdmtrain.search.journal import drop_cut_lines
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 FORMS = "choice(a, b), interval(a, b), int(interval(a, b)), range(a, b, step) or tag(log, interval(a, b))"
+JOURNAL = "journal.log"
 NAME = "study"  # in its storage; a directory holds one study
 
 
@@ -81,7 +85,8 @@ class Study:
         self._seed = seed
         self._lock = Lock(directory / ".lock")
         with self._lock.held(), warnings.catch_warnings(action="ignore"):  # optuna warns of experimental features
-            self._storage = JournalStorage(JournalFileBackend(str(directory / "journal.log")))
+            drop_cut_lines(directory / JOURNAL)
+            self._storage = JournalStorage(JournalFileBackend(str(directory / JOURNAL)))
             self._study = optuna.create_study(
                 storage=self._storage, study_name=NAME, direction=direction, pruner=pruner, load_if_exists=True
             )
@@ -116,6 +121,8 @@ class Study:
             with warnings.catch_warnings(action="ignore"):
                 self._study.sampler = self._sampler(seed=seed)
                 asked = self._study.ask(dict(space))
+            if (self.trial_dir(asked.number) / files.CONFIG).exists():
+                set_aside(self.trial_dir(asked.number))  # of a study whose journal was lost
             lock = self._try_lock(asked.number)
             assert lock is not None
             return Trial(asked.number, asked.params, self.trial_dir(asked.number), False, asked, lock)
@@ -167,7 +174,7 @@ class Pruning(Callback):
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         value, epoch = float(trainer.callback_metrics[self._monitor]), trainer.current_epoch + 1
-        if self._is_bad(value, epoch):
+        if self._is_bad(value, epoch) and np.isfinite(value):  # a training that diverged ends by itself
             raise Pruned(f"pruned after epoch {epoch}: {self._monitor} {value:.4f} is worse than other trials")
 
 

@@ -23,7 +23,7 @@ from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES, NUM_CLASSES, UNKNOWN_CLASS
 from cdmtrain.report.kit.numbers import count, percent
 from cdmtrain.runs.evaluation import open_runs
-from cdmtrain.runs.open import check_image_size, combine_networks
+from cdmtrain.runs.open import check_image_size, combine_networks, most_probable
 from cdmtrain.terminal import say
 from cdmtrain.training import configure_logging
 
@@ -47,7 +47,7 @@ def predict(cfg: DictConfig) -> None:
     device = lightning.Fabric(accelerator=cfg.trainer.accelerator, devices=1).device
     network = combine_networks([run.classifier for run in runs], symmetries=cfg.symmetries).to(device)
     about = {"input": str(source), "symmetries": bool(cfg.symmetries), "checkpoints": [str(r.checkpoint) for r in runs]}
-    found = np.zeros(NUM_CLASSES, int)
+    found = np.zeros(NUM_CLASSES + 1, int)  # the last one: events whose probabilities are NaN
     with ChallengeFile(source) as file:
         for run in runs:
             check_image_size(run, file.image_size, source=source)
@@ -57,7 +57,8 @@ def predict(cfg: DictConfig) -> None:
         with whole_file(output) as temporary:
             writers[output.suffix](temporary, parts, file.num_events, about)
     total = found.sum()
-    shares = ", ".join(f"{percent(n / total)} {name}" for n, name in zip(found.tolist(), NAMES, strict=True))
+    shown = [one for one in zip(found.tolist(), (*NAMES, "undefined"), strict=True) if one[0] or one[1] in NAMES]
+    shares = ", ".join(f"{percent(n / total)} {name}" for n, name in shown)
     say(f"{count(int(total))} events in {output}: {shares}")
 
 
@@ -68,7 +69,8 @@ def classified(
     for batch in with_progress(file, batch_size):
         with torch.inference_mode():
             probability = network(batch.to(device)).softmax(1).cpu()
-        found += np.bincount(probability.argmax(1), minlength=NUM_CLASSES)
+        names = most_probable(probability.numpy())
+        found += [(names == name).sum() for name in (*NAMES, "undefined")]
         rows = slice(int(batch.dataset_index[0]), int(batch.dataset_index[-1]) + 1)
         own = event_columns(batch, probability)
         del own["dataset_index"]
@@ -120,7 +122,7 @@ def write_csv(path: Path, parts: Iterable[Columns], num_events: int, about: Mapp
 def flat(columns: Columns) -> dict[str, np.ndarray]:
     """The columns as numbers and names, one value per cell; the truth only if it is known for some event."""
     probability, truth = columns["probability"], columns["class_index"]
-    table = {"index": columns["index"], "particle": np.array(NAMES)[probability.argmax(1)]}
+    table = {"index": columns["index"], "particle": most_probable(probability)}
     table |= {name: probability[:, column] for column, name in enumerate(NAMES)}
     if (truth != UNKNOWN_CLASS).any():
         table["truth"] = np.array(NAMES)[truth]

@@ -1,5 +1,6 @@
 """cdmtrain task=search: a study of many trainings, each a run of its own; the best one becomes an experiment."""
 
+import math
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,18 +72,21 @@ def run_trial(study: "Study", trial: "Trial", cfg: DictConfig) -> None:
     pruning = Pruning(trial.is_bad, monitor=cfg.callbacks.checkpoint.monitor)
     try:
         with composed(base_words(), trial.parameters, trial.directory) as trial_cfg:
-            train_run(trial_cfg, Preemption(), pruning, write_page=write_report)
+            trained = train_run(trial_cfg, Preemption(), pruning, write_page=write_report)
     except Pruned as pruned:
         say(f"trial {trial.number}: {pruned}")
         study.tell(trial, TrialState.PRUNED)
+    except OSError:  # of this machine, not of the trial: the next worker resumes it
+        trial.lock.release()
+        raise
     except Exception as error:
         study.tell(trial, TrialState.FAIL)
         sentence = explain(error)
         if sentence is None or study.best is None:
             raise
         say(f"trial {trial.number} failed: {sentence}")
-    else:
-        study.tell(trial, TrialState.COMPLETE)
+    else:  # for the sampler a pruned trial is a bad one, while it learns nothing from a failed one
+        study.tell(trial, TrialState.PRUNED if trained.results.get("diverged") else TrialState.COMPLETE)
 
 
 def show(study: "Study", cfg: DictConfig) -> None:
@@ -104,9 +108,10 @@ def show(study: "Study", cfg: DictConfig) -> None:
 def trial_facts(study: "Study", trial: "FrozenTrial") -> TrialFacts:
     last = max(trial.intermediate_values, default=None)
     value = trial.value if trial.value is not None else trial.intermediate_values.get(last or 0)
+    state = {"COMPLETE": "finished", "FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
     return TrialFacts(
         number=trial.number,
-        state={"COMPLETE": "finished", "FAIL": "failed"}.get(trial.state.name, trial.state.name.lower()),
+        state="diverged" if value is not None and not math.isfinite(value) else state,
         value=value,
         parameters={key: value if isinstance(value, str) else f"{value:.6g}" for key, value in trial.params.items()},
         directory=study.trial_dir(trial.number),

@@ -14,10 +14,17 @@ from cdmtrain.runs.find import find_runs
 from cdmtrain.runs.read import RunFiles, read_run_or_problem
 from cdmtrain.terminal import printable
 
-ORDER = ("running", "submitted", "preempted", "interrupted", "lost", "failed", "unreadable", "finished")
+ORDER = ("running", "submitted", "preempted", "interrupted", "lost", "failed", "unreadable", "diverged", "finished")
 MOST_CHARACTERS = 2000  # of an error
 UNATTENDED = ("interrupted", "lost", "failed")  # these do not continue by themselves
-STYLES = {"running": "cyan", "finished": "green", "lost": "red", "failed": "red", "unreadable": "red"}
+STYLES = {
+    "running": "cyan",
+    "finished": "green",
+    "diverged": "red",
+    "lost": "red",
+    "failed": "red",
+    "unreadable": "red",
+}
 
 
 def status(cfg: DictConfig) -> None:

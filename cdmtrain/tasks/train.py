@@ -8,9 +8,13 @@ from cdmtrain.report.run.tables import show_results
 from cdmtrain.training import train_run
 
 
-def train(cfg: DictConfig) -> float:
-    """Run one training and show its results; returns the validation cross entropy of the best epoch in nats."""
+def train(cfg: DictConfig) -> float | None:
+    """Run one training and show its results; returns the validation cross entropy of the best epoch in nats.
+
+    A network that diverged in its first epoch has none.
+    """
     trained = train_run(cfg, Preemption(), write_page=write_report)
     if trained.page:
         show_results(trained.results, trained.page)
-    return float(trained.results["val_cross_entropy"])
+    value = trained.results["val_cross_entropy"]
+    return None if value is None else float(value)

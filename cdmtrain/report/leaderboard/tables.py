@@ -18,7 +18,16 @@ MOST_IN_TERMINAL = 3  # columns of quality that fit into 80 characters
 TRAIN_EVENTS = Metric("train_events", "training events", numbers.count)
 IN_CSV = [*(f"{part}{metric.key}" for part in ("val_", "") for metric in OVERALL), "train_events"]
 IN_CSV += [metric.key for metric in COST]
-STATES = ("finished", "running", "submitted", "interrupted", "preempted", "lost", "failed")  # in the order of the text
+STATES = (
+    "finished",
+    "diverged",
+    "running",
+    "submitted",
+    "interrupted",
+    "preempted",
+    "lost",
+    "failed",
+)  # in the order of the text
 UNFINISHED_HEADER = ("configuration", "run", "state", "epoch", "validation\nloss", "why")
 
 
