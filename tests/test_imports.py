@@ -99,7 +99,7 @@ RULES = {
 }
 
 # modules that open a run build its network
-MAY_MORE = {key: {"torch", "lightning"} for key in ("runs.open", "runs.trust", "runs.checkpoint")}
+MAY_MORE = {key: {"torch", "lightning"} for key in ("runs.open", "runs.trust", "runs.checkpoint", "runs.memory")}
 MAY_MORE["callbacks.loggers"] = {"matplotlib", "mlflow", "wandb"}
 
 PDG_CODES = {11, 13, 22, 2212}

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, ClassVar, Self
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from cdmtrain.batch import EventBatch
 from cdmtrain.data.hits import copy_events, locate_events
 from cdmtrain.data.store_check import MOST_ABOUT_BYTES, read_store, regular_file
+from cdmtrain.errors import InputError
 
 STORE_VERSION = 1
 BUFFER_BYTES = 2**18  # written at a time; the hits of a block are a tenth of that
@@ -72,6 +74,8 @@ class EventStore:
         columns = [store.columns for store in stores]
         self._first_hit = np.cumsum([0, *(len(store.pixel) for store in stores)])
         self._hits = [(store.pixel, store.energy) for store in stores]
+        names = ("pixel.i32", "energy.f32")
+        self._hit_files = [(path, path.stat()) for folder in directories for path in (folder / name for name in names)]
         lengths = np.concatenate([np.diff(column["offset"]) for column in columns])
         self.offset: Int[Tensor, " event_plus_1"] = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]))
         self.class_index: Int[Tensor, " event"] = _concatenate(columns, "class_index").long()
@@ -110,6 +114,7 @@ class EventStore:
 
     def make_batch(self, dataset_index: Int[Tensor, " chosen"]) -> EventBatch:
         """The chosen events, in the order of `dataset_index`; an event may be chosen more than once."""
+        self._check_lengths()
         first, offset = self.locate(dataset_index)
         num_hits = int(offset[-1])
         pixel, energy = torch.empty(num_hits, dtype=torch.int64), torch.empty(num_hits)
@@ -123,6 +128,17 @@ class EventStore:
             dataset_index=dataset_index,
             image_size=self.image_size,
         )
+
+    def _check_lengths(self) -> None:
+        """Refuse a store that was shortened since it was opened: the system ends a process that reads beyond its end.
+
+        A store that is removed stays readable.
+        """
+        for path, before in self._hit_files:
+            with suppress(FileNotFoundError):
+                now = path.stat()
+                if now.st_ino == before.st_ino and now.st_size < before.st_size:
+                    raise InputError(f"{path} was shortened while it was read; remove {path.parent} and start again")
 
 
 def is_whole(directory: Path) -> bool:

@@ -1,6 +1,8 @@
 """Lightning's Trainer with the settings of this program."""
 
+import io
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -8,6 +10,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.profilers import PassThroughProfiler
 from torch import nn
 
@@ -47,7 +50,8 @@ class Trainer(lightning.Trainer):
         torch.set_float32_matmul_precision(matmul_precision)
         torch.backends.cuda.enable_cudnn_sdp(False)  # cuDNN's attention plans anew for each length: 0.8 s a step
         callbacks = [*(callbacks or []), *([Compile()] if compile else [])]
-        own: dict[str, Any] = {"enable_model_summary": False, "num_sanity_val_steps": 0, "plugins": slurm_plugins()}
+        own: dict[str, Any] = {"enable_model_summary": False, "num_sanity_val_steps": 0}
+        own["plugins"] = [*slurm_plugins(), CheckpointFile()]
         super().__init__(callbacks=callbacks, strategy=strategy, **own, **settings)
         if settings.get("profiler") is None:
             self.profiler = NoProfiler()
@@ -59,6 +63,16 @@ def slurm_plugins() -> list[SLURMEnvironment]:
         return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
     except RuntimeError as error:
         raise InputError(str(error)) from None
+
+
+class CheckpointFile(TorchCheckpointIO):
+    """Writes a checkpoint where it belongs: Lightning writes it to the temporary directory first, which may be full."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        buffer = io.BytesIO()  # torch hides the errors of a disk
+        torch.save(checkpoint, buffer)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_bytes(buffer.getbuffer())
 
 
 class NoProfiler(PassThroughProfiler):

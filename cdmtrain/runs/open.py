@@ -23,6 +23,7 @@ from cdmtrain.errors import InputError
 from cdmtrain.loss import check_loss
 from cdmtrain.particles import NAMES
 from cdmtrain.runs.checkpoint import checkpoint_path, read_checkpoint
+from cdmtrain.runs.memory import check_memory
 from cdmtrain.runs.trust import read_config, trusted
 
 NUM_SYMMETRIES = 8  # of the square
@@ -189,6 +190,7 @@ def make_classifier(cfg: DictConfig) -> Classifier:
 def _network(cfg: DictConfig) -> dict[str, Any]:
     """Build the parts of a configuration that inference needs."""
     check_fit(find_class(cfg, "model"), find_class(cfg, "representation"))
+    check_memory(cfg)
     parts = {name: build(cfg, name) for name in ("model", "representation", "loss")}
     check_loss(parts["loss"])
     return parts

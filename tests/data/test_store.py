@@ -8,7 +8,8 @@ import torch
 from cdmtrain.data import hdf5_images
 from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.hdf5 import ChallengeFile
-from cdmtrain.data.store import is_whole
+from cdmtrain.data.store import EventStore, is_whole
+from cdmtrain.errors import InputError
 
 LAYOUTS = {
     "contiguous": {},
@@ -185,3 +186,20 @@ def test_a_damaged_store_is_made_anew(name, damage, challenge_file, cache_dir, b
     assert load_or_convert(path, cache_dir) == store
     assert {file.name: file.read_bytes() for file in store.iterdir()} == whole
     assert len(blocks_read) == 2
+
+
+def test_a_store_that_is_shortened_while_it_is_read_is_a_sentence_and_one_that_is_removed_is_read(
+    random_images, write_images, tmp_path
+):
+    directory = load_or_convert(write_images(random_images(9, 16)), tmp_path / "cache")
+    store = EventStore([directory])
+    before = store.make_batch(torch.arange(9))
+    with (directory / "energy.f32").open("r+b") as file:
+        content = file.read()
+        file.truncate(4)
+        with pytest.raises(InputError, match="energy.f32 was shortened while it was read; remove"):
+            store.make_batch(torch.arange(9))
+        file.seek(0)
+        file.write(content)
+    (directory / "energy.f32").unlink()
+    assert torch.equal(store.make_batch(torch.arange(9)).energy, before.energy)

@@ -1,0 +1,31 @@
+"""Refuse a network that is larger than the memory of this machine, before any of it is allocated."""
+
+import os
+
+import torch
+from omegaconf import DictConfig
+
+from cdmtrain.config.build import build
+from cdmtrain.errors import InputError
+
+
+def check_memory(cfg: DictConfig) -> None:
+    """Build the network without memory and count its bytes.
+
+    A network whose constructor computes with its weights cannot be built so; it is not checked.
+
+    Raises:
+        InputError: where the parameters alone need more than there is.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            model = build(cfg, "model")
+    except (InputError, RuntimeError, NotImplementedError):  # building the network itself says why, if it fails too
+        return
+    num_bytes = sum(one.numel() * one.element_size() for one in model.parameters())
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if num_bytes > available:
+        raise InputError(
+            f"the parameters of the network need {num_bytes / 1e9:,.0f} GB, and this machine has "
+            f"{available / 1e9:,.0f} GB; choose smaller settings of model"
+        )
