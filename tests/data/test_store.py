@@ -197,7 +197,7 @@ def test_a_store_that_is_shortened_while_it_is_read_is_a_sentence_and_one_that_i
     with (directory / "energy.f32").open("r+b") as file:
         content = file.read()
         file.truncate(4)
-        with pytest.raises(InputError, match="energy.f32 was shortened while it was read; remove"):
+        with pytest.raises(InputError, match=r"energy\.f32 was shortened while it was read; remove"):
             store.make_batch(torch.arange(9))
         file.seek(0)
         file.write(content)
