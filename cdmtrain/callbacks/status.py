@@ -1,7 +1,8 @@
 """Report every epoch to the owner of the run's status."""
 
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import lightning
 from lightning.pytorch.callbacks import Callback
@@ -22,11 +23,11 @@ class StatusCallback(Callback):
         super().__init__()
         self._record = record
         self._monitor = monitor
-        self._start_time = datetime.now(UTC)
+        self._began = time.monotonic()  # the clock of the machine may be set meanwhile
         self._start_fraction = 0.0  # of the training, done by earlier processes
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self._start_time, self._start_fraction = datetime.now(UTC), _fraction_done(trainer, trainer.current_epoch)
+        self._began, self._start_fraction = time.monotonic(), _fraction_done(trainer, trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         value, epoch = trainer.callback_metrics.get(self._monitor), trainer.current_epoch + 1
@@ -37,9 +38,8 @@ class StatusCallback(Callback):
         """None where neither a number of epochs nor of steps ends the training."""
         if fraction <= self._start_fraction:
             return None
-        now = datetime.now(UTC)
-        pace = (now - self._start_time) / (fraction - self._start_fraction)
-        return now + pace * max(0.0, 1 - fraction)
+        seconds = (time.monotonic() - self._began) / (fraction - self._start_fraction)  # of the whole training
+        return datetime.now(UTC) + timedelta(seconds=seconds * max(0.0, 1 - fraction))
 
 
 def _fraction_done(trainer: lightning.Trainer, epochs: int) -> float:
