@@ -7,10 +7,12 @@ from pathlib import Path
 
 import optuna
 import pytest
+import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from cdmtrain import cli
+from cdmtrain.classifier import Classifier
 from cdmtrain.errors import InputError
 from cdmtrain.search.study import Study, Trial, read_space
 
@@ -159,3 +161,22 @@ def test_without_optuna_the_sentence_says_how_to_get_it(
     monkeypatch.setattr("cdmtrain.tasks.search.find_spec", lambda name: None)
     assert search("search=dnn") == 1
     assert capsys.readouterr().err == "error: task=search needs optuna: pip install 'cdmtrain[search]'\n"
+
+
+def test_a_trial_that_diverges_is_a_bad_one_and_a_failing_machine_leaves_its_trial_to_the_next_worker(
+    search: Search, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["search=dnn", "model.width=4", "trials=1"]
+    with monkeypatch.context() as patch:
+        patch.setattr("cdmtrain.tasks.search.train_run", lambda *_, **__: Path("/proc/none/a").touch())
+        assert search(*words) == 1
+    assert [trial.state for trial in study_in(Path("study")).trials] == [TrialState.RUNNING]
+    assert search(*words) == 0
+    assert "trial 0 resumed: " in capsys.readouterr().out
+    forward = Classifier.forward
+    monkeypatch.setattr(Classifier, "forward", lambda self, batch: forward(self, batch) * torch.nan)
+    assert search("search=dnn", "trials=2") == 0
+    states = [trial.state for trial in study_in(Path("study")).trials]
+    assert states[1] == TrialState.PRUNED
+    assert json.loads(Path("study/trial_0001/status.json").read_text())["state"] == "diverged"
+    assert "diverged" in capsys.readouterr().out
