@@ -6,7 +6,6 @@ taken over.
 """
 
 import errno
-import fcntl
 import getpass
 import logging
 import os
@@ -99,6 +98,8 @@ class Lock:
         return "another process"
 
     def _take(self, descriptor: int) -> bool:
+        import fcntl  # which Windows lacks
+
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -1,6 +1,7 @@
 """Who may import whom: the dependency rules of the package, read from its source without importing it."""
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,3 +213,18 @@ def test_checker_finds_pdg_codes(source):
 @pytest.mark.parametrize("source", ["x = 11", "x = (11.0, 13.0)", "x = [11, 12]", "'''Phys. Rev. C 35 (1987) 2212'''"])
 def test_checker_lets_other_numbers_pass(source):
     assert lines_with_pdg_codes(source) == []
+
+
+def test_a_system_without_unix_modules_imports_every_task() -> None:
+    """Windows gets a sentence; a module that fails when it is imported would give a traceback instead."""
+    script = """
+import importlib, pkgutil, signal, sys
+for name in ("resource", "fcntl", "pwd", "grp", "termios"):
+    sys.modules[name] = None
+for name in ("SIGUSR1", "SIGUSR2", "SIGKILL", "SIGHUP"):
+    delattr(signal, name)
+import cdmtrain.tasks
+for module in pkgutil.iter_modules(cdmtrain.tasks.__path__):
+    importlib.import_module(f"cdmtrain.tasks.{module.name}")
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True)

@@ -26,7 +26,7 @@ def no_flock(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         def flock(*_: object) -> None:
             raise OSError(number, os.strerror(number))
 
-        monkeypatch.setattr(lock.fcntl, "flock", flock)
+        monkeypatch.setattr("fcntl.flock", flock)
         monkeypatch.setattr(lock, "RENEWED_EVERY_SECONDS", 0.05)
         monkeypatch.setattr(lock, "ABANDONED_AFTER_SECONDS", 0.6)
         monkeypatch.setattr(lock, "PAUSE_SECONDS", 0.02)
@@ -109,7 +109,7 @@ def test_the_lock_of_a_dead_node_is_taken_over(tmp_path: Path, no_flock: Callabl
 
 def test_an_owner_that_stood_still_for_long_ends_when_it_finds_another(tmp_path: Path) -> None:
     script = "import os, sys; from cdmtrain import lock; lock.RENEWED_EVERY_SECONDS = 0.05\n"
-    script += "def flock(*_):\n    raise OSError(38, 'none')\nlock.fcntl.flock = flock\n"
+    script += "def flock(*_):\n    raise OSError(38, 'none')\nimport fcntl; fcntl.flock = flock\n"
     done = subprocess.Popen(
         [sys.executable, "-c", script + HOLD, tmp_path / ".lock"],
         stdout=subprocess.PIPE,
