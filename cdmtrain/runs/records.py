@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from cdmtrain.errors import InputError
+from cdmtrain.runs import files
 
 HEARTBEAT_SECONDS = 30  # between two writes of status.json while a run is trained
 LOST_AFTER_SECONDS = 4 * HEARTBEAT_SECONDS  # without one of them
@@ -111,7 +112,9 @@ class Provenance:
         """Of the stores that the run was begun with, one for each source; none before its data are known."""
         found = [source.fingerprint for source in self.data.sources] if self.data else []
         if wrong := [one for one in found if not FINGERPRINT.fullmatch(one)]:
-            raise InputError(f"fingerprint {wrong[0]!r}: 32 hexadecimal digits are expected; restore provenance.json")
+            raise InputError(
+                f"fingerprint {wrong[0]!r}: 32 hexadecimal digits are expected; restore {files.PROVENANCE}"
+            )
         return found
 
 
