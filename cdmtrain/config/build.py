@@ -4,6 +4,7 @@ import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import metadata
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -65,6 +66,18 @@ def naming(key: str) -> Iterator[None]:
         if type(cause).__name__ in OWN_SENTENCE or not (sentence := _sentence(key, cause)):
             raise cause from (None if cause is error else error)
         raise InputError(sentence) from error
+
+
+@contextmanager
+def recorded(source: Path) -> Iterator[None]:
+    """Turn whatever a recorded configuration makes a class raise into an InputError that names its file."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ in OWN_SENTENCE or isinstance(error, OSError):
+            raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise InputError(f"{source} cannot be built ({reason}) {DETAILS}") from error
 
 
 def _sentence(key: str, cause: BaseException) -> str | None:

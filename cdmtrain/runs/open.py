@@ -16,12 +16,13 @@ from cdmtrain.augmentation.chain import Chain
 from cdmtrain.augmentation.symmetries import transformed
 from cdmtrain.batch import EventBatch
 from cdmtrain.classifier import Classifier
-from cdmtrain.config.build import build, build_each
+from cdmtrain.config.build import build, build_each, recorded
 from cdmtrain.config.targets import find_class
 from cdmtrain.data.images import as_images, batch_of_images
 from cdmtrain.errors import InputError
 from cdmtrain.loss import check_loss
 from cdmtrain.particles import NAMES
+from cdmtrain.runs import files
 from cdmtrain.runs.checkpoint import checkpoint_path, read_checkpoint
 from cdmtrain.runs.memory import check_memory
 from cdmtrain.runs.trust import read_config, trusted
@@ -160,7 +161,7 @@ def load_run(
     directory = Path(path)
     cfg = read_config(directory, trust=trusted(trust))
     weights = checkpoint_path(directory, checkpoint)
-    with torch.random.fork_rng(devices=[]):  # the initial weights are replaced at once
+    with recorded(directory / files.CONFIG), torch.random.fork_rng(devices=[]):  # new weights are replaced at once
         classifier = Classifier(**_network(cfg), optimizer=torch.optim.SGD)  # which it never makes
     load_weights(classifier, weights)
     return Run(directory, cfg, weights, classifier.to(device).eval())

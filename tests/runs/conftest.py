@@ -1,10 +1,14 @@
 """The configuration of a small run, as this program writes it."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from tests.runs.crafted import Config
+from tests.runs.test_read import OLD_RUN
 
 
 @pytest.fixture(scope="module")
@@ -15,3 +19,10 @@ def own() -> Config:
     cfg.run_dir = "run"
     cfg.sweep.dir = "sweep"
     return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A whole run directory that may be damaged, with a secret beside it."""
+    (tmp_path / "secret").write_text("epoch,val_loss\n1,0.5\n")
+    return Path(shutil.copytree(OLD_RUN, tmp_path / "run"))
