@@ -132,7 +132,11 @@ def subtitle(run: RunFiles) -> str:
 
 
 def unfinished(run: RunFiles) -> str:
-    """Return why figures are missing, in one sentence; empty where none is."""
+    """Return why figures are missing or poor, in one sentence; empty where all is well."""
+    if run.state == "diverged":
+        epochs = run.results.get("epochs")
+        when = f" in epoch {epochs}" if epochs else ""
+        return f"The training diverged{when}: its losses are no numbers any more. Try a smaller optimizer.lr."
     absent = [name for name in (files.RESULTS, files.PREDICTIONS) if name in run.missing]
     if not absent:
         return ""

@@ -93,6 +93,13 @@ def test_events_of_unknown_particle_or_without_probability_are_left_out(make_run
     assert sum(int(row["events"]) for row in rows) == 50
 
 
+def test_the_page_of_a_training_that_ended_as_diverged_says_so(make_run: MakeRun) -> None:
+    run_dir = make_run()
+    change_json(run_dir / "status.json", state="diverged")
+    change_json(run_dir / "results.json", diverged=True, epochs=3)
+    assert "The training diverged in epoch 3: its losses are no numbers any more." in page_of(run_dir)
+
+
 def test_a_diverged_training_has_a_page(make_run: MakeRun) -> None:
     run_dir = make_run(num_events=20)
     (run_dir / "metrics.csv").write_text("epoch,train_loss,val_loss,val_accuracy\n0,nan,nan,nan\n1,inf,,0.25\n")
