@@ -64,8 +64,9 @@ def _verify(copy: Path, names: set[str]) -> None:
         if status.st_uid != os.getuid() or status.st_mode & stat.S_IWOTH or not kind(status.st_mode):
             raise _wrong(copy, path)
     files = {str(path.relative_to(copy)): path for path in found if path.is_file()}
-    if any(path.name == "__pycache__" for path in found) or files.keys() != names or _digest(files) != copy.name:
-        raise _wrong(copy, copy)
+    other = [path for path in found if path.name == "__pycache__"] + [copy / name for name in files.keys() ^ names]
+    if other or _digest(files) != copy.name:
+        raise _wrong(copy, min(other, default=copy))
 
 
 def _wrong(copy: Path, path: Path) -> InputError:

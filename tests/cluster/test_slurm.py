@@ -171,7 +171,8 @@ def test_a_sweep_is_an_array_that_goes_on_past_failed_jobs_and_ends_in_a_leaderb
 
 
 def test_a_job_runs_the_program_and_settings_of_its_submission(here: Path) -> None:
-    (job,) = submit("model=dnn trainer.max_epochs=1 sweep.dir=frozen +hydra.launcher.additional_parameters.hold=true")
+    own = "launch.code_dir=edited +hydra.launcher.additional_parameters.hold=true"  # other sweeps would refuse its copy
+    (job,) = submit("model=dnn trainer.max_epochs=1 sweep.dir=frozen", own)
     (run,) = (here / "frozen").glob("dnn_seed1_*")
     before = (run / "config.yaml").read_bytes(), json.loads((run / "provenance.json").read_text())["git"]
     assert "1 run: 1 submitted" in told("frozen")
