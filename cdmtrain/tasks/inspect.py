@@ -100,7 +100,7 @@ def headline(sample: Sample) -> str:
     mean, std = pixel_mean_and_std(sample)
     size = sample.image_size
     events = f"{count(len(sample.class_index))} events of {size} x {size} pixels"
-    return f"[bold]{sample.title}[/]: {events}, pixel mean {mean:.4g} and std {std:.4g} MeV"
+    return f"{sample.title}: {events}, pixel mean {mean:.4g} and std {std:.4g} MeV"
 
 
 def examples(store: EventStore, sample: Sample, *, number: int) -> dict[str, Images]:

@@ -12,7 +12,7 @@ import pytest
 import cdmtrain
 
 PACKAGE = Path(cdmtrain.__file__).parent
-ALLOWED = {"devices.torch_private"}
+ALLOWED = {"devices.torch_private", "compiled"}  # of torch; of numba
 PUBLIC = {"_target_", "_partial_", "_replace", "_asdict", "_fields", "_make", "_exit"}  # Hydra's keys, namedtuples, os
 BY_NAME = {"getattr", "hasattr", "setattr", "delattr"}
 
