@@ -196,7 +196,7 @@ def test_of_two_processes_one_converts_and_the_other_waits_and_says_so(challenge
     first = conversion(path)
     wait_for(first, "converting")
     second = conversion(path)
-    wait_for(second, f"waiting for the conversion of {path} in another process")
+    wait_for(second, f"waiting for the conversion of {path} by process {first.pid} of ")
     stores = []
     for process in (first, second):
         rest, _ = process.communicate("go on\n", timeout=60)
