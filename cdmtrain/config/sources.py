@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
 CONF = Path(str(files("cdmtrain.conf")))
 GLOBAL = "@package"
@@ -76,6 +74,8 @@ def default_options(root: Path = CONF) -> dict[str, Any]:
 
 def search_path() -> list[Path]:
     """The directories in which this job's options were looked up; the first one that has an option counts."""
+    from hydra.core.hydra_config import HydraConfig  # slow; who reads runs needs only the Loader
+
     sources = HydraConfig.get().runtime.config_sources
     roots = {"file": Path, "pkg": lambda name: Path(str(files(name)))}
     return [roots[one.schema](one.path) for one in sources if one.schema in roots and one.provider != "hydra"]
@@ -141,6 +141,9 @@ class Composition:
 
 def job_composition() -> Composition:
     """The composition of the running job, by the options that Hydra recorded and the lists that were typed."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
     job = HydraConfig.get()
     typed = OverridesParser.create().parse_overrides(list(job.overrides.task))
     lists = {one.key_or_group: one.value() for one in typed if isinstance(one.value(), list)}

@@ -11,13 +11,12 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+import cdmtrain.cli  # noqa: F401  registers the resolvers that the configuration uses
 from cdmtrain.batch import EventBatch, Image
 from cdmtrain.classifier import Classifier
 from cdmtrain.representation.image import ImageRepresentation
 
 SIZE = 8
-
-
 OPTIMIZERS = ["adam", "adamw", "sgd"]
 
 

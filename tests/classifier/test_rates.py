@@ -9,6 +9,11 @@ from torch import nn
 
 from tests.classifier.parts import OPTIMIZERS, Batches, Rates, StalledLoss, classifier, composed, trainer
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),  # lightning, of torch's trees
+    pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no:UserWarning"),  # we test without
+]
+
 
 def rates_of(words: tuple[str, ...], batches: Batches, *, epochs: int, loss: nn.Module | None = None, **settings: Any):
     """Return the learning rates of all steps, and the one that is left at the end, of a fit as the yaml files say."""
