@@ -70,17 +70,3 @@ def test_a_training_with(
 def test_a_compiled_training_in(cdmtrain: Callable[..., int], data: list[str], device: Any, precision: str) -> None:
     words = [*data, "model=perceptron", "trainer=gpu", f"trainer.precision={precision}", "trainer.compile=true", *SHORT]
     assert cdmtrain(*words, "trainer.max_epochs=1") == 0
-
-
-def test_a_store_that_does_not_fit_is_refused_or_copied(
-    cdmtrain: Callable[..., int],
-    data: list[str],
-    device: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(device.driver, "total_memory_bytes", 1000)
-    words = [*data, "model=perceptron", "trainer=debug"]
-    assert cdmtrain(*words, "data.on_device=true") == 1
-    assert "set data.on_device=auto or false" in capsys.readouterr().err
-    assert cdmtrain(*words, "data.on_device=auto") == 0
