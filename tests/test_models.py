@@ -14,6 +14,8 @@ from torch import nn
 
 import cdmtrain.conf
 from cdmtrain.batch import EventBatch
+from cdmtrain.layers.pixel_linear import PixelLinear
+from cdmtrain.probe.features import embed
 
 MODELS = sorted(path.stem for path in (Path(cdmtrain.conf.__file__).parent / "model").glob("*.yaml"))
 # AlexNet needs 67; the GCN, which knows no position, cannot tell smaller events apart; 33 is a multiple of no stride
@@ -123,6 +125,16 @@ def test_gradient_reaches_every_parameter(make_batch, name):
     loss_of(net, make_batch(16, image_size=IMAGE_SIZE[name])).backward()
     unreached = [key for key, weight in net.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert not unreached
+
+
+@every_model
+def test_the_last_layer_computes_the_logits_from_the_features_that_embed_returns(make_batch, name):
+    net, batch = network(name).eval(), make_batch(5, image_size=IMAGE_SIZE[name], empty=[2])
+    features = embed(net[0], net[1], batch)
+    last = [one for one in net[1].modules() if isinstance(one, nn.Linear | PixelLinear)][-1]
+    logits = features @ last.weight + last.bias if isinstance(last, PixelLinear) else last(features)
+    assert features.shape[0] == 5
+    torch.testing.assert_close(logits, net(batch), atol=1e-5, rtol=1e-5)
 
 
 @every_model

@@ -63,7 +63,11 @@ class AlexNet(nn.Module):
         )
 
     def forward(self, image: Image) -> Float[Tensor, "event class"]:
-        return self.linear(self.convolutions(image.energy).flatten(1))
+        return self.linear[-1](self.embed(image))
+
+    def embed(self, image: Image) -> Float[Tensor, "event feature"]:
+        """The features of an event, from which the last layer computes its logits."""
+        return self.linear[:-1](self.convolutions(image.energy).flatten(1))
 
 
 def _pooled(side: int) -> int:

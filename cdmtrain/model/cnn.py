@@ -75,4 +75,8 @@ class CNN(nn.Module):
         self.linear = nn.Linear(inputs * size**2, num_classes)
 
     def forward(self, image: Image) -> Float[Tensor, "event class"]:
-        return self.linear(self.blocks(image.energy).flatten(1))
+        return self.linear(self.embed(image))
+
+    def embed(self, image: Image) -> Float[Tensor, "event feature"]:
+        """The features of an event, from which the last layer computes its logits."""
+        return self.blocks(image.energy).flatten(1)

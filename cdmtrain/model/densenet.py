@@ -77,7 +77,11 @@ class DenseNet(nn.Module):
         channels_last(self)
 
     def forward(self, image: Image) -> Float[Tensor, "event class"]:
-        return self.linear(self.layers(image.energy).mean((2, 3)))
+        return self.linear(self.embed(image))
+
+    def embed(self, image: Image) -> Float[Tensor, "event feature"]:
+        """The features of an event, from which the last layer computes its logits."""
+        return self.layers(image.energy).mean((2, 3))
 
 
 class DenseLayer(nn.Module):

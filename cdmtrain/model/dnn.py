@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cdmtrain.batch import Hits, Image
 from cdmtrain.layers.activation import make_activation
-from cdmtrain.layers.pixel_linear import PixelLinear
+from cdmtrain.layers.pixel_linear import PixelLinear, flatten
 
 
 class DNN(nn.Module):
@@ -55,3 +55,7 @@ class DNN(nn.Module):
 
     def forward(self, pixels: Image | Hits) -> Float[Tensor, "event class"]:
         return self.layers(pixels)
+
+    def embed(self, pixels: Image | Hits) -> Float[Tensor, "event feature"]:
+        """The features of an event, from which the last layer computes its logits: x itself without hidden layers."""
+        return self.layers[:-1](pixels) if len(self.layers) > 1 else flatten(pixels)

@@ -69,6 +69,10 @@ class EdgeConv(nn.Module):
         self.linear = nn.Sequential(hidden, make_activation(activation), nn.Linear(width, num_classes))
 
     def forward(self, graph: Graph) -> Float[Tensor, "event class"]:
+        return self.linear[-1](self.embed(graph))
+
+    def embed(self, graph: Graph) -> Float[Tensor, "event feature"]:
+        """The features of an event, from which the last layer computes its logits."""
         edges, _ = add_self_loops(graph.edge_index, num_nodes=len(graph.feature))
         x, outputs = graph.feature, []
         for number, (pair, h, norm) in enumerate(zip(self.pairs, self.h, self.norms, strict=True)):
@@ -78,4 +82,4 @@ class EdgeConv(nn.Module):
             outputs.append(x)
         nodes = torch.cat(outputs, dim=1)
         pooled = [scatter(nodes, graph.event, dim_size=graph.num_events, reduce=how) for how in ("mean", "max")]
-        return self.linear(torch.cat(pooled, dim=1))
+        return self.linear[:-1](torch.cat(pooled, dim=1))

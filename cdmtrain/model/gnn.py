@@ -91,10 +91,14 @@ class GNN(nn.Module):
         return CONVOLUTIONS[name](inputs, outputs)
 
     def forward(self, graph: Graph) -> Float[Tensor, "event class"]:
+        return self.linear(self.embed(graph))
+
+    def embed(self, graph: Graph) -> Float[Tensor, "event feature"]:
+        """The features of an event, from which the last layer computes its logits."""
         if self.is_gcn_mean:  # the lecture's choice: the same function as below, at an eighth of the time
-            return self.linear(gcn_mean(self.convolutions, graph, self.activation))
+            return gcn_mean(self.convolutions, graph, self.activation)
         x = graph.feature
         for number, convolution in enumerate(self.convolutions):
             x = convolution(x if number == 0 else self.activation(x), graph.edge_index)
         x = x.to(torch.promote_types(x.dtype, torch.float32))  # bfloat16 is too coarse for a sum over hundreds of nodes
-        return self.linear(self.pool(x, graph.event, size=graph.num_events))
+        return self.pool(x, graph.event, size=graph.num_events)

@@ -73,11 +73,15 @@ class GraphNetwork(nn.Module):
         self.linear = nn.Linear(width, num_classes)
 
     def forward(self, graph: Graph) -> Float[Tensor, "event class"]:
+        return self.linear(self.embed(graph))
+
+    def embed(self, graph: Graph) -> Float[Tensor, "event feature"]:
+        """The features of an event, from which the last layer computes its logits."""
         e, v, u = graph.edge_feature, graph.feature, graph.feature.new_zeros(graph.num_events, 0)
         for number, block in enumerate(self.blocks):
             updated = block(e, v, u, graph)
             e, v, u = updated if number == 0 else (old + new for old, new in zip((e, v, u), updated, strict=True))
-        return self.linear(u)
+        return u
 
 
 class GNBlock(nn.Module):

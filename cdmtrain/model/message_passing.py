@@ -72,10 +72,14 @@ class MessagePassing(nn.Module):
         self.linear = nn.Linear(widths[-1], num_classes)
 
     def forward(self, graph: Graph) -> Float[Tensor, "event class"]:
+        return self.linear(self.embed(graph))
+
+    def embed(self, graph: Graph) -> Float[Tensor, "event feature"]:
+        """The features of an event, from which the last layer computes its logits."""
         h = graph.feature
         edges = add_self_loops(graph.edge_index, num_nodes=len(h))[0] if self.self_messages else graph.edge_index
         for pair, rest, norm in zip(self.pairs, self.messages, self.norms, strict=True):
             message = rest(pair(h, edges))
             message = message.to(torch.promote_types(message.dtype, torch.float32))  # bfloat16 is too coarse to add in
             h = self.update(norm(scatter(message, edges[1], dim_size=len(h), reduce=self.aggregation)))
-        return self.linear(scatter(h, graph.event, dim_size=graph.num_events, reduce="mean"))
+        return scatter(h, graph.event, dim_size=graph.num_events, reduce="mean")

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cdmtrain.batch import Hits, Image
-from cdmtrain.layers.pixel_linear import PixelLinear
+from cdmtrain.layers.pixel_linear import PixelLinear, flatten
 
 
 class Perceptron(nn.Module):
@@ -35,3 +35,7 @@ class Perceptron(nn.Module):
 
     def forward(self, pixels: Image | Hits) -> Float[Tensor, "event class"]:
         return self.linear(pixels)
+
+    def embed(self, pixels: Image | Hits) -> Float[Tensor, "event feature"]:
+        """The features of an event, from which the last layer computes its logits: x itself."""
+        return flatten(pixels)

@@ -79,7 +79,11 @@ class ResNet(nn.Module):
         channels_last(self)
 
     def forward(self, image: Image) -> Float[Tensor, "event class"]:
-        return self.linear(self.stages(self.stem(image.energy)).mean((2, 3)))
+        return self.linear(self.embed(image))
+
+    def embed(self, image: Image) -> Float[Tensor, "event feature"]:
+        """The features of an event, from which the last layer computes its logits."""
+        return self.stages(self.stem(image.energy)).mean((2, 3))
 
 
 class Block(nn.Module):

@@ -63,7 +63,11 @@ class RNN(nn.Module):
         self.register_load_state_dict_pre_hook(_rename_old_keys)
 
     def forward(self, sequence: Sequence) -> Float[Tensor, "event class"]:
-        return self.linear(encode_by_length(self._read, sequence, num_groups=4))
+        return self.linear(self.embed(sequence))
+
+    def embed(self, sequence: Sequence) -> Float[Tensor, "event feature"]:
+        """The features of an event, from which the last layer computes its logits."""
+        return encode_by_length(self._read, sequence, num_groups=4)
 
     @torch.compiler.disable  # the compiler takes no recurrent layers
     def _read(self, sequence: Sequence) -> Float[Tensor, "event hidden"]:

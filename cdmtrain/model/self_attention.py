@@ -43,10 +43,14 @@ class SelfAttention(nn.Module):
         self.linear = nn.Linear(width, num_classes)
 
     def forward(self, sequence: Sequence) -> Float[Tensor, "event class"]:
+        return self.linear(self.embed(sequence))
+
+    def embed(self, sequence: Sequence) -> Float[Tensor, "event feature"]:
+        """The features of an event, from which the last layer computes its logits."""
         x = self.activation(self.embedding(sequence.feature))
         z = attention_weights(self.query(x), self.key(x), sequence.mask) @ self.value(x)
         hits = self.activation(x + z) * sequence.mask.unsqueeze(2)
-        return self.linear(hits.sum(1) / sequence.mask.sum(1, keepdim=True).clamp(min=1))
+        return hits.sum(1) / sequence.mask.sum(1, keepdim=True).clamp(min=1)
 
     def attention(self, sequence: Sequence) -> Float[Tensor, "event hit"]:
         """How much the hits of an event attend to each of them, on the average; 0 where there is no hit."""

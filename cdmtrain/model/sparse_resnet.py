@@ -17,7 +17,7 @@ from cdmtrain.batch import Hits
 from cdmtrain.layers.activation import make_activation
 from cdmtrain.layers.mean_max_pooling import mean_max_pooling
 from cdmtrain.layers.site_norm import SiteNorm
-from cdmtrain.layers.sites import KernelMap, find_stages
+from cdmtrain.layers.sites import KernelMap, Stage, find_stages
 from cdmtrain.layers.sparse_convolution import SparseConvolution
 
 
@@ -91,9 +91,18 @@ class SparseResNet(nn.Module):
         self.head = nn.Sequential(SiteNorm(pooled), hidden, self.activation, last)
 
     def forward(self, hits: Hits) -> Float[Tensor, "event class"]:
+        return self.head(self._pooled(hits, self._find_stages(hits)))  # not of `embed`: one compiled graph, not two
+
+    def embed(self, hits: Hits) -> Float[Tensor, "event feature"]:
+        """The features of an event, from which the last layer computes its logits."""
+        return self.head[:-1](self._pooled(hits, self._find_stages(hits)))
+
+    def _find_stages(self, hits: Hits) -> list[Stage]:
         compiling, traced = torch.compiler.is_dynamo_compiling(), torch.compiler.is_compiling()
         pairs = hits.pixel.device.type == "cpu" and not traced
-        stages = find_stages(hits, len(self.stages), merge=compiling or not traced, pairs=pairs)
+        return find_stages(hits, len(self.stages), merge=compiling or not traced, pairs=pairs)
+
+    def _pooled(self, hits: Hits, stages: list[Stage]) -> Float[Tensor, "event pooled"]:
         x, pooled = self.activation(self.stem(hits.feature, stages[0].neighbours)), []
         for number, (sites, blocks) in enumerate(zip(stages, self.stages, strict=True)):
             if sites.down is not None:
@@ -102,7 +111,7 @@ class SparseResNet(nn.Module):
                 x = block(x, sites.neighbours)
             pooled.append(mean_max_pooling(x, sites.offset, sites.once))
         features = self.dropout(torch.cat(pooled, dim=1))
-        return self.head(torch.cat([features, hits.event_feature.to(features.dtype)], dim=1))
+        return torch.cat([features, hits.event_feature.to(features.dtype)], dim=1)
 
 
 class ResidualBlock(nn.Module):

@@ -71,7 +71,11 @@ class Transformer(nn.Module):
         self.linear = nn.Linear(width, num_classes)
 
     def forward(self, sequence: Sequence) -> Float[Tensor, "event class"]:
-        return self.linear(encode_by_length(self._encode, sequence, num_groups=8))
+        return self.linear(self.embed(sequence))
+
+    def embed(self, sequence: Sequence) -> Float[Tensor, "event feature"]:
+        """The features of an event, from which the last layer computes its logits."""
+        return encode_by_length(self._encode, sequence, num_groups=8)
 
     def attention(self, sequence: Sequence) -> Float[Tensor, "event element"]:
         """How much the token of the event attends to each hit in the last layer, on the average of the heads."""

@@ -71,8 +71,12 @@ class ViT(nn.Module):
         self.linear = nn.Linear(width, num_classes)
 
     def forward(self, image: Image) -> Float[Tensor, "event class"]:
+        return self.linear(self.embed(image))
+
+    def embed(self, image: Image) -> Float[Tensor, "event feature"]:
+        """The features of an event, from which the last layer computes its logits."""
         patches = lit_patches(image.energy, self.patch_size)
-        return self.linear(encode_by_length(self._encode, self._embedded(patches), num_groups=4))
+        return encode_by_length(self._encode, self._embedded(patches), num_groups=4)
 
     def attention(self, image: Image) -> Float[Tensor, "event row column"]:
         """How much the class token attends to the patch of each pixel in the last layer, the mean of the heads."""
