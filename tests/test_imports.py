@@ -23,7 +23,7 @@ class Rule(NamedTuple):
 
 
 ANYTHING = {""}
-SHARED = {f"cdmtrain.{name}" for name in ("errors", "atomic", "lock", "terminal", "__version__")}
+SHARED = {f"cdmtrain.{name}" for name in ("errors", "atomic", "lock", "machine", "terminal", "__version__")}
 ARRAYS = {"numpy", "jaxtyping"}
 TENSORS = ARRAYS | {"torch"}
 PARTICLES, BATCH, COMPILED = {"cdmtrain.particles"}, {"cdmtrain.batch"}, {"cdmtrain.compiled"}
@@ -39,6 +39,7 @@ RULES = {
     "atomic": Rule(may=set(), never={"cdmtrain"}),
     "terminal": Rule(may=set(), never={"cdmtrain"}),
     "lock": Rule(may=set(), never={"cdmtrain.atomic", "cdmtrain.terminal"}),
+    "machine": Rule(may=set(), never={"cdmtrain"}),
     "compiled": Rule(may={"numba"}, never={"cdmtrain"}),
     "particles": Rule(may=TENSORS, never={"cdmtrain"}),
     "batch": Rule(may=TENSORS, never={"cdmtrain"}),

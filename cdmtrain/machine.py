@@ -1,0 +1,28 @@
+"""What a process that computes asks of the C library: to keep the memory that each step uses again."""
+
+import ctypes
+import os
+
+KEPT_BYTES = 2**30  # freed memory at the end of the heap beyond this is given back, as are single allocations above it
+GROWTH_BYTES = 2**26  # by which the heap grows, so that small allocations seldom ask the kernel
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h of glibc
+OWN_SETTINGS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
+OLD_LARGEST = 2**25  # of M_MMAP_THRESHOLD before glibc 2.35
+
+
+def keep_heap() -> None:
+    """Let glibc keep freed memory, of which it hands large blocks back to the kernel at once.
+
+    The kernel clears every page that it hands out again, which can take longer than to compute what is stored there.
+    The user's own settings in the environment (mallopt(3)) win: `MALLOC_TRIM_THRESHOLD_=131072` keeps nothing. Other
+    C libraries are left as they are.
+    """
+    if any(name in os.environ for name in OWN_SETTINGS) or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
+        return
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "gnu_get_libc_version"):
+        return
+    if not library.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES):
+        library.mallopt(M_MMAP_THRESHOLD, OLD_LARGEST)
+    library.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+    library.mallopt(M_TOP_PAD, GROWTH_BYTES)
