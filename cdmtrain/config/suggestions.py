@@ -61,10 +61,16 @@ def _first_mistake(words: Sequence[str]) -> str | None:
     """The sentence for the first word that cannot be right; None where none is found."""
     parser = OverridesParser.create()
     try:
-        typed = [parser.parse_override(word) for word in words if not word.startswith("-")]
+        overrides = [word for word in words if word.startswith("~") or ("=" in word and not word.startswith("-"))]
+        typed = [parser.parse_override(word) for word in overrides]
     except OverrideParseException as error:
         return _syntax(error.override)
-    if not {"-m", "--multirun"} & set(words) and (swept := [one for one in typed if one.is_sweep_override()]):
+    swept = [one for one in typed if one.is_sweep_override()]
+    if swept and any(word.partition("=")[0] in ("--cfg", "-c") for word in words):
+        return (
+            f"{swept[0].input_line} is several values, and --cfg shows the configuration of one job; type one of them"
+        )
+    if swept and not {"-m", "--multirun"} & set(words):
         key, _, several = str(swept[0].input_line).partition("=")
         as_list = "" if key in groups() else f", or brackets to make one list of them: {key}=[{several}]"
         return f"{swept[0].input_line} is several values; add -m to run each{as_list}"

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 from hydra import compose, initialize_config_module
+from hydra.errors import HydraException
 
 import cdmtrain.cli  # noqa: F401  registers the resolver that config.yaml uses
 from cdmtrain.config.suggestions import explain_composition, no_value
@@ -62,3 +63,9 @@ def test_a_value_not_typed_is_asked_for_with_a_command() -> None:
         "output is missing; type for example: cdmtrain task=simulate"
     )
     assert no_value("nowhere.key") == "nowhere.key is missing; add nowhere.key=..."
+
+
+@pytest.mark.parametrize("flags", [["--cfg", "job"], ["-m", "-c", "job"], ["-m", "--cfg=job"]])
+def test_the_value_of_a_flag_is_no_override_and_cfg_takes_one_value_of_each_key(flags: list[str]) -> None:
+    answer = explain_composition(HydraException("ambiguous"), [*flags, "model=dnn,cnn"])
+    assert answer == "model=dnn,cnn is several values, and --cfg shows the configuration of one job; type one of them"
