@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cdmtrain.errors import Locked
+from cdmtrain.liveness import identity, is_alive
 
 HELD = (errno.EAGAIN, errno.EACCES)  # what flock(2) answers where another process holds the lock
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # and where there are no locks
@@ -59,7 +60,7 @@ class Lock:
 
         Args:
             patience_seconds: wait no longer than this; None to wait as long as it takes. Where the file system has no
-                locks, at least so long as it takes to see whether the owner still lives.
+                locks, wait until it is known whether the owner lives.
             waiting: called once, if the lock is not free at once, with its owner.
 
         Raises:
@@ -70,8 +71,8 @@ class Lock:
             if waiting:
                 waiting(self.owner)
                 waiting = None
-            least = ABANDONED_AFTER_SECONDS if self._mark and not self._mark.is_renewed else 0.0
-            if patience_seconds is not None and time.monotonic() - began > max(patience_seconds, least):
+            is_known = self._mark is None or self._mark.has_live_owner
+            if is_known and patience_seconds is not None and time.monotonic() - began > patience_seconds:
                 raise Locked(self.owner)
             time.sleep(PAUSE_SECONDS)
 
@@ -108,7 +109,7 @@ class Lock:
             if error.errno not in NO_LOCKS:
                 raise
             _warn_once(f"{self.path.parent} is on a file system without locks ({error.strerror}); a file replaces one")
-            self._mark = self._mark or _Mark(self.path.with_name(f"{self.path.name}.held"))
+            self._mark = self._mark or _Mark(self)
             return self._mark.make()
         return os.fstat(descriptor).st_nlink > 0  # the last owner may have removed the file
 
@@ -129,13 +130,15 @@ class Lock:
 class _Mark:
     """A file that exists while a process holds a lock, renewed by a thread of that process."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._token = secrets.token_hex(16)
+    def __init__(self, lock: Lock) -> None:
+        self._lock = lock
+        self._path = lock.path.with_name(f"{lock.path.name}.held")
+        self._name = secrets.token_hex(16)
+        self._token = f"{self._name} {identity()}"
         self._released = threading.Event()
         self._seen: tuple[str, float] | None = None  # another owner's token with its last renewal
         self._seen_since = 0.0
-        self.is_renewed = False  # whether another owner was seen to renew it
+        self.has_live_owner = False  # whether another owner lives here, or was seen to renew it
 
     def make(self) -> bool:
         """Make the file, or take it over; return whether it is ours."""
@@ -158,28 +161,34 @@ class _Mark:
                 self._path.unlink()
 
     def _is_abandoned(self) -> bool:
-        """Whether another owner has not renewed the file for long, by the clock of the file system or by ours."""
+        """Whether another owner is dead, or has not renewed the file for long by the clock of the file system or ours.
+
+        An owner on this machine keeps its lock as long as it lives, even while it is stopped.
+        """
         with suppress(FileNotFoundError):
             now, seen = time.monotonic(), (_read(self._path), self._path.stat().st_mtime)
-            if self._seen != seen:
-                self.is_renewed = self._seen is not None and self._seen[0] == seen[0]
+            alive = is_alive(seen[0].partition(" ")[2])
+            if self._seen != seen or alive:
+                self.has_live_owner = bool(alive or (self._seen and self._seen[0] == seen[0]))
                 self._seen, self._seen_since = seen, now
+            if alive is not None:
+                return not alive
             if now - self._seen_since > ABANDONED_AFTER_SECONDS:
                 return True
-            return _file_system_time(self._path) - seen[1] > ABANDONED_AFTER_SECONDS
+            return file_system_time(self._path.parent) - seen[1] > ABANDONED_AFTER_SECONDS
         return False
 
     def _renew(self) -> None:
         while not self._released.wait(RENEWED_EVERY_SECONDS):
             with suppress(OSError):
                 if self._path.exists() and _read(self._path) != self._token:
-                    sentence = f"another process took over {self._path.parent}, as this one stood still for long"
+                    sentence = f"{self._lock.owner} took over {self._path.parent}, as this process stood still for long"
                     print(f"error: {sentence}", file=sys.stderr, flush=True)
                     os._exit(1)  # two owners would spoil each other's files
                 os.utime(self._path)
 
     def _remove_abandoned(self) -> None:
-        aside = self._path.with_name(f"{self._path.name}.{self._token}.tmp")
+        aside = self._path.with_name(f"{self._path.name}.{self._name}.tmp")
         with suppress(OSError):
             os.rename(self._path, aside)  # one process alone can do this
             if self._seen is None or _read(aside) != self._seen[0]:
@@ -199,11 +208,15 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def _file_system_time(beside: Path) -> float:
-    """The time by the clock that stamps files, which may be that of a server."""
-    probe = beside.with_name(f"{beside.name}.{secrets.token_hex(4)}.tmp")
+def file_system_time(folder: Path) -> float:
+    """The time by the clock that stamps the files of a folder, which may be that of a server, in seconds.
+
+    Raises:
+        OSError: where this process may not write into the folder.
+    """
+    probe = folder / f".{secrets.token_hex(8)}.tmp"
     try:
-        probe.touch()
+        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         return probe.stat().st_mtime
     finally:
         probe.unlink(missing_ok=True)

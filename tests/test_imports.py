@@ -23,7 +23,8 @@ class Rule(NamedTuple):
 
 
 ANYTHING = {""}
-SHARED = {f"cdmtrain.{name}" for name in ("errors", "atomic", "lock", "machine", "terminal", "__version__")}
+LOWEST = ("errors", "atomic", "liveness", "lock", "machine", "terminal", "__version__")
+SHARED = {f"cdmtrain.{name}" for name in LOWEST}
 ARRAYS = {"numpy", "jaxtyping"}
 TENSORS = ARRAYS | {"torch"}
 PARTICLES, BATCH, COMPILED = {"cdmtrain.particles"}, {"cdmtrain.batch"}, {"cdmtrain.compiled"}
@@ -38,6 +39,7 @@ RULES = {
     "errors": Rule(may=set(), never={"cdmtrain"}),
     "atomic": Rule(may=set(), never={"cdmtrain"}),
     "terminal": Rule(may=set(), never={"cdmtrain"}),
+    "liveness": Rule(may=set(), never={"cdmtrain"}),
     "lock": Rule(may=set(), never={"cdmtrain.atomic", "cdmtrain.terminal"}),
     "machine": Rule(may=set(), never={"cdmtrain"}),
     "compiled": Rule(may={"numba"}, never={"cdmtrain"}),

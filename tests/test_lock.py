@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from cdmtrain import lock
 from cdmtrain.errors import Locked
+from cdmtrain.liveness import identity
 from cdmtrain.lock import Lock
 
 HOLD = "import sys, time; from pathlib import Path; from cdmtrain.lock import Lock; Lock(Path(sys.argv[1])).acquire()"
@@ -118,8 +120,28 @@ def test_an_owner_that_stood_still_for_long_ends_when_it_finds_another(tmp_path:
     )
     assert done.stdout is not None
     assert done.stdout.readline() == "held\n"
+    (tmp_path / ".lock").write_text("process 7 of bob on node02\n")
     (tmp_path / ".lock.held").write_text("of another process")
     _, error = done.communicate(timeout=30)
     assert done.returncode == 1
-    assert "another process took over" in error
+    assert f"process 7 of bob on node02 took over {tmp_path}" in error
     assert (tmp_path / ".lock.held").read_text() == "of another process"
+
+
+def test_a_stopped_owner_on_this_machine_keeps_its_lock_and_a_killed_one_loses_it_at_once(
+    tmp_path: Path, no_flock: Callable[[int], None]
+) -> None:
+    no_flock(errno.ENOLCK)
+    with subprocess.Popen(["sleep", "60"]) as process:
+        mark = tmp_path / ".lock.held"
+        mark.write_text(f"0123 {identity(process.pid)}")
+        process.send_signal(signal.SIGSTOP)
+        os.utime(mark, (time.time() - 1000,) * 2)
+        began = time.monotonic()
+        with pytest.raises(Locked):
+            Lock(tmp_path / ".lock").acquire(patience_seconds=0)
+        assert time.monotonic() - began < 0.5
+        process.kill()
+        process.wait()
+        os.utime(mark)
+        assert Lock(tmp_path / ".lock").try_acquire()

@@ -56,7 +56,8 @@ class RunCheckpoint(Checkpoint):
         self._keep_all = keep_all
         self._saved = time.monotonic()
         self._random_states: dict[str, Any] | None = None
-        self.has_begun = False  # all states are restored
+        self.has_begun = False  # a step was made with the restored states
+        self._first_step = 0  # of this process
         self.asked = False  # set it to save at the end of this step and call `then`
         self.then: Callable[[], None] = lambda: None
         self._vote = Vote()
@@ -102,11 +103,14 @@ class RunCheckpoint(Checkpoint):
         trainer.should_stop |= self.finished  # a finished training may have stopped early
         if self._random_states is not None:
             set_random_states(self._random_states)
-        self.has_begun = True
+        self._first_step = trainer.global_step
+        for optimizer in trainer.optimizers:
+            check_fused_states(optimizer)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        self.has_begun = trainer.global_step > self._first_step
         accumulated = trainer.accumulate_grad_batches
         # is_last_batch is wrong in a resumed epoch of limited length
         last = trainer.is_last_batch or batch_idx + 1 == trainer.num_training_batches
@@ -181,6 +185,21 @@ class Vote:
         wanted, self._steps_until = trainer.strategy.broadcast((wanted, until))
         self._step, self._time = trainer.global_step, time.monotonic()
         return wanted
+
+
+def check_fused_states(optimizer: torch.optim.Optimizer) -> None:
+    """Refuse restored states of another shape: torch's fused steps read and write beyond the end of a smaller one.
+
+    Raises:
+        ValueError: with the name of the state.
+    """
+    if not any(group.get("fused") for group in optimizer.param_groups):
+        return
+    for parameter, states in optimizer.state.items():
+        for name, state in states.items():
+            expected = torch.Size() if name == "step" else parameter.shape
+            if isinstance(state, torch.Tensor) and state.shape != expected:
+                raise ValueError(f"{name} of the optimizer is {list(state.shape)}, and {list(expected)} is expected")
 
 
 def random_states() -> dict[str, Any]:

@@ -94,13 +94,16 @@ def check_states(checkpoint: Mapping[str, Any], callbacks: Iterable[HasState], r
 
 @contextmanager
 def restoring(path: Path | None, has_begun: Callable[[], bool]) -> Iterator[None]:
-    """Turn what is raised before training has begun, while a checkpoint is restored, into a sentence."""
+    """Turn what is raised while a checkpoint is restored, and in the first step with it, into a sentence.
+
+    An optimizer takes any state, and notices in its first step that it is of other weights.
+    """
     try:
         yield
     except InputError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        if path is None or has_begun():
+        if path is None or has_begun() or isinstance(error, torch.OutOfMemoryError):
             raise
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"{path} does not fit this run ({reason}); restore the file or remove it") from error

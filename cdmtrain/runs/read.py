@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdmtrain.errors import InputError
+from cdmtrain.liveness import is_alive
+from cdmtrain.lock import file_system_time
 from cdmtrain.particles import NUM_CLASSES
 from cdmtrain.runs import files
 from cdmtrain.runs.check import check, wrong
@@ -23,7 +26,15 @@ from cdmtrain.runs.predictions import (
     read_mistakes,
     read_predictions,
 )
-from cdmtrain.runs.records import Provenance, Results, Settings, Status, Submission
+from cdmtrain.runs.records import (
+    COPIED_AFTER_SECONDS,
+    LOST_AFTER_SECONDS,
+    Provenance,
+    Results,
+    Settings,
+    Status,
+    Submission,
+)
 
 PER_CLASS = ("efficiency", "purity", "roc_auc")
 CONFUSION_MATRIX = "confusion_matrix"
@@ -39,6 +50,7 @@ class RunFiles:
     settings: Settings = field(default_factory=Settings)  # the part of config.yaml that is used by name
     provenance: Provenance = field(default_factory=Provenance)
     status: Status | None = None
+    is_lost: bool = False  # it says that it is running, and is not
     submission: Submission | None = None
     results: Results = field(default_factory=dict)
     history: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # metrics.csv: column -> (epoch,)
@@ -55,7 +67,7 @@ class RunFiles:
             return "unreadable"
         if self.status is None:
             return "unknown"
-        return "lost" if self.status.is_lost() else self.status.state
+        return "lost" if self.is_lost else self.status.state
 
     @property
     def error(self) -> str | None:
@@ -71,13 +83,14 @@ def read_run(run: Path, *, with_predictions: bool = True) -> RunFiles:
     """
     if not run.is_dir():
         raise InputError(f"{run} is not a directory; give the directory of a run, one that holds a {files.CONFIG}")
-    config = read_config_file(run) or {}
+    config, status = read_config_file(run) or {}, read_status(run)
     return RunFiles(
         directory=run,
         config=config,
         settings=check(config, Settings, str(run / files.CONFIG)),
         provenance=read_provenance(run),
-        status=read_status(run),
+        status=status,
+        is_lost=status is not None and is_lost(run, status),
         submission=read_submission(run),
         results=read_results(run) or {},
         history=read_history(run),
@@ -99,6 +112,26 @@ def read_run_or_problem(run: Path) -> RunFiles:
 def read_status(run: Path) -> Status | None:
     """Read status.json; None where there is none."""
     return _read_record(run, files.STATUS, Status)
+
+
+def is_lost(run: Path, status: Status) -> bool:
+    """Whether a run says that it is running although its process is gone, or its last heartbeat is old.
+
+    Only a process on this machine is looked up, stopped or not. The age of a heartbeat is taken by the clock of the
+    file system, as two machines may differ; where nothing can be written there, by ours. A heartbeat that says itself
+    that it is half an hour old was copied.
+    """
+    if status.state != "running":
+        return False
+    alive = is_alive(status.process_identity)
+    if alive is not None:
+        return not alive
+    try:
+        now = file_system_time(run)
+    except OSError:
+        now = time.time()
+    is_copied = status.updated is None or now - status.updated.timestamp() > COPIED_AFTER_SECONDS
+    return is_copied or now - (run / files.STATUS).stat().st_mtime > LOST_AFTER_SECONDS
 
 
 def is_finished(run: Path) -> bool:

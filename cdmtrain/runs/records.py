@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from cdmtrain.errors import InputError
@@ -10,6 +10,7 @@ from cdmtrain.runs import files
 
 HEARTBEAT_SECONDS = 30  # between two writes of status.json while a run is trained
 LOST_AFTER_SECONDS = 4 * HEARTBEAT_SECONDS  # without one of them
+COPIED_AFTER_SECONDS = 1800  # two clocks differ by less; a heartbeat that says it is older was copied
 
 FINGERPRINT = re.compile("[0-9a-f]{32}")  # it is the name of a directory in the cache
 
@@ -32,6 +33,7 @@ class Status:
     state: State
     host: str | None = None
     process: int | None = None
+    process_identity: str | None = None  # see cdmtrain.liveness
     started: datetime | None = None
     updated: datetime | None = None
     ended: datetime | None = None
@@ -39,13 +41,6 @@ class Status:
     metric: Metric | None = None
     expected_end: datetime | None = None
     error: str | None = None
-
-    def is_lost(self, now: datetime | None = None) -> bool:
-        """Whether the run claims to be running although its last heartbeat is more than LOST_AFTER_SECONDS old."""
-        if self.state != "running":
-            return False
-        now = now or datetime.now(UTC)
-        return self.updated is None or (now - self.updated).total_seconds() > LOST_AFTER_SECONDS
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from cdmtrain.atomic import write_json
 from cdmtrain.errors import Preempted, Pruned
+from cdmtrain.liveness import identity
 from cdmtrain.runs import files
 from cdmtrain.runs.process import is_first_process
 from cdmtrain.runs.read import read_status
@@ -38,7 +39,9 @@ class RunStatus:
         self._end_state: State = "finished"
         before = read_status(run) or Status("running")
         host, process = socket.gethostname(), os.getpid()
-        self._status = Status("running", host, process, started=_now(), epoch=before.epoch, metric=before.metric)
+        self._status = Status(
+            "running", host, process, identity(), started=_now(), epoch=before.epoch, metric=before.metric
+        )
 
     def record_epoch(self, epoch: int, metric: tuple[str, float] | None, expected_end: datetime | None) -> None:
         """Record the last finished epoch, its monitored metric (name, value) and when training should end."""

@@ -3,9 +3,13 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -14,6 +18,7 @@ import pytest
 import yaml
 
 from cdmtrain.errors import InputError
+from cdmtrain.liveness import identity
 from cdmtrain.runs import files
 from cdmtrain.runs.find import find_runs
 from cdmtrain.runs.read import read_metrics, read_run, read_run_or_problem, read_status, read_submission
@@ -188,22 +193,70 @@ def test_keys_of_later_versions_are_ignored(run: Path) -> None:
     assert read_run(run).state == "finished"
 
 
-def status(**changes: Any) -> Status:
-    return Status(**({"state": "running"} | changes))
+def heard(run: Path, seconds_ago: float, **changes: Any) -> str:
+    """The state of a run that says that it is running, and whose last heartbeat is so old by the file system."""
+    told = {"updated": datetime.now(UTC).isoformat()} | changes
+    edit_json(files.STATUS, state="running", **told)(run)
+    os.utime(run / files.STATUS, (time.time() - seconds_ago,) * 2)
+    return read_run(run).state
 
 
-def test_a_running_run_without_a_heartbeat_is_lost() -> None:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    heard = {age: now - timedelta(seconds=age) for age in (0, LOST_AFTER_SECONDS, LOST_AFTER_SECONDS + 1)}
-    assert [status(updated=time).is_lost(now) for time in heard.values()] == [False, False, True]
-    assert status().is_lost(now)
-    assert not status(state="finished", updated=heard[LOST_AFTER_SECONDS + 1]).is_lost(now)
+def test_a_running_run_without_a_heartbeat_is_lost(run: Path) -> None:
+    assert [heard(run, age) for age in (0, LOST_AFTER_SECONDS / 2, LOST_AFTER_SECONDS + 1)] == [
+        *("running", "running"),
+        "lost",
+    ]
     assert LOST_AFTER_SECONDS >= 3 * HEARTBEAT_SECONDS  # one late write is no reason
+    edit_json(files.STATUS, state="finished")(run)
+    assert read_run(run).state == "finished"
 
 
-def test_a_time_without_a_zone_is_in_utc(run: Path) -> None:
-    edit_json(files.STATUS, state="running", updated="2020-01-01T00:00:00")(run)
-    assert read_run(run).state == "lost"
+@pytest.mark.parametrize("minutes", [-25, -10, 0, 10, 600])
+def test_the_clock_of_the_machine_that_trains_decides_nothing(run: Path, minutes: int) -> None:
+    told = (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
+    assert heard(run, 10, updated=told, process_identity="of another machine 1 2") == "running"
+    assert heard(run, LOST_AFTER_SECONDS + 10, updated=told, process_identity="of another machine 1 2") == "lost"
+
+
+@pytest.mark.parametrize("minutes", [-600, -10, 10, 600])
+def test_the_clock_of_the_machine_that_looks_decides_nothing(
+    run: Path, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    ours = time.time
+    monkeypatch.setattr("cdmtrain.runs.read.time", SimpleNamespace(time=lambda: ours() + 60 * minutes))
+    assert [heard(run, age) for age in (10, LOST_AFTER_SECONDS + 10)] == ["running", "lost"]
+
+
+def test_a_running_run_that_was_copied_is_lost(run: Path) -> None:
+    told = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    assert heard(run, 0, updated=told) == "lost"
+    assert heard(run, 0, updated=None) == "lost"
+
+
+def test_a_look_at_a_running_run_leaves_nothing_in_it(run: Path) -> None:
+    before = sorted(run.rglob("*"))
+    assert heard(run, 10) == "running"
+    assert sorted(run.rglob("*")) == before
+
+
+def test_a_run_whose_process_is_stopped_for_long_is_not_lost_and_one_that_was_killed_is_at_once(run: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        name = identity(process.pid)
+        process.send_signal(signal.SIGSTOP)
+        assert heard(run, 10 * LOST_AFTER_SECONDS, process_identity=name) == "running"
+        process.kill()
+        process.wait()
+        assert heard(run, 0, process_identity=name) == "lost"
+
+
+def test_a_directory_that_cannot_be_written_to_tells_whether_its_run_is_lost(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> float:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("cdmtrain.runs.read.file_system_time", refuse)
+    assert [heard(run, age) for age in (0, LOST_AFTER_SECONDS + 1)] == ["running", "lost"]
 
 
 def test_a_submission_is_read(run: Path) -> None:

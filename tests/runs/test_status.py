@@ -14,7 +14,19 @@ from cdmtrain.runs.read import is_finished, read_status
 from cdmtrain.runs.records import Metric
 from cdmtrain.runs.status import RunStatus, write_submitted
 
-KEYS = ["state", "host", "process", "started", "updated", "ended", "epoch", "metric", "expected_end", "error"]
+KEYS = [
+    "state",
+    "host",
+    "process",
+    "process_identity",
+    "started",
+    "updated",
+    "ended",
+    "epoch",
+    "metric",
+    "expected_end",
+    "error",
+]
 
 
 def state_after(run: Path, error: BaseException | None) -> tuple[str, str | None]:

@@ -37,6 +37,14 @@ def numpy_state(content: dict[str, Any]) -> list[Any]:
     return content["random_states"]["numpy"]
 
 
+def moments(content: dict[str, Any], change: Callable[[torch.Tensor], object], *, fused: bool = True) -> None:
+    """Change the moments of every weight; torch takes any, and crashes in the first step."""
+    (optimizer,) = content["optimizer_states"]
+    optimizer["param_groups"][0]["fused"] = fused
+    for states in optimizer["state"].values():
+        states["exp_avg"] = change(states["exp_avg"])
+
+
 CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "a generator's position": lambda content: numpy_state(content).__setitem__(2, 10**8),
     "a negative position": lambda content: numpy_state(content).__setitem__(2, -1),
@@ -44,6 +52,12 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "random states in words": lambda content: content.update(random_states={"python": "x"}),
     "optimizer states of none": lambda content: content.update(optimizer_states=[{}]),
     "optimizer states in words": lambda content: content.update(optimizer_states="x"),
+    "optimizer states of other weights": lambda content: moments(content, lambda value: value[:1]),
+    "optimizer states of one number": lambda content: moments(content, lambda value: torch.zeros(())),
+    "optimizer states of other weights that fail in the first step": lambda content: moments(
+        content, lambda value: torch.zeros(7), fused=False
+    ),
+    "optimizer states without moments": lambda content: moments(content, lambda value: None),
     "loops in words": lambda content: content.update(loops="x"),
     "weights of another shape": lambda content: content["state_dict"].update(
         {name: value[:0] for name, value in content["state_dict"].items() if value.ndim}
