@@ -200,7 +200,13 @@ def main() -> int:
     if "--version" in words:
         print(f"cdmtrain {cdmtrain.__version__}")
         return 0
+    line = os.environ.get("COMP_LINE", "")  # what the shell asks to complete
     try:
+        if any(word.startswith("query=") for word in words) and not line.split(" ")[-1].startswith("hydra"):
+            from cdmtrain.config.completion import complete
+
+            print("\n".join(complete(line)))
+            return 0
         if any(word in ("--help", "-h", "help") or word.endswith("=?") for word in words):
             from cdmtrain.config.help import show
 

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from datetime import timedelta
 from typing import Any
 
 import lightning
@@ -29,24 +30,36 @@ class EpochProgress(RichProgressBar):
         self._since = time.monotonic()
         self._validated = False  # in this epoch
         self._figures: dict[str, str] = {}
+        self._first: tuple[float, float] | None = None  # when the first step ended, and what was done then
+        self._time = ""  # until the training ends; of an epoch that has ended the time that it took
 
     def configure_columns(self, trainer: lightning.Trainer) -> list[Any]:
-        _, bar, batches, times, _ = super().configure_columns(trainer)
-        bar.bar_width = 12  # leaves room for the figures on one line
-        return [Description(self, trainer), bar, batches, times]
+        bar = super().configure_columns(trainer)[1]
+        bar.bar_width = 10  # leaves room for the figures in 80 columns
+        return [Description(self, trainer), bar, Figures(self)]
 
     def get_metrics(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> dict[str, Any]:
-        return dict(self._figures)
+        return {}  # they have a column of their own
+
+    @property
+    def figures(self) -> str:
+        """The time left of the whole training, the loss and the metrics, for the bar of an epoch."""
+        return " ".join([self._time, *(f"{name} {value}" for name, value in self._figures.items())])
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        super().on_train_start(trainer, module)
+        self._first = None
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         super().on_train_epoch_start(trainer, module)
-        self._since, self._validated = time.monotonic(), False
+        self._since, self._validated, self._time = time.monotonic(), False, self._time_left(trainer, 0)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self._on_terminal and batch_idx % self.refresh_rate == 0:  # reading a loss waits for the GPU
             self._figures["loss"] = f"{float(outputs['loss']):.3f}"
+            self._time = self._time_left(trainer, (batch_idx + 1) / trainer.num_training_batches)
         super().on_train_batch_end(trainer, module, outputs, batch, batch_idx)
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -57,6 +70,7 @@ class EpochProgress(RichProgressBar):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         super().on_train_epoch_end(trainer, module)
+        self._time = str(timedelta(seconds=round(time.monotonic() - self._since)))
         figures = {"train_loss": module.train_loss.compute()}  # of every process: all take part in it
         if self._validated:  # what is known of an earlier epoch is not this one's
             figures |= {name: value for name, value in trainer.callback_metrics.items() if name in SHOWN}
@@ -65,6 +79,26 @@ class EpochProgress(RichProgressBar):
         line = "  ".join(f"{name} {float(value):.4f}" for name, value in figures.items())
         seconds = time.monotonic() - self._since
         print(f"{_epoch_of(trainer)}  {line}  {seconds:.0f} s", flush=True)
+
+    def _time_left(self, trainer: lightning.Trainer, of_epoch: float) -> str:
+        """The time until the training ends, at the pace since its first step; validation counts."""
+        now, done = time.monotonic(), _fraction_done(trainer, of_epoch)
+        self._first = self._first or (now, done)
+        if done <= self._first[1]:
+            return "-:--:-- left"
+        pace = (now - self._first[0]) / (done - self._first[1])
+        return f"{timedelta(seconds=round(pace * (1 - done)))} left"
+
+
+class Figures(ProgressColumn):
+    """What stands beside the bar of an epoch; nothing beside those of validation and test."""
+
+    def __init__(self, bars: EpochProgress) -> None:
+        super().__init__()
+        self._bars = bars
+
+    def render(self, task: Task) -> Text:
+        return Text(self._bars.figures if task.id == self._bars.train_progress_bar_id else "", "dim")
 
 
 class Description(ProgressColumn):
@@ -77,6 +111,13 @@ class Description(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text(self._epoch if task.id == self._bars.train_progress_bar_id else task.description)
+
+
+def _fraction_done(trainer: lightning.Trainer, of_epoch: float) -> float:
+    """How much of the training is done, by its epochs or its steps; 0 where neither has an end."""
+    epochs, steps = trainer.max_epochs or -1, trainer.max_steps
+    by_epochs = (trainer.current_epoch + of_epoch) / epochs if epochs > 0 else 0
+    return max(by_epochs, trainer.global_step / steps if steps > 0 else 0)
 
 
 def _epoch_of(trainer: lightning.Trainer) -> str:

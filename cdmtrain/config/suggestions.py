@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 
+from cdmtrain.config.build import missing_extra
 from cdmtrain.config.sources import BUNDLES, CONF, GLOBAL, Composition, choices, groups, read_yaml, select, typed_roots
 from cdmtrain.config.words import quoted
 from cdmtrain.errors import InputError
@@ -137,6 +138,8 @@ def _syntax(override: str) -> str:
 
 
 def _no_option(group: str, option: str, available: Sequence[str] = ()) -> str:
+    if group.startswith("hydra/") and (extra := missing_extra(option)):  # a plugin's, which is found once installed
+        return f"{group}={option} needs a package: pip install 'cdmtrain[{extra}]'"
     options = available or [option.name for option in groups()[group]]
     near = [f"{group}={name}" for name in get_close_matches(option, options)]
     return f"{group}={option} does not exist{_did_you_mean(near)} (options: {', '.join(options)})"

@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from cdmtrain.errors import InputError
 from cdmtrain.runs.legacy import as_in_0_1
 from cdmtrain.runs.process import slurm_job
 
@@ -40,6 +41,18 @@ def new_run_path(cfg: DictConfig) -> Path:
     if hydra.mode == RunMode.MULTIRUN:
         return Path(hydra.sweep.dir) / job_name(cfg)
     return Path("outputs/train") / _model_option() / (_step_name() or new_name())
+
+
+def new_output_path(cfg: DictConfig, task: str) -> Path:
+    """Return the new directory of a task that trains nothing: run_dir=, else outputs/<task>/<a new name>.
+
+    Raises:
+        InputError: where run_dir= is there already and is not empty.
+    """
+    path = Path(cfg.run_dir) if cfg.run_dir else Path("outputs") / task / new_name()
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise InputError(f"run_dir={path} exists; choose another directory or remove it")
+    return path
 
 
 def job_name(cfg: DictConfig) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 import cdmtrain
@@ -23,6 +24,7 @@ from cdmtrain.runs.process import is_first_process
 from cdmtrain.runs.read import read_json
 from cdmtrain.runs.records import DataRecord, Provenance
 
+PLACES = ("run_dir", "sweep", "launch")  # where and by whom a job is run, which need not be repeated
 PACKAGES = ("torch", "lightning", "torchmetrics", "torch_geometric", "hydra-core", "numpy", "h5py", "numba")
 
 
@@ -78,12 +80,25 @@ def describe_process(cfg: DictConfig) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "git": git_state(Path(cdmtrain.__file__).parent),
         "host": socket.gethostname(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command(),
         "overrides": list(hydra.overrides.task),
         "choices": {group: option for group, option in dict(hydra.runtime.choices).items() if "hydra/" not in group},
         "changed": changes(cfg),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def command() -> str:
+    """Return the command that repeats this job: as typed, or for a job of a sweep or a search its own words."""
+    hydra = HydraConfig.get()
+    own, typed = list(hydra.overrides.task), sys.argv[1:]
+    if hydra.mode == RunMode.RUN and set(own) <= set(typed):
+        return shlex.join(["cdmtrain", *typed])
+    sources = [one for one in hydra.runtime.config_sources if one.provider == "command-line"]
+    words = [f"--config-dir={one.path}" for one in sources]
+    words += [word for word in hydra.overrides.hydra if word.startswith("hydra.searchpath=")]
+    words += [word for word in own if word.lstrip("+~").partition("=")[0].partition(".")[0] not in PLACES]
+    return shlex.join(["cdmtrain", *words])
 
 
 def git_state(source: Path) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from cdmtrain.errors import InputError
 from cdmtrain.report.benchmark.page import write_benchmarks
 from cdmtrain.report.benchmark.tables import JOB, comparison_table, job_tables, read_benchmarks
 from cdmtrain.runs.directory import RunDirectory
-from cdmtrain.runs.names import job_name, new_name
+from cdmtrain.runs.names import job_name, new_output_path
 from cdmtrain.runs.open import make_classifier
 from cdmtrain.runs.provenance import RunProvenance
 from cdmtrain.runs.status import RunStatus
@@ -45,7 +45,7 @@ def benchmark(cfg: DictConfig) -> None:
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     hydra = HydraConfig.get()
     sweep = Path(hydra.sweep.dir) if hydra.mode == RunMode.MULTIRUN else None
-    folder = sweep / job_name(cfg) if sweep else Path("outputs/benchmark") / new_name()
+    folder = sweep / job_name(cfg) if sweep else new_output_path(cfg, "benchmark")
     write_json(folder / JOB, measure(cfg, RunProvenance(folder, cfg)))
     show(folder, sweep)
 

@@ -1,7 +1,6 @@
 """cdmtrain task=evaluate: a run's network on its test events or on other files, with the report of a training."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -20,7 +19,7 @@ from cdmtrain.report.run.tables import show_results
 from cdmtrain.runs import files
 from cdmtrain.runs.evaluation import check_same_events, evaluation_config, open_runs, open_test_data
 from cdmtrain.runs.inside import read_text
-from cdmtrain.runs.names import new_name
+from cdmtrain.runs.names import new_output_path
 from cdmtrain.runs.open import Run, check_image_size, combine_networks
 from cdmtrain.runs.provenance import describe_process
 from cdmtrain.runs.read import read_provenance, read_results
@@ -30,10 +29,11 @@ COST = ("events_per_second", "train_seconds", "peak_memory_bytes", "epochs", "be
 
 
 def evaluate(cfg: DictConfig) -> None:
-    """Compute the metrics, write outputs/evaluate/<date>_<time>_<random> as a whole, show them."""
+    """Compute the metrics, write run_dir= or a new directory in outputs/evaluate as a whole, show them."""
     configure_logging()
+    folder = new_output_path(cfg, "evaluate")
     runs = open_runs(cfg)
-    used = evaluation_config(runs, cfg)
+    used = evaluation_config(runs, cfg, free=("run_dir",))
     check_accelerator(str(used.trainer.accelerator))
     lightning.seed_everything(used.seed, workers=True, verbose=False)
     data = open_test_data(used, runs[0])
@@ -41,7 +41,6 @@ def evaluate(cfg: DictConfig) -> None:
         check_same_events(runs, data)
     for run in runs:
         check_image_size(run, data.store.image_size)
-    folder = Path("outputs/evaluate") / new_name()
     classifier = ensemble(runs, used, symmetries=cfg.symmetries)
     with whole_directory(folder) as temporary:
         trainer = build(used, "trainer", callbacks=[], logger=False, default_root_dir=temporary)

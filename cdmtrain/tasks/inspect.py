@@ -22,7 +22,7 @@ from cdmtrain.report.dataset.tables import ClassTable, make_tables
 from cdmtrain.report.kit.event_display import window_side
 from cdmtrain.report.kit.numbers import count
 from cdmtrain.representation.image import ImageRepresentation
-from cdmtrain.runs.names import new_name
+from cdmtrain.runs.names import new_output_path
 from cdmtrain.terminal import say
 from cdmtrain.training import nan_to_none
 
@@ -37,6 +37,7 @@ def inspect(cfg: DictConfig) -> None:
     """Measure every event of the data set, print the tables, write the page and all numbers to a directory."""
     if cfg.examples < 1:
         raise InputError(f"examples={cfg.examples}: at least 1 event of each particle is expected")
+    folder = new_output_path(cfg, "inspect")
     stores = [EventStore(directories) for directories in sources(cfg)]
     samples = [measure_store(store) for store in stores]
     tables = make_tables(samples)
@@ -45,7 +46,6 @@ def inspect(cfg: DictConfig) -> None:
         say(headline(sample))
     for table in tables:
         console.print(table.table.terminal())
-    folder = Path("outputs/inspect") / new_name()
     images = [examples(*each, number=cfg.examples) for each in zip(stores, samples, strict=True)]
     page = write_inspection(folder, samples, images)
     write_json(folder / "inspection.json", content(samples, tables))

@@ -20,7 +20,7 @@ from cdmtrain.report.probe import draw_probe, probe_table
 from cdmtrain.report.run.learned import draw_learned
 from cdmtrain.runs import files
 from cdmtrain.runs.evaluation import open_test_data
-from cdmtrain.runs.names import new_name
+from cdmtrain.runs.names import new_output_path
 from cdmtrain.runs.open import Run, check_image_size, load_run
 from cdmtrain.runs.predictions import read_learned
 from cdmtrain.runs.trust import trusted
@@ -29,16 +29,17 @@ from cdmtrain.training import write_learned
 
 
 def probe(cfg: DictConfig) -> None:
-    """Perturb a run's test events, write outputs/probe/<date>_<time>_<random> as a whole, show the table."""
+    """Perturb a run's test events, write run_dir= or a new directory in outputs/probe as a whole, show the table."""
     if cfg.events < 1:
         raise InputError(f"events={cfg.events}: at least 1 event is expected")
+    folder = new_output_path(cfg, "probe")
     run = load_run(cfg.run, checkpoint=str(cfg.ckpt), device=cfg.device, trust=trusted(cfg.trust))
-    used = apply_overrides(run.cfg, cfg, parts=("data",), free=("ckpt", "events", "device", "seed", "simulation"))
+    free = ("ckpt", "events", "device", "seed", "simulation", "run_dir")
+    used = apply_overrides(run.cfg, cfg, parts=("data",), free=free)
     used.data.cache_dir = cfg.data.cache_dir  # never the run's
     data = open_test_data(used, run)
     check_image_size(run, data.store.image_size)
     found = sensitivities(run.representation, run.model, events(data, cfg.events, run), perturbations(cfg.seed))
-    folder = Path("outputs/probe") / new_name()
     write(folder, run, data, found)
     console = Console()
     console.print(probe_table([asdict(one) for one in found]))

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 from hydra import compose, initialize_config_module
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 
 import cdmtrain.cli  # noqa: F401  registers the resolver that config.yaml uses
 from cdmtrain.config.suggestions import explain_composition, no_value
@@ -69,3 +69,8 @@ def test_a_value_not_typed_is_asked_for_with_a_command() -> None:
 def test_the_value_of_a_flag_is_no_override_and_cfg_takes_one_value_of_each_key(flags: list[str]) -> None:
     answer = explain_composition(HydraException("ambiguous"), [*flags, "model=dnn,cnn"])
     assert answer == "model=dnn,cnn is several values, and --cfg shows the configuration of one job; type one of them"
+
+
+def test_a_launcher_that_is_not_installed_names_its_extra() -> None:
+    missing = MissingConfigException("", "hydra/launcher/joblib", ["basic", "slurm"])
+    assert explain_composition(missing, []) == "hydra/launcher=joblib needs a package: pip install 'cdmtrain[joblib]'"

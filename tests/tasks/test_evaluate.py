@@ -166,3 +166,14 @@ def test_a_run_whose_events_are_others_now_is_refused(
     assert evaluate("run=moved") is None
     assert "moved was tested on 100 events (84, 8, 8) of" in capsys.readouterr().err
     assert evaluate(f"run=[{trained.path},moved]") is None
+
+
+def test_run_dir_says_where_the_results_are_written(
+    trained: SimpleNamespace, evaluate: Evaluate, capsys: Capture
+) -> None:
+    words = [f"run={trained.path}", "run_dir=here"]
+    with pytest.raises(AssertionError):  # nothing under outputs/
+        evaluate(*words)
+    assert "accuracy" in results(Path("here"))
+    assert evaluate(*words) is None
+    assert "run_dir=here exists; choose another directory or remove it" in capsys.readouterr().err

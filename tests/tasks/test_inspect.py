@@ -33,6 +33,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inspect:
     return command
 
 
+def test_run_dir_says_where_the_page_is_written(run: Inspect, challenge_file: Callable[..., Path]) -> None:
+    assert run(*of(challenge_file("a.h5")), "run_dir=here") == 0
+    assert Path("here/index.html").is_file()
+    assert not Path("outputs/inspect").exists()
+
+
 def of(*files: Path) -> list[str]:
     return ["data=hdf5", f"data.files=[{','.join(map(str, files))}]"]
 

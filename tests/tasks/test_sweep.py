@@ -71,3 +71,10 @@ def test_folds_are_cross_validation(sweep: Sweep, tmp_path: Path, capsys: pytest
     assert len(list((tmp_path / "sweep").glob("dnn_seed1_*"))) == 3
     counts = [json.loads(path.read_text())["data"] for path in (tmp_path / "sweep").glob("*/provenance.json")]
     assert sorted((one["train"], one["val"], one["test"]) for one in counts) == [(61, 31, 8), (61, 31, 8), (62, 30, 8)]
+
+
+def test_the_page_of_a_run_in_a_sweep_repeats_that_run_alone(sweep: Sweep, tmp_path: Path) -> None:
+    assert sweep("model=dnn", "seed=1,2", "trainer=debug") == 0
+    commands = [json.loads(path.read_text())["command"] for path in (tmp_path / "sweep").glob("*/provenance.json")]
+    assert [command.split()[-2:] for command in sorted(commands)] == [["model=dnn", f"seed={seed}"] for seed in (1, 2)]
+    assert not any("sweep" in command or " -m" in command for command in commands)

@@ -48,8 +48,8 @@ SUMMARY: Columns = {
     "squares\nMeV^2": decimals("mean_sum_squares_mev2", 1),
     "lit\nmean": decimals("mean_lit_pixels", 1),
     "lit pixels\n10/50/90 %": lambda of: "/".join(count(of[f"p{p}_lit_pixels"]) for p in (10, 50, 90)),
-    "brightest\nMeV": decimals("median_brightest_mev", 2),
-    "vertex\nat edge": lambda of: percent(of["vertex_at_edge"]),
+    "bright-\nest MeV": decimals("median_brightest_mev", 2),
+    "vertex\nat\nedge": lambda of: percent(of["vertex_at_edge"]),
     "none\nlit": decimals("events_without_lit_pixel", 0),
 }
 RATIO: Columns = {title: decimals(f"{key}_ratio", 3) for key, title in RATIOS.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from cdmtrain.particles import NAMES
 from cdmtrain.report.dataset.distributions import draw_distributions
@@ -196,3 +197,17 @@ def test_fractions_of_a_distribution_add_up_to_all_events_of_each_class() -> Non
     for name in drawings.keys() - {"pixel_spectrum"}:
         for particle in NAMES:
             assert sum(row[3] for row in drawings[name] if row[0] == particle) == pytest.approx(100)
+
+
+def test_every_number_is_whole_in_80_columns_for_a_million_events() -> None:
+    sample = four_classes()
+    (table,) = make_tables([sample])
+    for metrics in table.metrics.values():
+        metrics |= {"events": 1_000_000, "kinetic_energy_min_mev": 1000, "kinetic_energy_max_mev": 2000}
+        metrics |= {"mean_lit_pixels": 136.2, "mean_sum_mev": 179.7, "mean_sum_squares_mev2": 853.3}
+        metrics |= {f"p{p}_lit_pixels": 100 for p in (10, 50, 90)} | {"median_brightest_mev": 13.6}
+    console = Console(width=80, force_terminal=True, color_system=None)
+    with console.capture() as captured:
+        console.print(table.table.terminal())
+    assert "…" not in captured.get()
+    assert "1,000,000 1000-2000 179.7   853.3 136.2 100/100/100" in captured.get()
