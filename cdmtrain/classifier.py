@@ -1,7 +1,8 @@
 """The LightningModule that trains, validates and tests any network."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
 from typing import Any, Literal
 
 import lightning
@@ -15,6 +16,7 @@ from cdmtrain.errors import InputError
 from cdmtrain.metrics import ClassificationMetrics, RunningMean, scalars
 
 Split = Literal["val", "test"]
+RATE_SCALE = "lr_scale"  # key of a parameter group
 Augmentation = Callable[[EventBatch, torch.Generator], EventBatch]
 
 
@@ -31,6 +33,9 @@ class Classifier(lightning.LightningModule):
         augmentation: called with a training batch and a random generator; None for no augmentation.
         seed: of the augmentation. With the epoch, the batch and the process it fixes every draw, so a resumed training
             draws the same numbers.
+        freeze: names of modules of the network that are not trained: they compute as in a test, without dropout and
+            with the running statistics that they have.
+        loaded_lr: learning rate of the parameters in `loaded`, as a fraction of that of all others.
 
     Shapes: EventBatch of B events -> logits (B, classes), float32 whatever the precision of the network.
     """
@@ -45,6 +50,8 @@ class Classifier(lightning.LightningModule):
         scheduler: Mapping[str, Any] | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
+        freeze: Collection[str] = (),
+        loaded_lr: float = 1.0,
     ) -> None:
         super().__init__()
         self.model = model
@@ -60,6 +67,11 @@ class Classifier(lightning.LightningModule):
         self._scheduler = scheduler
         self._augmentation = augmentation
         self._seed = seed
+        self._loaded_lr = loaded_lr
+        self.loaded: Collection[str] = frozenset()  # names of parameters whose first values are from another run
+        self._frozen = [named_module(model, name) for name in freeze]
+        for module in self._frozen:
+            module.requires_grad_(False).eval()
         self.results: dict[str, dict[str, Any]] = {}  # metrics of each split, as last computed
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -68,6 +80,12 @@ class Classifier(lightning.LightningModule):
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
+
+    def train(self, mode: bool = True) -> "Classifier":
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
 
     def forward(self, batch: EventBatch) -> Float[Tensor, "event class"]:
         return self.model(self.representation(batch)).float()
@@ -102,6 +120,7 @@ class Classifier(lightning.LightningModule):
         """
         sums = zip(("mean_value", "weight"), self.train_loss.sums(), strict=True)
         checkpoint["state_dict"] |= {f"train_loss.{name}": torch.tensor(float(value)) for name, value in sums}
+        checkpoint["loaded"] = sorted(self.loaded)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         total, num_events = (checkpoint["state_dict"].pop(f"train_loss.{name}") for name in ("mean_value", "weight"))
@@ -109,9 +128,11 @@ class Classifier(lightning.LightningModule):
             self.train_loss.total, self.train_loss.num_events = total, int(num_events)
 
     def configure_optimizers(self) -> Any:
-        optimizer = self._make_optimizer(self.parameters())
+        optimizer = self._make_optimizer(self._trained())
         if self.trainer.gradient_clip_val and "mixed" in self.trainer.precision and optimizer.defaults.get("fused"):
-            optimizer = self._make_optimizer(self.parameters(), fused=False)  # Lightning does not clip for a fused one
+            optimizer = self._make_optimizer(self._trained(), fused=False)  # Lightning does not clip for a fused one
+        if self._loaded_lr != 1:
+            scale_rates(optimizer)
         if not self._scheduler:
             return optimizer
         settings = dict(self._scheduler)
@@ -124,6 +145,18 @@ class Classifier(lightning.LightningModule):
             )
         steps = {argument: int(total)} if argument else {}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": make(optimizer, **steps), **settings}}
+
+    def _trained(self) -> list[Any]:
+        """The parameters that are trained; with a rate of their own for loaded ones two groups, the new ones first."""
+        trained = {name: one for name, one in self.named_parameters() if one.requires_grad}
+        if not trained:
+            raise InputError("freeze leaves no weights of the network to train; leave out one of its modules")
+        if self._loaded_lr == 1:
+            return list(trained.values())
+        loaded = [one for name, one in trained.items() if name in self.loaded]
+        new = [one for name, one in trained.items() if name not in self.loaded]
+        groups = ({"params": new, RATE_SCALE: 1.0}, {"params": loaded, RATE_SCALE: self._loaded_lr})
+        return [group for group in groups if group["params"]]
 
     def _evaluate(self, batch: EventBatch, split: Split) -> Float[Tensor, "event class"]:
         logits = self(batch)
@@ -145,3 +178,35 @@ class Classifier(lightning.LightningModule):
     def _generator(self, batch_index: int) -> torch.Generator:
         seeds = (self._seed, self.current_epoch, batch_index, self.global_rank)
         return torch.Generator(self.device).manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
+
+
+def named_module(network: nn.Module, name: str) -> nn.Module:
+    """Return a module of the network by its name.
+
+    Raises:
+        InputError: where there is none, or it has no weights; with the nearest names.
+    """
+    modules = {key: one for key, one in network.named_modules() if key and any(True for _ in one.parameters())}
+    if name in modules:
+        return modules[name]
+    near = get_close_matches(str(name), modules)
+    top = [key for key in modules if "." not in key]
+    hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(top)}"
+    raise InputError(f"freeze: the network has no module {name} with weights; {hint}")
+
+
+def scale_rates(optimizer: torch.optim.Optimizer) -> None:
+    """Multiply the rate of each parameter group by its RATE_SCALE in every step, and in no schedule: ratios stay."""
+    rates: list[Any] = []
+
+    def scale(optimizer: torch.optim.Optimizer, *step: object) -> None:
+        rates[:] = [group["lr"] for group in optimizer.param_groups]
+        for group in optimizer.param_groups:
+            group["lr"] *= group[RATE_SCALE]
+
+    def restore(optimizer: torch.optim.Optimizer, *step: object) -> None:
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+
+    optimizer.register_step_pre_hook(scale)
+    optimizer.register_step_post_hook(restore)

@@ -31,9 +31,10 @@ from cdmtrain.config.explain import explain
 from cdmtrain.config.show import show_changes, show_config
 from cdmtrain.config.unused import check_used
 from cdmtrain.data.event_data import EventData
-from cdmtrain.devices.accelerator import accelerator_name, check_accelerator
+from cdmtrain.devices.accelerator import accelerator_name
 from cdmtrain.devices.interruption import Interruption
 from cdmtrain.devices.processes import Processes, several_processes
+from cdmtrain.devices.trainer import check_trainer
 from cdmtrain.errors import InputError
 from cdmtrain.machine import keep_heap
 from cdmtrain.probe.learned import first_of_each, look_inside
@@ -46,11 +47,10 @@ from cdmtrain.runs.provenance import RunProvenance
 from cdmtrain.runs.read import is_finished, read_history, read_metrics, read_results
 from cdmtrain.runs.resume import checkpoint_to_resume
 from cdmtrain.runs.status import RunStatus
+from cdmtrain.runs.weights import check_weights, load_first_weights, loaded_names
 from cdmtrain.terminal import say
 
 log = logging.getLogger(__name__)
-
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 @dataclass(frozen=True)
@@ -148,23 +148,10 @@ def write_learned(path: Path, classifier: Classifier, data: EventData) -> None:
         write_columns(path, events | hits | found, image_size=batch.image_size)
 
 
-def check_trainer(cfg: DictConfig) -> None:
-    """Refuse settings that Lightning would refuse late or in its own words."""
-    trainer = cfg.trainer
-    check_accelerator(str(trainer.accelerator))
-    if "checkpoint" not in cfg.callbacks:
-        raise InputError(
-            "callbacks has no checkpoint, and a run is tested and resumed from its checkpoints; "
-            "use callbacks=default, checkpoint or early_stopping"
-        )
-    if str(trainer.precision) not in PRECISIONS:
-        raise InputError(f"trainer.precision={trainer.precision}: one of {', '.join(PRECISIONS)} is expected")
-
-
 def configure_logging() -> None:
     """Hide Lightning's hints and advertisements; warnings about what the user can change stay."""
     hints = "The usage of `scatter", "The `srun` command is available", "GPU available but not used"
-    for message in (".*LeafSpec.*", "The number of training batches", *hints):
+    for message in (".*LeafSpec.*", "The number of training batches", "Found .* in eval mode", *hints):
         warnings.filterwarnings("ignore", message=message)
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.fabric.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -203,6 +190,7 @@ def _fit_and_evaluate(
     configure_logging()
     if run.cfg.seed < 0:
         raise InputError(f"seed={run.cfg.seed}: a whole number from 0 on is expected")
+    check_weights(run.cfg)
     resumed_from = checkpoint_to_resume(run.path)
     if resumed_from is None:
         check_used(run.cfg)
@@ -221,12 +209,16 @@ def _fit_and_evaluate(
     data.setup()
     provenance.record_data(data.describe(), accelerator_name(device))
     if resumed_from is not None:
-        check_states(read_checkpoint(resumed_from), trainer.callbacks, run.path, resumed_from)  # type: ignore[attr-defined]
+        begun = read_checkpoint(resumed_from)
+        check_states(begun, trainer.callbacks, run.path, resumed_from)  # type: ignore[attr-defined]
+        classifier.loaded = loaded_names(begun, resumed_from)
     checkpoint = next(callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoint))  # type: ignore[attr-defined]
     if resumed_from == run.path / files.BEST_CHECKPOINT:
         load_weights(classifier, resumed_from)
-        checkpoint.begin_after(trainer, read_checkpoint(resumed_from)["epoch"] + 1, read_history(run.path))
+        checkpoint.begin_after(trainer, begun["epoch"] + 1, read_history(run.path))
         resumed_from = None
+    if resumed_from is None:
+        load_first_weights(classifier, run.cfg.get("weights"), run.path, provenance)
     processes.join(trainer)
     with restoring(resumed_from, lambda: checkpoint.has_begun):
         trainer.fit(classifier, datamodule=data, ckpt_path=resumed_from, weights_only=True)

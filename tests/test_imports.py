@@ -103,7 +103,8 @@ RULES = {
 }
 
 # modules that open a run build its network
-MAY_MORE = {key: {"torch", "lightning"} for key in ("runs.open", "runs.trust", "runs.checkpoint", "runs.memory")}
+OPENERS = ("runs.open", "runs.trust", "runs.checkpoint", "runs.memory", "runs.weights")
+MAY_MORE = {key: {"torch", "lightning"} for key in OPENERS}
 MAY_MORE["callbacks.loggers"] = {"matplotlib", "mlflow", "wandb"}
 
 PDG_CODES = {11, 13, 22, 2212}

@@ -5,7 +5,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import OverrideType
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -35,7 +35,8 @@ def check(cfg: DictConfig) -> None:
     defaults = job_composition().values() if values or added else {}
     for one in added:
         if one.key_or_group not in (*defaults, *options):
-            raise InputError(f"{one.input_line}: cdmtrain has no setting of this name, so it would change nothing")
+            nothing = "cdmtrain has no setting of this name, so it would change nothing"
+            raise InputError(f"{one.input_line}: {nothing}{_of_checkpoint(one)}")
     if cfg.get("print_config", False) not in ("changes", True, False):
         raise InputError(f"print_config={cfg.print_config}: changes, true or false is expected (default changes)")
     for one in values:
@@ -44,6 +45,13 @@ def check(cfg: DictConfig) -> None:
         words = None if key in SEVERAL_TYPES else expected(_plain(OmegaConf.select(cfg, key)), default)
         if words:
             raise InputError(f"{one.input_line}: {words} is expected{_in_brackets(default)}")
+
+
+def _of_checkpoint(override: Override) -> str:
+    """What to type instead of a key such as Lightning's ckpt_path."""
+    if "ckpt" not in override.key_or_group and "checkpoint" not in override.key_or_group:
+        return ""
+    return f"; weights={override.value()} begins a new run with the weights of a checkpoint, and run= resumes a run"
 
 
 def expected(value: object, default: object) -> str | None:

@@ -12,12 +12,16 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.profilers import PassThroughProfiler
+from omegaconf import DictConfig
 from torch import nn
 
+from cdmtrain.devices.accelerator import check_accelerator
 from cdmtrain.errors import InputError
 
 PICKLING_STRATEGIES = ("spawn", "fork", "notebook")  # hand a pickled training to their processes
 
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 COMPILED: WeakSet[nn.Module] = WeakSet()  # networks that a Trainer has compiled; an evaluation has its own Trainer
 
@@ -55,6 +59,19 @@ class Trainer(lightning.Trainer):
         super().__init__(callbacks=callbacks, strategy=strategy, **own, **settings)
         if settings.get("profiler") is None:
             self.profiler = NoProfiler()
+
+
+def check_trainer(cfg: DictConfig) -> None:
+    """Refuse settings that Lightning would refuse late or in its own words."""
+    trainer = cfg.trainer
+    check_accelerator(str(trainer.accelerator))
+    if "checkpoint" not in cfg.callbacks:
+        raise InputError(
+            "callbacks has no checkpoint, and a run is tested and resumed from its checkpoints; "
+            "use callbacks=default, checkpoint or early_stopping"
+        )
+    if str(trainer.precision) not in PRECISIONS:
+        raise InputError(f"trainer.precision={trainer.precision}: one of {', '.join(PRECISIONS)} is expected")
 
 
 def slurm_plugins() -> list[SLURMEnvironment]:

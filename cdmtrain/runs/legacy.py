@@ -42,6 +42,9 @@ MESSAGE_PASSING = {"self_messages": True, "layer_norm": True, "activated": True}
 
 # keys that 0.1 did not have, with the values that do what it did: (node, key, value, class that has the key)
 NEW_KEYS: tuple[tuple[str, str, Any, str], ...] = (
+    ("", "weights", None, ""),
+    ("", "weights_lr", 1.0, ""),
+    ("", "freeze", [], ""),
     ("representation", "event_features", {}, ""),
     ("representation", "features", {}, "cdmtrain.representation.hits.HitsRepresentation"),
     ("model", "num_event_features", 0, ""),
@@ -71,7 +74,7 @@ def as_in_0_1(config: dict[str, Any]) -> dict[str, Any]:
     config = _with_targets(config, {new: old for old, new in RENAMED_TARGETS.items()})
     config = _without_features_of_sparse_resnet(config)
     for node, key, value, target in NEW_KEYS:
-        config = _without(config, node.split("."), key, value, target)
+        config = _without(config, node.split(".") if node else [], key, value, target)
     loggers: Any = config.get("logger")
     if not isinstance(loggers, dict):
         return config

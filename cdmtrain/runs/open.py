@@ -185,7 +185,8 @@ def make_classifier(cfg: DictConfig) -> Classifier:
     """Build the network of a configuration and what trains it, in its LightningModule, with new weights."""
     training = {name: build(cfg, name) for name in ("optimizer", "scheduler")}
     augmentation = Chain(build_each(cfg, "augmentation")) if cfg.augmentation else None
-    return Classifier(**_network(cfg), **training, augmentation=augmentation, seed=cfg.seed)
+    tuning = {"freeze": cfg.get("freeze") or (), "loaded_lr": cfg.get("weights_lr", 1.0)}
+    return Classifier(**_network(cfg), **training, **tuning, augmentation=augmentation, seed=cfg.seed)
 
 
 def _network(cfg: DictConfig) -> dict[str, Any]:

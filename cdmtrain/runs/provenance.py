@@ -5,6 +5,7 @@ import shlex
 import socket
 import subprocess
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,7 @@ from cdmtrain.runs import files
 from cdmtrain.runs.check import check
 from cdmtrain.runs.process import is_first_process
 from cdmtrain.runs.read import read_json
-from cdmtrain.runs.records import DataRecord, Provenance
+from cdmtrain.runs.records import DataRecord, Provenance, Weights
 
 PLACES = ("run_dir", "sweep", "launch")  # where and by whom a job is run, which need not be repeated
 PACKAGES = ("torch", "lightning", "torchmetrics", "torch_geometric", "hydra-core", "numpy", "h5py", "numba")
@@ -61,6 +62,11 @@ class RunProvenance:
                 f"{self._path.parent} was begun with {before.summary}, but its data now have {now}; continue with the "
                 "data it was begun with, or start a new run"
             )
+
+    def record_weights(self, weights: Weights) -> None:
+        """Record the weights that the run begins with."""
+        self._content |= {"weights": asdict(weights)}
+        self._write()
 
     def _write(self) -> None:
         if is_first_process():

@@ -87,6 +87,17 @@ class DataRecord:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """The weights that a run began with (`weights=`), and the names of their tensors."""
+
+    file: str
+    sha256: str
+    loaded: list[str] = field(default_factory=list)
+    new: list[str] = field(default_factory=list)  # of the network; they had random values
+    unused: list[str] = field(default_factory=list)  # of the file
+
+
+@dataclass(frozen=True)
 class Provenance:
     """What made a run (provenance.json)."""
 
@@ -101,6 +112,7 @@ class Provenance:
     started: datetime | None = None
     accelerator: str | None = None
     data: DataRecord | None = None
+    weights: Weights | None = None
 
     @property
     def fingerprints(self) -> list[str]:

@@ -52,13 +52,14 @@ class StalledLoss(nn.Module):
 
 
 class Rates(Callback):
-    """Notes the learning rate with which each step is made."""
+    """Notes the learning rate with which each step is made, of one group of parameters."""
 
-    def __init__(self) -> None:
+    def __init__(self, group: int = 0) -> None:
         self.steps: list[float] = []
+        self._group = group
 
     def on_before_optimizer_step(self, trainer: lightning.Trainer, module: Any, optimizer: Any) -> None:
-        self.steps.append(optimizer.param_groups[0]["lr"])
+        self.steps.append(optimizer.param_groups[self._group]["lr"])
 
 
 class Draws:
