@@ -5,7 +5,7 @@ yaml file of this program, or were typed again beside `run=`.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from cdmtrain.config.sources import CONF, read_yaml
@@ -40,37 +40,60 @@ def check_shipped(
         InputError: with what to type.
     """
     _check_trainer(config.get("trainer"), source)
-    places = (before, run_dir)
     for group in GROUPS:
         shipped = _shipped(group)
-        nodes = config.get(group) or {}
-        if not isinstance(nodes, dict) or not all(isinstance(node, dict) for node in nodes.values()):
-            raise InputError(f"{source}: {group} holds something other than {group} by name; restore the file")
-        for name, node in nodes.items():
-            key = f"{group}.{name}"
-            target = str(node.get("_target_"))
-            if {group, key} & set(typed):
+        for name, node in _nodes(config, group, source).items():
+            key, target = f"{group}.{name}", str(node.get("_target_"))
+            if group in typed or key in typed:
                 continue
-            if f"{key}._target_" not in typed and target not in shipped:
-                check_targets({group: {name: node}}, source=source, trust=trust)
-                if is_within(target, trust):
-                    continue
-                if not is_within(target, ("cdmtrain.callbacks",)):
-                    raise InputError(
-                        f"{source}: {key} is a {target}, which this program does not ship; to build it, type it again "
-                        f"beside run=: +{key}._target_={target}, and each of its arguments"
-                    )
+            is_known = target in shipped or f"{key}._target_" in typed
+            if not is_known and _is_trusted(group, name, node, source, trust):
+                continue
             usual = shipped.get(target, {})
             for argument in [one for one in node if one != "_target_" and f"{key}.{one}" not in typed]:
                 expected = usual.get(argument)
-                if isinstance(expected, str) and node[argument] in [expected.replace(RUN_DIR, one) for one in places]:
+                if isinstance(expected, str) and node[argument] in _in_places(expected, (before, run_dir)):
                     node[argument] = expected.replace(RUN_DIR, run_dir)
                 elif not _is_believed(argument, node[argument], usual, strict=group == "logger"):
-                    add = "" if argument in usual else "+"
-                    raise InputError(
-                        f"{source}: {key}.{argument} is {node[argument]!r}, which is not what this program ships; to "
-                        f"continue with it, type it again beside run=: {add}{key}.{argument}=..."
-                    )
+                    raise _not_shipped(key, argument, node[argument], usual, source)
+
+
+def _nodes(config: Node, group: str, source: str) -> dict[str, Node]:
+    """The callbacks or loggers of a configuration, by name."""
+    nodes = config.get(group) or {}
+    if not isinstance(nodes, dict) or not all(isinstance(node, dict) for node in nodes.values()):
+        raise InputError(f"{source}: {group} holds something other than {group} by name; restore the file")
+    return nodes
+
+
+def _is_trusted(group: str, name: str, node: Node, source: str, trust: Collection[str]) -> bool:
+    """Whether a class that is not shipped takes any arguments: one of a trusted package, but not one of ours.
+
+    Raises:
+        InputError: for any other class.
+    """
+    check_targets({group: {name: node}}, source=source, trust=trust)
+    target = str(node.get("_target_"))
+    if is_within(target, trust):
+        return True
+    if not is_within(target, ("cdmtrain.callbacks",)):
+        raise InputError(
+            f"{source}: {group}.{name} is a {target}, which this program does not ship; to build it, type it again "
+            f"beside run=: +{group}.{name}._target_={target}, and each of its arguments"
+        )
+    return False
+
+
+def _in_places(shipped: str, run_dirs: Sequence[str]) -> list[str]:
+    return [shipped.replace(RUN_DIR, run_dir) for run_dir in run_dirs]
+
+
+def _not_shipped(key: str, argument: str, value: Any, usual: Mapping[str, Any], source: str) -> InputError:
+    add = "" if argument in usual else "+"
+    return InputError(
+        f"{source}: {key}.{argument} is {value!r}, which is not what this program ships; to continue with it, type it "
+        f"again beside run=: {add}{key}.{argument}=..."
+    )
 
 
 def _check_trainer(node: Any, source: str) -> None:
