@@ -5,6 +5,7 @@ A cache that cannot be used costs compilation in every process, and never the wo
 
 import logging
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -28,10 +29,20 @@ class UsersFiles(CompileResultCacheImpl):
 class SafeCache(FunctionCache):
     """numba's cache of one function; what cannot be read or written there is compiled.
 
-    numba raises at the call of the function where the disk is full, and where a file of the cache is damaged.
+    numba raises at the call of the function where the disk is full, and where a file of the cache is damaged. It
+    unpickles what it finds, which runs code: files that another user can have written are not read.
     """
 
     _impl_class = UsersFiles
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        try:
+            Path(self.cache_path).mkdir(mode=0o700, exist_ok=True)  # whatever the umask, as numba would not
+            _check_files(Path(self.cache_path))
+        except OSError as error:
+            _warn_once(f"{self.cache_path} is not used ({error.strerror})")
+            self.disable()
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -71,6 +82,21 @@ def cache_directory() -> Path | None:
         return None
     vars(numba.config)["CACHE_DIR"] = str(directory)
     return directory
+
+
+@cache
+def _check_files(directory: Path) -> None:
+    """Refuse a directory of compiled functions that another user has, or can have, put code into."""
+    found = directory.lstat()
+    can_enter = found.st_mode & 0o011
+    for path in directory.iterdir():
+        status = path.lstat()
+        is_open = can_enter and status.st_mode & 0o022
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or is_open:
+            raise OSError(None, f"{path.name} is not this user's alone: remove the directory")
+    if stat.S_ISLNK(found.st_mode):
+        raise OSError(None, "it is a link: remove it")
+    _check_private(directory)
 
 
 def _check_private(directory: Path) -> None:

@@ -1,8 +1,11 @@
 """Compiled loops: kept in the user's cache, and only there; still compiled where nothing can be kept."""
 
 import os
+import pickle
 import subprocess
 import sys
+
+import pytest
 
 from cdmtrain.compiled import jit
 
@@ -20,3 +23,50 @@ def test_machine_code_is_kept_in_the_users_cache(tmp_path):
     subprocess.run([sys.executable, "-c", call], check=True, env={**environment, "XDG_CACHE_HOME": str(tmp_path)})
     assert [path.name for path in tmp_path.iterdir()] == ["cdmtrain"]
     assert any(path.name.startswith("hits.nonzero_pixels") for path in tmp_path.rglob("*.nbc"))
+
+
+def link(folder):
+    folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to("elsewhere")
+
+
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+PLANTS = {
+    "a folder of another user": lambda folder: os.chown(folder, 1234, -1),
+    "a file of another user": lambda folder: os.chown(next(folder.glob("*.nbi")), 1234, -1),
+    "a folder open to all": lambda folder: folder.chmod(0o777),
+    "a file open to all": lambda folder: (folder.chmod(0o755), next(folder.glob("*.nbi")).chmod(0o666)),
+    "a link": link,
+    "a link to a file": lambda folder: (folder / "x.nbi").symlink_to(next(folder.glob("*.nbi"))),
+}
+
+
+@pytest.mark.parametrize("plant", [pytest.param(name, marks=ROOT if "user" in name else ()) for name in PLANTS])
+def test_machine_code_that_another_user_can_have_written_is_not_loaded(tmp_path, plant):
+    source = (
+        "import os\nfrom cdmtrain.compiled import jit\n@jit\ndef doubled(x):\n    return 2 * x\nprint(doubled(21))\n"
+    )
+    (tmp_path / "program.py").write_text(source)
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path / "home"), "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", "import program"]
+
+    def run():
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+
+    assert (run().stdout, run().stderr) == ("42\n", "")
+    (index,) = (tmp_path / "home").rglob("*.nbi")
+    index.write_bytes(pickle.dumps(Evil(tmp_path / "owned")))
+    PLANTS[plant](index.parent)
+    shown = run()
+    assert shown.stdout == "42\n"
+    assert "is not used" in shown.stderr
+    assert not (tmp_path / "owned").exists()
+
+
+class Evil:
+    def __init__(self, path):
+        self._path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self._path),)

@@ -23,7 +23,7 @@ class Rule(NamedTuple):
 
 
 ANYTHING = {""}
-LOWEST = ("errors", "atomic", "liveness", "lock", "machine", "terminal", "__version__")
+LOWEST = ("errors", "atomic", "existence_lock", "liveness", "lock", "machine", "terminal", "__version__")
 SHARED = {f"cdmtrain.{name}" for name in LOWEST}
 ARRAYS = {"numpy", "jaxtyping"}
 TENSORS = ARRAYS | {"torch"}
@@ -40,6 +40,7 @@ RULES = {
     "atomic": Rule(may=set(), never={"cdmtrain"}),
     "terminal": Rule(may=set(), never={"cdmtrain"}),
     "liveness": Rule(may=set(), never={"cdmtrain"}),
+    "existence_lock": Rule(may=set(), never={"cdmtrain.atomic", "cdmtrain.terminal"}),
     "lock": Rule(may=set(), never={"cdmtrain.atomic", "cdmtrain.terminal"}),
     "machine": Rule(may=set(), never={"cdmtrain"}),
     "compiled": Rule(may={"numba"}, never={"cdmtrain"}),

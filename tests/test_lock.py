@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cdmtrain import lock
-from cdmtrain.errors import Locked
+from cdmtrain import existence_lock, lock
+from cdmtrain.errors import InputError, Locked
 from cdmtrain.liveness import identity
 from cdmtrain.lock import Lock
 
@@ -29,8 +29,8 @@ def no_flock(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
             raise OSError(number, os.strerror(number))
 
         monkeypatch.setattr("fcntl.flock", flock)
-        monkeypatch.setattr(lock, "RENEWED_EVERY_SECONDS", 0.05)
-        monkeypatch.setattr(lock, "ABANDONED_AFTER_SECONDS", 0.6)
+        monkeypatch.setattr(existence_lock, "RENEWED_EVERY_SECONDS", 0.05)
+        monkeypatch.setattr(existence_lock, "ABANDONED_AFTER_SECONDS", 0.6)
         monkeypatch.setattr(lock, "PAUSE_SECONDS", 0.02)
         lock._warned.clear()
 
@@ -110,7 +110,7 @@ def test_the_lock_of_a_dead_node_is_taken_over(tmp_path: Path, no_flock: Callabl
 
 
 def test_an_owner_that_stood_still_for_long_ends_when_it_finds_another(tmp_path: Path) -> None:
-    script = "import os, sys; from cdmtrain import lock; lock.RENEWED_EVERY_SECONDS = 0.05\n"
+    script = "import os, sys; from cdmtrain import existence_lock; existence_lock.RENEWED_EVERY_SECONDS = 0.05\n"
     script += "def flock(*_):\n    raise OSError(38, 'none')\nimport fcntl; fcntl.flock = flock\n"
     done = subprocess.Popen(
         [sys.executable, "-c", script + HOLD, tmp_path / ".lock"],
@@ -145,3 +145,31 @@ def test_a_stopped_owner_on_this_machine_keeps_its_lock_and_a_killed_one_loses_i
         process.wait()
         os.utime(mark)
         assert Lock(tmp_path / ".lock").try_acquire()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "directory", "link to nothing"])
+@pytest.mark.parametrize("name", [".lock", ".lock.held"])
+def test_a_lock_follows_no_link_and_waits_for_no_pipe(
+    tmp_path: Path, no_flock: Callable[[int], None], kind: str, name: str
+) -> None:
+    no_flock(errno.ENOLCK)
+    victim, planted = tmp_path / "victim", tmp_path / name
+    victim.write_text("precious")
+    {
+        "link": lambda: planted.symlink_to(victim),
+        "pipe": lambda: os.mkfifo(planted),
+        "directory": planted.mkdir,
+        "link to nothing": lambda: planted.symlink_to(tmp_path / "nothing"),
+    }[kind]()
+    with pytest.raises(InputError, match=f"{name} is a link, a pipe or a directory"):
+        Lock(tmp_path / ".lock").acquire(patience_seconds=0)
+    assert victim.read_text() == "precious"
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_file_of_something_else_is_not_written_over(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / ".lock").hardlink_to(victim)
+    assert Lock(tmp_path / ".lock").try_acquire()
+    assert victim.read_text() == "precious"

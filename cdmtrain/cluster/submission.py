@@ -3,7 +3,9 @@
 import getpass
 import json
 import logging
+import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -110,7 +112,7 @@ def submit(
         else:
             new.append(job)
     for same in arrays(new):
-        submit_array(same, Path(config.sweep.dir).absolute() / "slurm" / new_name())
+        submit_array(same, pickles_folder(Path(config.sweep.dir).absolute()) / new_name())
     for job in jobs:
         log.info("%s: %s", job.name, f"job {job.id}" if job.id else "is finished")
     return jobs
@@ -168,6 +170,23 @@ def resources(cfg: DictConfig) -> dict[str, Any]:
         settings["srun_args"] = [*settings["srun_args"], f"--cpus-per-task={settings['cpus_per_task']}"]
     named = {key if key in GENERIC else f"slurm_{key}": value for key, value in settings.items() if key != "_target_"}
     return {key: value for key, value in named.items() if value is not None}
+
+
+def pickles_folder(sweep: Path) -> Path:
+    """Return the folder of a sweep for what its jobs unpickle, which runs code: no other user may change it.
+
+    Raises:
+        InputError: where another user owns it or may write there, or it is a link.
+    """
+    folder = sweep / "slurm"
+    sweep.mkdir(parents=True, exist_ok=True)
+    if not os.path.lexists(folder):
+        folder.mkdir(mode=0o700)
+    for path, status in ((sweep, sweep.stat()), (folder, folder.lstat())):
+        is_open = status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (os.geteuid(), 0) or is_open:
+            raise InputError(f"another user can change {path}, and so what its jobs run; choose another sweep.dir=")
+    return folder
 
 
 def submit_array(jobs: list[Job], folder: Path) -> None:

@@ -53,6 +53,8 @@ class EventData(lightning.LightningDataModule):
         super().__init__()
         if not is_positive_integer(batch_size):
             raise InputError(f"data.batch_size={batch_size}: at least 1 event a batch is expected")
+        if not callable(split):
+            raise InputError(f"data.split={split}: a split is expected; choose one with data/split=")
         if train_events is not None and not is_positive_integer(train_events):
             raise InputError(f"data.train_events={train_events}: at least 1 event, or null for all, is expected")
         if on_device not in (True, False, "auto"):

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdmtrain.errors import InputError
+from cdmtrain.existence_lock import file_system_time
 from cdmtrain.liveness import is_alive
-from cdmtrain.lock import file_system_time
 from cdmtrain.particles import NUM_CLASSES
 from cdmtrain.runs import files
 from cdmtrain.runs.check import check, wrong

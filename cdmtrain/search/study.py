@@ -1,9 +1,10 @@
-"""The space of a search, and a study of optuna in a directory, which several processes may work on at once.
+"""A study of optuna in a directory, which several processes may work on at once.
 
 Each trial is locked by the process that trains it. When a process is killed, the system releases its lock, and the next
 process that asks for a trial resumes that one from its checkpoint.
 """
 
+import logging
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,26 +15,24 @@ from typing import Any, Literal
 import lightning
 import numpy as np
 import optuna
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
-from hydra.errors import HydraException
 from lightning.pytorch.callbacks import Callback
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from cdmtrain.atomic import set_aside
-from cdmtrain.config.sources import leaves
 from cdmtrain.errors import InputError, Pruned
 from cdmtrain.lock import Lock
 from cdmtrain.runs import files
-from cdmtrain.search.journal import drop_cut_lines
+from cdmtrain.runs.inside import file_inside, refuse_links
+from cdmtrain.search.journal import check_trials, drop_cut_lines, reading
+from cdmtrain.search.space import unknown_parameter
 
+log = logging.getLogger(__name__)
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
-FORMS = "choice(a, b), interval(a, b), int(interval(a, b)), range(a, b, step) or tag(log, interval(a, b))"
 JOURNAL = "journal.log"
 NAME = "study"  # in its storage; a directory holds one study
 
@@ -66,7 +65,7 @@ class Study:
         seed: with the number of a trial and the results of the trials before, it fixes the parameters of the trial.
 
     Raises:
-        InputError: if the directory holds a study of the other direction.
+        InputError: if the directory holds a study of the other direction, a link out of it, or no readable study.
     """
 
     def __init__(
@@ -80,16 +79,20 @@ class Study:
     ) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
+        refuse_links(directory)
+        file_inside(directory, JOURNAL, most_bytes=None)
         self._best_of: Any = min if direction == "minimize" else max
         self._sampler = sampler
         self._seed = seed
         self._lock = Lock(directory / ".lock")
-        with self._lock.held(), warnings.catch_warnings(action="ignore"):  # optuna warns of experimental features
-            drop_cut_lines(directory / JOURNAL)
-            self._storage = JournalStorage(JournalFileBackend(str(directory / JOURNAL)))
+        journal = (directory / JOURNAL).absolute()  # optuna makes a link to this path, which must not lead elsewhere
+        with self._lock.held(), reading(journal):
+            drop_cut_lines(journal)
+            self._storage = JournalStorage(JournalFileBackend(str(journal)))
             self._study = optuna.create_study(
                 storage=self._storage, study_name=NAME, direction=direction, pruner=pruner, load_if_exists=True
             )
+            check_trials(self.trials)
         if (found := self._study.direction.name.lower()) != direction:
             raise InputError(f"study={directory} is a study to {found}, not to {direction}")
 
@@ -110,22 +113,41 @@ class Study:
         with self._lock.held():
             for trial in self.trials:
                 if trial.state == TrialState.RUNNING and (lock := self._try_lock(trial.number)):
-                    study_id = self._storage.get_study_id_from_name(NAME)
-                    trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
-                    again = optuna.trial.Trial(self._study, trial_id)
-                    return Trial(trial.number, trial.params, self.trial_dir(trial.number), True, again, lock)
+                    unknown = unknown_parameter(trial.params, space)
+                    if unknown is None:
+                        again = optuna.trial.Trial(self._study, self._trial_id(trial.number))
+                        return Trial(trial.number, trial.params, self.trial_dir(trial.number), True, again, lock)
+                    log.warning("trial %d is not resumed: %s is not in search.space", trial.number, unknown)
+                    lock.release()
             number = len(self.trials)
             if number >= at_most:
                 return None
             seed = int(np.random.SeedSequence((self._seed, number)).generate_state(1)[0])
-            with warnings.catch_warnings(action="ignore"):
-                self._study.sampler = self._sampler(seed=seed)
-                asked = self._study.ask(dict(space))
+            self._study.sampler = self._sampler(seed=seed)
+            asked = self._ask_optuna(space)
             if (self.trial_dir(asked.number) / files.CONFIG).exists():
                 set_aside(self.trial_dir(asked.number))  # of a study whose journal was lost
             lock = self._try_lock(asked.number)
             assert lock is not None
             return Trial(asked.number, asked.params, self.trial_dir(asked.number), False, asked, lock)
+
+    def _ask_optuna(self, space: Mapping[str, BaseDistribution]) -> optuna.trial.Trial:
+        """Ask for a trial; optuna refuses a key that had other words, or words and not numbers, in earlier trials."""
+        for trial in self.trials:
+            for key in trial.distributions.keys() & space.keys():
+                try:
+                    check_distribution_compatibility(trial.distributions[key], space[key])
+                except ValueError as error:
+                    raise InputError(
+                        f"study={self.directory}: trial {trial.number} tried {trial.distributions[key]} for {key}, and "
+                        f"search.space has {space[key]} ({str(error).rstrip('.')}); choose another study="
+                    ) from None
+        with warnings.catch_warnings(action="ignore"):
+            return self._study.ask(dict(space))
+
+    def _trial_id(self, number: int) -> int:
+        study_id = self._storage.get_study_id_from_name(NAME)
+        return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
     def _try_lock(self, number: int) -> Lock | None:
         """Lock a trial; None if another process has locked it."""
@@ -176,58 +198,3 @@ class Pruning(Callback):
         value, epoch = float(trainer.callback_metrics[self._monitor]), trainer.current_epoch + 1
         if self._is_bad(value, epoch) and np.isfinite(value):  # a training that diverged ends by itself
             raise Pruned(f"pruned after epoch {epoch}: {self._monitor} {value:.4f} is worse than other trials")
-
-
-def read_space(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
-    """Return the distribution of every key or group of the space.
-
-    Args:
-        space: `{optimizer.lr: "tag(log, interval(1e-4, 1e-2))", ...}`; the keys may also be nested.
-
-    Raises:
-        InputError: if a value is not a sweep, or the space is empty.
-    """
-    # null removes a key
-    found = {key: distribution(key, str(text)) for key, text in leaves(space) if text is not None}
-    if not found:
-        raise InputError(f"search.space is empty; give keys with what to try, as {FORMS}")
-    return found
-
-
-def distribution(key: str, text: str) -> BaseDistribution:
-    """Return the distribution that a sweep draws from: the options of a choice, or numbers of an interval or range.
-
-    `tag(log, ...)` draws uniformly in the logarithm. As in Hydra, a range does not include its end.
-    """
-    try:
-        override = OverridesParser.create().parse_override(f"{key}={text}")
-    except HydraException as error:
-        raise InputError(f"search.space: {key}: {text} cannot be read ({str(error).splitlines()[0]})") from None
-    sweep = override.value()
-    try:
-        if isinstance(sweep, ChoiceSweep):
-            return CategoricalDistribution(list(override.sweep_string_iterator()))
-        if isinstance(sweep, IntervalSweep | RangeSweep):
-            return _numbers(sweep)
-    except ValueError as error:
-        raise InputError(f"search.space: {key}: {text}: {error}") from None
-    raise InputError(f"search.space: {key}: {text}: {FORMS} is expected")
-
-
-def _numbers(sweep: IntervalSweep | RangeSweep) -> BaseDistribution:
-    log = "log" in sweep.tags
-    low = sweep.start
-    high, step = (sweep.end, None) if isinstance(sweep, IntervalSweep) else (_last(sweep), sweep.step)
-    assert low is not None
-    assert high is not None
-    if isinstance(low, int) and isinstance(high, int) and not isinstance(step, float):
-        return IntDistribution(low, high, log=log, step=1 if step is None else int(step))
-    return FloatDistribution(float(low), float(high), log=log, step=None if step is None else float(step))
-
-
-def _last(sweep: RangeSweep) -> float | int:
-    """Return the last number of a range, which does not include its end."""
-    numbers = list(sweep.range())
-    if not numbers:
-        raise ValueError("the range is empty")
-    return numbers[-1]

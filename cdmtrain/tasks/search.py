@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 def search(cfg: DictConfig) -> float | None:
     """Train trial after trial until the study has `trials`, then show it; returns the best value."""
     check(cfg)
-    from cdmtrain.search.study import Study, read_space
+    from cdmtrain.search.space import read_space, unknown_parameter
+    from cdmtrain.search.study import Study
 
     space = read_space(OmegaConf.to_container(cfg.search.space))  # type: ignore[arg-type]
     study = Study(
@@ -43,7 +44,7 @@ def search(cfg: DictConfig) -> float | None:
     )
     while trial := study.ask(space, at_most=cfg.trials):
         run_trial(study, trial, cfg)
-    show(study, cfg)
+    show(study, cfg, unknown=unknown_parameter(study.best.params, space) if study.best else None)
     return study.best.value if study.best else None
 
 
@@ -89,8 +90,14 @@ def run_trial(study: "Study", trial: "Trial", cfg: DictConfig) -> None:
         study.tell(trial, TrialState.PRUNED if trained.results.get("diverged") else TrialState.COMPLETE)
 
 
-def show(study: "Study", cfg: DictConfig) -> None:
-    """Write the page and the experiment of the best trial; print the best trials and where the page is."""
+def show(study: "Study", cfg: DictConfig, *, unknown: str | None) -> None:
+    """Write the page and the experiment of the best trial; print the best trials and where the page is.
+
+    Args:
+        study: with at least one trial.
+        cfg: of the search.
+        unknown: a parameter of the best trial that search.space does not have.
+    """
     facts = SearchFacts(
         title=study.directory.name,
         monitor=cfg.callbacks.checkpoint.monitor,
@@ -100,7 +107,9 @@ def show(study: "Study", cfg: DictConfig) -> None:
     )
     console = Console()
     console.print(trials_table(facts))
-    if study.best is not None:
+    if study.best is not None and unknown:
+        say(f"the best, trial {study.best.number}, is no experiment: {unknown} is not in search.space")
+    elif study.best is not None:
         say(f"best: {write_experiment(study, study.best, facts)}")
     say(f"page: {write_search(study.directory, facts)}")
 
@@ -113,7 +122,9 @@ def trial_facts(study: "Study", trial: "FrozenTrial") -> TrialFacts:
         number=trial.number,
         state="diverged" if value is not None and not math.isfinite(value) else state,
         value=value,
-        parameters={key: value if isinstance(value, str) else f"{value:.6g}" for key, value in trial.params.items()},
+        parameters={
+            key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in trial.params.items()
+        },
         directory=study.trial_dir(trial.number),
     )
 

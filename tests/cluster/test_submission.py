@@ -1,6 +1,7 @@
 """What a job is given at submission, looked at without a cluster; tests/cluster has one."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -14,9 +15,11 @@ from omegaconf import DictConfig, OmegaConf
 import cdmtrain
 from cdmtrain import cli
 from cdmtrain.cluster.code import copy_code, import_lines
-from cdmtrain.cluster.submission import Job, Work, arrays, freeze, resources
+from cdmtrain.cluster.submission import Job, Work, arrays, freeze, pickles_folder, resources
 from cdmtrain.cluster.waiting import failure
 from cdmtrain.errors import InputError
+
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -151,3 +154,39 @@ def test_how_a_job_ended_is_read_from_the_status_of_its_run(
     job.log = Path("7.out")
     found = failure(job)
     assert (str(found) if found else None) == sentence
+
+
+def linked(sweep: Path) -> None:
+    (sweep.parent / "elsewhere").mkdir()
+    (sweep / "slurm").symlink_to(sweep.parent / "elsewhere")
+
+
+def written_by_all(path: Path) -> None:
+    path.mkdir(exist_ok=True)
+    path.chmod(0o777)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        linked,
+        written_by_all,
+        lambda sweep: written_by_all(sweep / "slurm"),
+        lambda sweep: (sweep / "slurm").write_text("x"),
+        pytest.param(lambda sweep: os.chown(sweep, 1234, -1), marks=ROOT),
+        pytest.param(lambda sweep: ((sweep / "slurm").mkdir(), os.chown(sweep / "slurm", 1234, -1)), marks=ROOT),
+    ],
+    ids=["a link", "a sweep open to all", "a folder open to all", "a file", "another's sweep", "another's folder"],
+)
+def test_jobs_unpickle_nothing_that_another_user_can_change(tmp_path: Path, plant: Callable[[Path], object]) -> None:
+    sweep = tmp_path / "sweep"
+    sweep.mkdir()
+    plant(sweep)
+    with pytest.raises(InputError, match=r"another user can change .*, and so what its jobs run"):
+        pickles_folder(sweep)
+
+
+def test_the_folder_that_jobs_unpickle_from_is_private(tmp_path: Path) -> None:
+    folder = pickles_folder(tmp_path / "new/sweep")
+    assert folder.stat().st_mode & 0o077 == 0
+    assert pickles_folder(tmp_path / "new/sweep") == folder

@@ -14,7 +14,8 @@ from optuna.trial import TrialState
 from cdmtrain import cli
 from cdmtrain.classifier import Classifier
 from cdmtrain.errors import InputError
-from cdmtrain.search.study import Study, Trial, read_space
+from cdmtrain.search.space import read_space
+from cdmtrain.search.study import Study, Trial
 
 SMALL = ["data.image_size=16", "trainer=cpu", "trainer.max_epochs=2", "trials=3"]
 SPACE = {"optimizer.lr": "tag(log, interval(1e-4, 1e-2))"}
