@@ -24,6 +24,9 @@ def __getattr__(name: str) -> Any:
     """Import what needs torch when it is asked for, so that the command answers quickly."""
     if name != "load_run":
         raise AttributeError(f"module 'cdmtrain' has no attribute {name!r}")
+    from cdmtrain.machine import prepare_machine
+
+    prepare_machine()
     from cdmtrain.runs.open import load_run
 
     return load_run

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 import cdmtrain
 from cdmtrain.config import outcomes
 from cdmtrain.errors import InputError
-from cdmtrain.machine import keep_heap
+from cdmtrain.machine import prepare_machine
 from cdmtrain.terminal import make_printable, printable, say
 
 FLAGS_WITH_VALUE = (
@@ -63,7 +63,7 @@ def job(cfg: DictConfig) -> object:
     from cdmtrain.config.check import check
     from cdmtrain.config.explain import explain
 
-    keep_heap()
+    prepare_machine()
     for handler in logging.getLogger().handlers:
         handler.addFilter(make_printable)
     hydra = HydraConfig.get()

@@ -1,4 +1,4 @@
-"""What a process that computes asks of the C library: to keep the memory that each step uses again."""
+"""What a process that computes asks of the machine: memory that each step uses again, and threads that sleep."""
 
 import ctypes
 import os
@@ -8,6 +8,17 @@ GROWTH_BYTES = 2**26  # by which the heap grows, so that small allocations seldo
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h of glibc
 OWN_SETTINGS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
 OLD_LARGEST = 2**25  # of M_MMAP_THRESHOLD before glibc 2.35
+WAITING = (
+    "OMP_WAIT_POLICY",
+    "GOMP_SPINCOUNT",
+    "KMP_BLOCKTIME",
+)  # how threads of OpenMP wait, in GNU's and LLVM's words
+
+
+def prepare_machine() -> None:
+    """Prepare this process and those that it starts for computing; threads follow only if torch is not loaded yet."""
+    keep_heap()
+    let_threads_sleep()
 
 
 def keep_heap() -> None:
@@ -26,3 +37,13 @@ def keep_heap() -> None:
         library.mallopt(M_MMAP_THRESHOLD, OLD_LARGEST)
     library.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
     library.mallopt(M_TOP_PAD, GROWTH_BYTES)
+
+
+def let_threads_sleep() -> None:
+    """Let threads that wait for each other sleep, which leaves the core to whoever they wait for.
+
+    A thread that spins until its time slice is over stops a whole step where another process wants its core. A choice
+    of the user in the environment wins.
+    """
+    if not any(name in os.environ for name in WAITING):
+        os.environ["OMP_WAIT_POLICY"] = "passive"

@@ -36,7 +36,6 @@ from cdmtrain.devices.interruption import Interruption
 from cdmtrain.devices.processes import Processes, several_processes
 from cdmtrain.devices.trainer import check_trainer
 from cdmtrain.errors import InputError
-from cdmtrain.machine import keep_heap
 from cdmtrain.probe.learned import first_of_each, look_inside
 from cdmtrain.runs import files
 from cdmtrain.runs.checkpoint import check_states, read_checkpoint, restoring
@@ -76,7 +75,6 @@ def train_run(
         callbacks: called beside those of the configuration.
         write_page: writes the page of a run directory and returns its path.
     """
-    keep_heap()  # also where no command line began
     with open_run(cfg) as run, closed_afterwards() as loggers:
         steps, results = 0, read_results(run.path) if is_finished(run.path) else None
         if results is not None:

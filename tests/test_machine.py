@@ -1,4 +1,4 @@
-"""Freed memory is kept for the next step, up to a bound, unless the user's environment says otherwise."""
+"""Freed memory is kept up to a bound and threads sleep, unless the user's environment says otherwise."""
 
 import os
 import platform
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cdmtrain.machine import KEPT_BYTES
+from cdmtrain.machine import KEPT_BYTES, WAITING, let_threads_sleep
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
 
@@ -55,3 +55,17 @@ def test_settings_of_the_user_win(environment: dict[str, str]) -> None:
 
 def test_memory_beyond_the_bound_is_given_back() -> None:
     assert output(HELD) < 100_000  # kB
+
+
+@pytest.mark.parametrize(("before", "after"), [({}, "passive"), ({"GOMP_SPINCOUNT": "9"}, None)])
+def test_threads_sleep_unless_the_user_chose(
+    before: dict[str, str], after: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in WAITING:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "")  # restored afterwards
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    for name, value in before.items():
+        monkeypatch.setenv(name, value)
+    let_threads_sleep()
+    assert os.environ.get("OMP_WAIT_POLICY") == after

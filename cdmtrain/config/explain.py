@@ -1,6 +1,8 @@
 """The sentence for what a task could not do, where the user can put it right."""
 
 import errno
+import os
+import re
 
 from hydra.errors import HydraException
 from omegaconf.errors import ConfigAttributeError, InterpolationResolutionError, MissingMandatoryValue
@@ -15,6 +17,8 @@ FILE_SYSTEM = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE, errno.EBUSY, errno.ENODEV, errno.ENOLCK),
     *(errno.ENAMETOOLONG, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY, errno.EMFILE, errno.ENFILE),
 )
+
+FULL_MEMORY = ("DefaultCPUAllocator", "bad_alloc", os.strerror(errno.ENOMEM))  # of torch, C++ and the kernel
 
 
 def explain(exception: BaseException) -> str | None:
@@ -33,6 +37,8 @@ def explain(exception: BaseException) -> str | None:
         return f"trainer.compile=true: this network cannot be compiled here ({reason}); set trainer.compile=false"
     if type(exception).__name__ == "OutOfMemoryError":
         return "the accelerator's memory is full; try a smaller data.batch_size or a smaller model"
+    if isinstance(exception, MemoryError) or any(sign in message for sign in FULL_MEMORY):
+        return _full_memory(message)
     if type(exception).__name__ == "MisconfigurationException":
         return f"trainer: {message} {DETAILS}"
     if isinstance(exception, ModuleNotFoundError) and (extra := missing_extra(str(exception.name))):
@@ -41,3 +47,10 @@ def explain(exception: BaseException) -> str | None:
         where = f"{exception.filename}: " if exception.filename else ""
         return f"{where}{exception.strerror} {DETAILS}"
     return f"{message} {DETAILS}" if isinstance(exception, HydraException) else None
+
+
+def _full_memory(message: str) -> str:
+    """The sentence for memory that the machine, the job or a limit of the shell does not have."""
+    asked = re.search(r"allocate (\d+) bytes", message)
+    more = f" ({int(asked[1]) / 1e9:,.1f} GB more were asked for)" if asked else ""
+    return f"there is not enough memory{more}; try a smaller data.batch_size or a smaller model"
