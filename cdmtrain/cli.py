@@ -15,7 +15,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 import cdmtrain
-from cdmtrain.config import outcomes
+from cdmtrain.config import outcomes, roots
 from cdmtrain.errors import InputError
 from cdmtrain.machine import prepare_machine
 from cdmtrain.terminal import make_printable, printable, say
@@ -45,10 +45,11 @@ def better(metric: str) -> str:
     return "min" if any(word in metric for word in ("loss", "entropy", "error")) else "max"
 
 
-# registered at import, so that a process that unpickles a job on another machine has them too
+# at import, so that a process that unpickles a job, perhaps on another machine, has them and the user's modules too
 OmegaConf.register_new_resolver("random", lambda: secrets.token_hex(4), use_cache=True, replace=True)
 OmegaConf.register_new_resolver("columns", columns, replace=True)
 OmegaConf.register_new_resolver("better", better, replace=True)
+roots.make_importable(roots.user_dirs())
 
 
 def job(cfg: DictConfig) -> object:
@@ -89,9 +90,11 @@ def run_command() -> None:
     import hydra
 
     from cdmtrain.cluster.launcher import register
+    from cdmtrain.config import search_path
     from cdmtrain.config.deletions import with_deletable_nulls
     from cdmtrain.config.words import with_paths_as_words
 
+    search_path.register()
     words = with_deletable_nulls(with_paths_as_words(flags_first(sys.argv[1:])))
     if not any(word.startswith(("-", "hydra", "+hydra", "~hydra")) for word in words):
         run_one(words)
@@ -188,6 +191,19 @@ def flags_first(words: Sequence[str]) -> list[str]:
     return flags + overrides
 
 
+def answer(words: list[str]) -> int:
+    """Show the help, or run the command; the exit status."""
+    if any(word in ("--help", "-h", "help") or word.endswith("=?") for word in words):
+        from cdmtrain.config.help import show
+
+        show(words)
+        return 0
+    if os.environ.get(outcomes.TRACEBACK_ENV) != "1":
+        return run(words)
+    run_command()
+    return 0
+
+
 def main() -> int:
     """Answer the command line; the exit status."""
     words = sys.argv[1:]
@@ -207,15 +223,13 @@ def main() -> int:
 
             print("\n".join(complete(line)))
             return 0
-        if any(word in ("--help", "-h", "help") or word.endswith("=?") for word in words):
-            from cdmtrain.config.help import show
-
-            show(words)
-            return 0
-        if os.environ.get(outcomes.TRACEBACK_ENV) != "1":
-            return run(words)
-        run_command()
-        return 0
+        with roots.using(words):
+            return answer(words)
+    except InputError as error:
+        if os.environ.get(outcomes.TRACEBACK_ENV) == "1":
+            raise
+        complain(str(error), "")
+        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output, such as head, has gone; Python would complain at its exit

@@ -1,4 +1,4 @@
-"""The copy of the program that queued jobs import, so that later edits do not reach them."""
+"""The copy of the program, and of the user's directories, that queued jobs import: later edits do not reach them."""
 
 import os
 import shlex
@@ -9,12 +9,14 @@ from pathlib import Path
 
 import cdmtrain
 from cdmtrain.atomic import whole_directory
-from cdmtrain.config.sources import CONF
+from cdmtrain.config.roots import CONF, DIRS_ENV, option_files, user_dirs
 from cdmtrain.errors import InputError
 
 
 def copy_code(folder: Path) -> Path:
     """Copy the program into `folder`, in a directory named by the digest of its content, unless it is there.
+
+    Of each directory of the user it copies the modules, the packages and the options, into `config_dirs`.
 
     Raises:
         InputError: where the directory of that name is not this program, or belongs to another user.
@@ -26,7 +28,7 @@ def copy_code(folder: Path) -> Path:
         for name, source in sources.items()
         for file in sorted(source.rglob("*"))
         if file.is_file() and "__pycache__" not in file.parts
-    }
+    } | _users_files()
     copy = folder.absolute() / _digest(files)
     if os.path.lexists(copy):
         _verify(copy, set(files))
@@ -38,13 +40,28 @@ def copy_code(folder: Path) -> Path:
     return copy
 
 
+def _users_files() -> dict[str, Path]:
+    """The code and the options in the directories of the user, by their names in the copy."""
+    found = {}
+    for number, root in enumerate(user_dirs()):
+        packages = (file.parent for file in root.glob("*/__init__.py"))
+        inside = [file for package in packages for file in package.rglob("*") if "__pycache__" not in file.parts]
+        for file in [*root.glob("*.py"), *option_files(root), *inside]:
+            if file.is_file():
+                found[f"config_dirs/{number}/{file.relative_to(root)}"] = file
+    return found
+
+
 def import_lines(code: Path) -> list[str]:
     """Return lines of shell that let Python import the program from `code`, whatever the working directory holds.
 
     Nothing is written into the copy, so that it can be verified when it is used again.
     """
     path = f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}"
-    return ["export PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1", path]
+    lines = ["export PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1", path]
+    if folders := [str(code / "config_dirs" / str(number)) for number in range(len(user_dirs()))]:
+        lines.append(f"export {DIRS_ENV}={shlex.quote(os.pathsep.join(folders))}")
+    return lines
 
 
 def _digest(files: dict[str, Path]) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from cdmtrain.config.sources import BUNDLES, Composition, job_composition, leaves, search_path
+from cdmtrain.config.sources import BUNDLES, default_options, job_composition, leaves
 
 NOT_TRAINING = (
     "hydra",
@@ -27,7 +27,7 @@ def changes(cfg: DictConfig) -> dict[str, list[Any]]:
         differ from those of their options. Interpolations stand as they are written.
     """
     job = job_composition()
-    usual = Composition(search_path()).options
+    usual = default_options()
     pairs = {group: [usual.get(group), option] for group, option in job.options.items()}
     options = {group: [before, now] for group, (before, now) in pairs.items() if (before or None) != (now or None)}
     defaults = dict(leaves(job.values(without=BUNDLES)))

@@ -6,11 +6,12 @@ Hydra's own completion stops at `model`, which may become `model=` or `model.`, 
 import os
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from cdmtrain.config.sources import Composition, groups, select, typed_roots
+from cdmtrain.config.roots import using
+from cdmtrain.config.sources import Composition, groups, select
 from cdmtrain.config.words import PATH
+from cdmtrain.errors import InputError
 
 FOLDER = re.compile(r"(.*[._])?(dir|runs?)")  # keys whose value is a directory
 
@@ -22,13 +23,20 @@ def complete(line: str) -> list[str]:
         line: as typed, with the name of the program. After a blank the last word is empty.
     """
     _, *words, word = ["", *line.split(" ")]
+    try:
+        with using(words):
+            return _completed(words, word)
+    except InputError:  # a directory whose name is not complete
+        return []
+
+
+def _completed(words: list[str], word: str) -> list[str]:
     sign = word[:1] if word[:1] in ("+", "~") else ""
     key, equals, value = word.removeprefix(sign).partition("=")
-    roots = typed_roots(words)
-    options = {group: _options(group, roots) for group in groups()}
+    options = {group: [option.name for option in found] for group, found in groups().items()}
     typed = (one.partition("=") for one in words)
     chosen = {group: option.partition(",")[0] for group, _, option in typed if option and group in options}
-    values = Composition(roots, chosen).values()
+    values = Composition(chosen).values()
     if not equals:
         found = _keys(key, values, options)
     else:
@@ -36,10 +44,6 @@ def complete(line: str) -> list[str]:
         offered = options[key] if key in options else _values(key, last, select(values, key))
         found = (f"{key}={before}{one}" for one in offered if one.startswith(last))
     return sorted(f"{sign}{one}" for one in found)
-
-
-def _options(group: str, roots: list[Path]) -> list[str]:
-    return [file.stem for root in roots for file in (root / group).glob("*.yaml")]
 
 
 def _keys(word: str, values: Mapping[str, Any], options: Mapping[str, list[str]]) -> Iterator[str]:
@@ -57,6 +61,7 @@ def _keys(word: str, values: Mapping[str, Any], options: Mapping[str, list[str]]
 
 def _values(key: str, typed: str, value: Any) -> Iterator[str]:
     """What can be typed for a key: a path, true or false, or the value that it has."""
+    key = key.lstrip("-").replace("-", "_")  # --config-dir
     if PATH.fullmatch(key):
         yield from _paths(typed, only_folders=FOLDER.fullmatch(key) is not None)
     elif isinstance(value, bool):

@@ -6,7 +6,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from cdmtrain.config.sources import Composition, groups, select, typed_roots
+from cdmtrain.config.sources import Composition, groups, select
 
 
 def with_deletable_nulls(words: Sequence[str]) -> list[str]:
@@ -22,7 +22,7 @@ def with_deletable_nulls(words: Sequence[str]) -> list[str]:
         return list(words)
     known = groups()
     chosen = {one.key_or_group: _first_value(one) for one in typed if one.key_or_group in known and not one.is_delete()}
-    values = Composition(typed_roots(words), chosen).values()
+    values = Composition(chosen).values()
     null = {f"~{one.key_or_group}" for one in typed if one.is_delete() and _is_null(one.key_or_group, values)}
     return [part for word in words for part in _filled(word, null)]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cdmtrain
-from cdmtrain.config.sources import CONF, GLOBAL, Option, default_options, groups, read_yaml
+from cdmtrain.config.sources import GLOBAL, Option, default_options, groups, read_yaml
 
 TEXTS = read_yaml(Path(__file__).with_name("help.yaml"))
 USAGE, KEYS, EXAMPLES = TEXTS["usage"], TEXTS["keys"], TEXTS["examples"]
@@ -66,18 +66,18 @@ def group_page(group: str, options: list[Option], default: str | None) -> Iterat
 def option_page(group: str, option: Option) -> Iterator[str]:
     """One option, with a command that uses it and its keys, their values and comments as its file has them."""
     yield from _commands({f"cdmtrain {option.command}": _bold(f"{group}={option.name}: {option.phrase}")})
-    is_global = GLOBAL in read_yaml(CONF / group / f"{option.name}.yaml")
+    is_global = GLOBAL in read_yaml(option.file)
     yield "\nKeys" if is_global else f"\nKeys, as {group.replace('/', '.')}.<key>"
-    yield from (f"  {line}" for lines in _key_lines(group, option.name).values() for line in lines)
+    yield from (f"  {line}" for lines in _key_lines(group, option.file).values() for line in lines)
 
 
-def _key_lines(group: str, name: str) -> dict[str, list[str]]:
+def _key_lines(group: str, file: Path) -> dict[str, list[str]]:
     """The lines of an option's file that set each key, and those of the options that it includes."""
-    file = CONF / group / f"{name}.yaml"
+    files = {option.name: option.file for option in groups()[group]}
     found: dict[str, list[str]] = {}
     for included in read_yaml(file).get("defaults", []):
         if isinstance(included, str) and included != "_self_":
-            found |= _key_lines(group, included.partition("@")[0])
+            found |= _key_lines(group, files[included.partition("@")[0]])
     key = "#"
     for line in file.read_text(encoding="utf-8-sig").splitlines():
         if line and line[0] not in " -":

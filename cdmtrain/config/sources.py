@@ -5,16 +5,15 @@ no composition by Hydra beside the one that runs.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-CONF = Path(str(files("cdmtrain.conf")))
+from cdmtrain.config.roots import CONF, option_files, roots
+
 GLOBAL = "@package"
 BUNDLES = ("experiment", "recipe", "search")  # groups that set values of the other groups
 
@@ -31,18 +30,22 @@ Loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+012345
 class Option:
     """One yaml file of a group, with what its first comment says."""
 
-    name: str
+    file: Path
     command: str  # what to type after `cdmtrain`
     phrase: str  # what the option is; empty where the file does not say
 
+    @property
+    def name(self) -> str:
+        return self.file.stem
 
-def read_option(file: Path) -> Option:
-    """Read the option's line `# cdmtrain <command>: <phrase>`."""
+
+def read_option(file: Path, group: str) -> Option:
+    """Read the option's line `# cdmtrain <command>: <phrase>`; a file without it is chosen by its name."""
     prefix = "# cdmtrain "
     with file.open(encoding="utf-8") as lines:
         line = next((line for line in lines if line.startswith(prefix)), prefix)
     command, _, phrase = line.removeprefix(prefix).strip().partition(": ")
-    return Option(file.stem, command, phrase)
+    return Option(file, command or f"{group}={file.stem}", phrase)
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -52,51 +55,37 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return content | ({GLOBAL: True} if f"# {GLOBAL} _global_" in text else {})
 
 
-def groups(root: Path = CONF) -> dict[str, list[Option]]:
+def groups() -> dict[str, list[Option]]:
     """Every group with its options, in the order of `config.yaml`; nested groups follow their parent."""
-    found: dict[str, list[Path]] = {}
-    for file in sorted(root.rglob("*.yaml")):
-        if file.parent != root:
-            found.setdefault(file.parent.relative_to(root).as_posix(), []).append(file)
-    flow = list(choices(read_yaml(root / "config.yaml")))
+    found: dict[str, dict[str, Option]] = {}
+    for root in roots():
+        for file in option_files(root):
+            group = file.parent.relative_to(root).as_posix()
+            found.setdefault(group, {}).setdefault(file.stem, read_option(file, group))
+    flow = list(choices(read_yaml(CONF / "config.yaml")))
 
     def rank(group: str) -> tuple[int, str]:
         top = group.split("/")[0]
         return (flow.index(top) if top in flow else len(flow), group)
 
-    return {group: [read_option(file) for file in found[group]] for group in sorted(found, key=rank)}
+    return {group: list(found[group].values()) for group in sorted(found, key=rank)}
 
 
-def default_options(root: Path = CONF) -> dict[str, Any]:
+def default_options() -> dict[str, Any]:
     """The option each group has when nothing is typed; a list where a group takes several."""
-    return Composition([root]).options
-
-
-def search_path() -> list[Path]:
-    """The directories in which this job's options were looked up; the first one that has an option counts."""
-    from hydra.core.hydra_config import HydraConfig  # slow; who reads runs needs only the Loader
-
-    sources = HydraConfig.get().runtime.config_sources
-    roots = {"file": Path, "pkg": lambda name: Path(str(files(name)))}
-    return [roots[one.schema](one.path) for one in sources if one.schema in roots and one.provider != "hydra"]
-
-
-def typed_roots(words: Sequence[str]) -> list[Path]:
-    """The directories in which a command's options are looked up: that of --config-dir before the packaged one."""
-    return [*(Path(after) for word, after in pairwise(words) if word in ("--config-dir", "-cd")), CONF]
+    return Composition().options
 
 
 class Composition:
     """The files that Hydra merges for some chosen options, and what they set.
 
     Args:
-        roots: directories to look options up in; the first one that has an option counts.
         chosen: options chosen beside the defaults, {group: option or list of options}. They override what the yaml
             files choose.
     """
 
-    def __init__(self, roots: list[Path], chosen: Mapping[str, Any] | None = None) -> None:
-        self._roots = roots
+    def __init__(self, chosen: Mapping[str, Any] | None = None) -> None:
+        self._roots = roots()
         self._primary = self._read("config")
         self.options: dict[str, Any] = {}
         overrides = dict(chosen or {})
@@ -147,7 +136,7 @@ def job_composition() -> Composition:
     job = HydraConfig.get()
     typed = OverridesParser.create().parse_overrides(list(job.overrides.task))
     lists = {one.key_or_group: one.value() for one in typed if isinstance(one.value(), list)}
-    return Composition(search_path(), {**lists, **job.runtime.choices})
+    return Composition({**lists, **job.runtime.choices})
 
 
 def select(content: Mapping[str, Any], key: str) -> Any:

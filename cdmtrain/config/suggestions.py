@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 
 from cdmtrain.config.build import missing_extra
-from cdmtrain.config.sources import BUNDLES, CONF, GLOBAL, Composition, choices, groups, read_yaml, select, typed_roots
+from cdmtrain.config.sources import BUNDLES, CONF, GLOBAL, Composition, choices, groups, read_yaml, select
 from cdmtrain.config.words import quoted
 from cdmtrain.errors import InputError
 
@@ -85,7 +85,7 @@ def _first_mistake(words: Sequence[str]) -> str | None:
             if not nothing and (not isinstance(option, str) or option in ("", "null")):
                 return _no_option(one.key_or_group, str("null" if option is None else option))
     values = [one for one in typed if one.key_or_group not in known]
-    for composition in _compositions(chosen, typed_roots(words)):
+    for composition in _compositions(chosen):
         for group in (one.key_or_group for one in chosen):
             if group not in composition.options and "/" in group and not group.startswith("hydra"):
                 return _no_part(group)
@@ -98,8 +98,7 @@ def _first_mistake(words: Sequence[str]) -> str | None:
 def _no_part(group: str) -> str:
     """The sentence for a nested group that the option chosen for its parent does not have."""
     parent, _, name = group.rpartition("/")
-    files = {option.name: CONF / parent / f"{option.name}.yaml" for option in groups()[parent]}
-    owners = [option for option, file in files.items() if name in choices(read_yaml(file))]
+    owners = [option.name for option in groups()[parent] if name in choices(read_yaml(option.file))]
     return f"{group} belongs to {parent}={' or '.join(owners)}; the {parent} chosen here has none"
 
 
@@ -109,11 +108,11 @@ def _values(override: Override) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
-def _compositions(chosen: Sequence[Override], roots: list[Path]) -> Iterator[Composition]:
+def _compositions(chosen: Sequence[Override]) -> Iterator[Composition]:
     """What the options alone compose, for every combination of those that are swept over."""
     several = [_values(one) if one.is_sweep_override() else [one.value()] for one in chosen]
     for combination in islice(product(*several), MOST_COMBINATIONS):
-        yield Composition(roots, dict(zip((one.key_or_group for one in chosen), combination, strict=True)))
+        yield Composition(dict(zip((one.key_or_group for one in chosen), combination, strict=True)))
 
 
 def _wrong_key(override: Override, values: dict[str, Any]) -> str | None:
@@ -142,6 +141,7 @@ def _no_option(group: str, option: str, available: Sequence[str] = ()) -> str:
         return f"{group}={option} needs a package: pip install 'cdmtrain[{extra}]'"
     options = available or [option.name for option in groups()[group]]
     near = [f"{group}={name}" for name in get_close_matches(option, options)]
+    near += [f"--config-dir={file.parents[group.count('/') + 1]}" for file in Path().glob(f"*/{group}/{option}.yaml")]
     return f"{group}={option} does not exist{_did_you_mean(near)} (options: {', '.join(options)})"
 
 
@@ -167,7 +167,7 @@ def _owners() -> dict[str, list[str]]:
     owners: dict[str, list[str]] = {key: [] for key in (*groups(), *_keys("", CONF / "config.yaml"))}
     for group, options in groups().items():
         for option in options if group not in BUNDLES else []:
-            for key in _keys(group, CONF / group / f"{option.name}.yaml"):
+            for key in _keys(group, option.file):
                 owners.setdefault(key, []).append(f"{group}={option.name}")
     return owners
 

@@ -6,6 +6,7 @@ are started here, before Lightning trains, which learns of them from environment
 """
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -28,7 +29,11 @@ from cdmtrain.terminal import printable
 
 CHANGED_VARIABLES = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS")
 READY = "CDMTRAIN_READY"  # file descriptor on which a process reports that it is about to train
-PROGRAM = "import sys; from cdmtrain.cli import main; sys.exit(main())"
+PATH_ENV = "CDMTRAIN_PATH"  # sys.path of the first process, which may hold directories of the user
+PROGRAM = (
+    f"import json, os, sys; sys.path[:] = json.loads(os.environ['{PATH_ENV}']); "
+    "from cdmtrain.cli import main; sys.exit(main())"
+)
 INTERRUPTED = (130, -signal.SIGINT, -signal.SIGTERM)  # exit statuses that are not failures
 SECONDS_TO_EXPLAIN = 10  # a failing process disconnects first and then writes its error message
 SECONDS_TO_END = 60
@@ -87,7 +92,7 @@ class Processes:
         output = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the process)
         command = [sys.executable, "-P", "-c", PROGRAM, f"run={self._run.path}"]
         ready, child_end = os.pipe()
-        environment = os.environ | {"LOCAL_RANK": str(rank), READY: str(child_end)}
+        environment = os.environ | {"LOCAL_RANK": str(rank), READY: str(child_end), PATH_ENV: json.dumps(sys.path)}
         with tempfile.TemporaryFile() as config:
             config.write(OmegaConf.to_yaml(self._run.cfg).encode())
             config.seek(0)

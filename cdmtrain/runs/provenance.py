@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 import cdmtrain
 from cdmtrain.atomic import write_json
 from cdmtrain.config.changes import changes
+from cdmtrain.config.roots import user_dirs
 from cdmtrain.errors import InputError
 from cdmtrain.runs import files
 from cdmtrain.runs.check import check
@@ -88,6 +89,7 @@ def describe_process(cfg: DictConfig) -> dict[str, Any]:
         "host": socket.gethostname(),
         "command": command(),
         "overrides": list(hydra.overrides.task),
+        "config_dirs": list(map(str, user_dirs())),
         "choices": {group: option for group, option in dict(hydra.runtime.choices).items() if "hydra/" not in group},
         "changed": changes(cfg),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -100,9 +102,7 @@ def command() -> str:
     own, typed = list(hydra.overrides.task), sys.argv[1:]
     if hydra.mode == RunMode.RUN and set(own) <= set(typed):
         return shlex.join(["cdmtrain", *typed])
-    sources = [one for one in hydra.runtime.config_sources if one.provider == "command-line"]
-    words = [f"--config-dir={one.path}" for one in sources]
-    words += [word for word in hydra.overrides.hydra if word.startswith("hydra.searchpath=")]
+    words = [f"--config-dir={one}" for one in user_dirs()]
     words += [word for word in own if word.lstrip("+~").partition("=")[0].partition(".")[0] not in PLACES]
     return shlex.join(["cdmtrain", *words])
 

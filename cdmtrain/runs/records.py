@@ -107,6 +107,7 @@ class Provenance:
     host: str | None = None
     command: str | None = None
     overrides: list[str] = field(default_factory=list)
+    config_dirs: list[str] = field(default_factory=list)  # of the user, absolute
     choices: dict[str, str | None] = field(default_factory=dict)  # config group -> option
     changed: dict[str, list[Any]] | None = None  # group or dotted key -> [default, value]
     started: datetime | None = None

@@ -4,6 +4,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Collection, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
+from cdmtrain.config.roots import make_importable, user_modules
 from cdmtrain.errors import InputError
 from cdmtrain.runs import files
 from cdmtrain.runs.check import check, wrong
 from cdmtrain.runs.config_file import read_config_file
 from cdmtrain.runs.legacy import translate
+from cdmtrain.runs.read import read_provenance
 
 TRUST_ENV = "CDMTRAIN_TRUST"  # packages, separated by commas
 
@@ -60,10 +63,11 @@ ALLOWED_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")  # Hydra ha
 def trusted(words: Any = None) -> tuple[str, ...]:
     """The packages whose classes a run may build: those of `trust=`, a word or several, and of CDMTRAIN_TRUST.
 
+    What the user has named or installed is trusted too: the modules of `--config-dir=`, and extensions of this program.
     Nobody has to trust the standard library: its classes start processes.
     """
     typed = [words] if isinstance(words, str) else list(words or ())
-    names = (*map(str, typed), *os.environ.get(TRUST_ENV, "").split(","))
+    names = (*map(str, typed), *os.environ.get(TRUST_ENV, "").split(","), *sorted(user_modules()))
     return tuple(name for name in names if name and name.partition(".")[0] not in sys.stdlib_module_names)
 
 
@@ -87,6 +91,7 @@ def read_config(run: Path, *, trust: Collection[str] = (), parts: Collection[str
         raise InputError(f"{path} is not the configuration of a run; it has no {' and no '.join(absent)}")
     content = translate(content)
     _check_values(content, str(path), parts)
+    _look_in_recorded_dirs(run, trust)
     check_targets(content, source=str(path), trust=trust, parts=parts)
     try:
         cfg = OmegaConf.create(content)
@@ -94,6 +99,23 @@ def read_config(run: Path, *, trust: Collection[str] = (), parts: Collection[str
         raise InputError(f"{path} is not the configuration of a run ({error})") from error
     cfg.run_dir = str(run)  # the directory may have been moved since
     return cfg
+
+
+def _look_in_recorded_dirs(run: Path, trust: Collection[str]) -> None:
+    """Let trusted modules be imported from the directories of the user that the run was begun with.
+
+    A stranger may have recorded them, so a directory is used only if it has a module that the user trusts by name, and
+    that cannot be imported from anywhere else.
+    """
+    names = {name.partition(".")[0] for name in trust}
+    absent = [name for name in names if name not in sys.modules and find_spec(name) is None]
+    if absent:
+        folders = [Path(one) for one in read_provenance(run).config_dirs if Path(one).is_absolute()]
+        make_importable([one for one in folders if any(_has_module(one, name) for name in absent)])
+
+
+def _has_module(folder: Path, name: str) -> bool:
+    return (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file()
 
 
 def _check_values(content: dict[str, Any], source: str, parts: Collection[str]) -> None:
@@ -162,7 +184,8 @@ def _check_target(path: tuple[str, ...], target: object, source: str, trust: Col
     if is_within(target, PROGRAM) or package in sys.stdlib_module_names:
         reason = f" for {'.'.join(path)}, which no run may build there"
     elif is_within(target, trust) and found is None:
-        reason = f" of the trusted package {package}, which has no such class here; install it, or set PYTHONPATH"
+        where = "install it, or name the directory of its module with --config-dir="
+        reason = f" of the trusted package {package}, which has no such class here; {where}"
     else:
         reason = f", which is not part of cdmtrain; if you trust it, add trust={package}"
     raise InputError(f"{source}: this run uses {target}{reason}")

@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cdmtrain.config.changes import changes
-from cdmtrain.config.sources import BUNDLES, Composition, job_composition, search_path
+from cdmtrain.config.sources import BUNDLES, Composition, job_composition
 from cdmtrain.config.suggestions import explain_composition
 from cdmtrain.errors import InputError
 
@@ -70,7 +70,7 @@ def _needed(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the options that no other option brings with it, as a model brings its representation."""
     chosen: dict[str, Any] = {}
     for group in sorted(options, key=lambda group: (group.count("/"), group != "data", group != "model")):
-        option, brought = options[group], Composition(search_path(), chosen).options.get(group)
+        option, brought = options[group], Composition(chosen).options.get(group)
         if option not in (None, brought) and group not in BUNDLES:
             chosen[group] = option
             yield group, option

@@ -17,6 +17,7 @@ from cdmtrain import cli
 from cdmtrain.cluster.code import copy_code, import_lines
 from cdmtrain.cluster.submission import Job, Work, arrays, freeze, pickles_folder, resources
 from cdmtrain.cluster.waiting import failure
+from cdmtrain.config.roots import using
 from cdmtrain.errors import InputError
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
@@ -117,6 +118,31 @@ def test_jobs_import_a_copy_of_the_program_named_by_its_content(tmp_path: Path) 
     checkout = Path(cdmtrain.__file__).parents[1]
     done = subprocess.run(["bash", "-c", script], cwd=checkout, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [f"{copy}/cdmtrain/__init__.py", f"{copy}/cdmtrain/conf/__init__.py"]
+
+
+def test_the_copy_holds_the_code_and_the_options_of_the_user_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    my = tmp_path / "my"
+    for name in ("mynet.py", "model/mynet.yaml", "parts/__init__.py", "parts/table.txt", "outputs/a.py", "data.h5"):
+        (my / name).parent.mkdir(parents=True, exist_ok=True)
+        (my / name).touch()
+    with using([f"--config-dir={my}"]):
+        copy = copy_code(tmp_path / "code")
+        assert copy_code(tmp_path / "code") == copy
+        program = (
+            "import cdmtrain.cli, mynet; from cdmtrain.config.roots import roots; print(mynet.__file__, roots()[1])"
+        )
+        script = "\n".join([*import_lines(copy), shlex.join([sys.executable, "-c", program])])
+        done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+        copied = copy / "config_dirs/0"
+        assert done.stdout.split() == [f"{copied}/mynet.py", str(copied)]
+        files = {str(file.relative_to(copied)) for file in copied.rglob("*") if file.is_file()}
+        assert files == {"mynet.py", "model/mynet.yaml", "parts/__init__.py", "parts/table.txt"}
+        (copied / "mynet.py").write_text("print('changed')")
+        with pytest.raises(InputError, match="is not what the program wrote"):
+            copy_code(tmp_path / "code")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from cdmtrain.config.changes import changes
+from cdmtrain.config.roots import using
 
 
 def test_nothing_differs_where_nothing_is_typed(typed: Callable[..., DictConfig]) -> None:
@@ -41,9 +42,10 @@ def test_options_of_a_config_dir_are_known(typed: Callable[..., DictConfig], tmp
     (tmp_path / "experiment").mkdir()
     text = "# @package _global_\ndefaults:\n  - override /optimizer: mine\ndata:\n  batch_size: 7\n"
     (tmp_path / "experiment/mine.yaml").write_text(text)
-    cfg = typed(f"hydra.searchpath=[{tmp_path}]", "experiment=mine")
-    assert changes(cfg) == {
-        "optimizer": ["adam", "mine"],
-        "experiment": [None, "mine"],
-        "data.batch_size": [100, 7],
-    }
+    words = [f"hydra.searchpath=[{tmp_path}]", "experiment=mine"]
+    with using(words):
+        assert changes(typed(*words)) == {
+            "optimizer": ["adam", "mine"],
+            "experiment": [None, "mine"],
+            "data.batch_size": [100, 7],
+        }

@@ -55,3 +55,12 @@ def test_options_of_a_directory_of_ones_own_are_completed_too() -> None:
     Path("my/model").mkdir(parents=True)
     Path("my/model/dnn_of_mine.yaml").touch()
     assert complete("cdmtrain --config-dir my model=dnn") == ["model=dnn", "model=dnn_of_mine"]
+
+
+def test_the_tab_key_knows_the_options_in_a_directory_of_the_user() -> None:
+    Path("my/model").mkdir(parents=True)
+    Path("my/model/mynet.yaml").write_text("width: 3\n")
+    assert complete("cdmtrain --config-dir=m") == ["--config-dir=my/"]
+    assert complete("cdmtrain --config-dir=my model=m") == ["model=message_passing", "model=mynet"]
+    assert complete("cdmtrain --config-dir my/ model=mynet model.w") == ["model.width="]
+    assert complete("cdmtrain --config-dir=nowhere mod") == []

@@ -7,6 +7,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import DictConfig
 
 from cdmtrain.config.deletions import with_deletable_nulls
+from cdmtrain.config.roots import using
 
 
 def composed(*words: str) -> DictConfig:
@@ -42,4 +43,5 @@ def test_a_null_of_an_option_in_a_directory_of_the_user_is_deleted(tmp_path: Pat
     (tmp_path / "loss").mkdir()
     (tmp_path / "loss/mine.yaml").write_text("_target_: torch.nn.CrossEntropyLoss\nweight: null\n")
     words = ["--config-dir", str(tmp_path), "loss=mine", "~loss.weight"]
-    assert with_deletable_nulls(words) == [*words[:3], "loss.weight=0", "~loss.weight"]
+    with using(words):
+        assert with_deletable_nulls(words) == [*words[:3], "loss.weight=0", "~loss.weight"]

@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 
 import cdmtrain.cli  # noqa: F401  registers the resolver that config.yaml uses
 from cdmtrain.config.help import EXAMPLES, KEYS, option_page, show
+from cdmtrain.config.roots import using
 from cdmtrain.config.sources import CONF, Option, default_options, groups, read_option, read_yaml
 
 
@@ -36,18 +37,22 @@ def test_the_default_of_a_nested_group_is_that_of_its_parents_default() -> None:
     assert default_options()["data/split"] == "fractions"
 
 
-def test_a_new_yaml_file_appears_by_being_there(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("defaults:\n  - model: cnn\n")
+def test_a_new_yaml_file_appears_by_being_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "bar.yaml").write_text("_target_: mine.Bar\n")
     (tmp_path / "model" / "foo.yaml").write_text("# @package _global_\n# cdmtrain model=foo x=[1,2]: a new one\n")
-    (option,) = groups(tmp_path)["model"]
-    assert (option.name, option.command, option.phrase) == ("foo", "model=foo x=[1,2]", "a new one")
+    with using([f"--config-dir={tmp_path}"]):
+        found = {option.name: (option.command, option.phrase) for option in groups()["model"]}
+        show(["--help", "model"])
+    assert found["foo"] == ("model=foo x=[1,2]", "a new one")
+    assert found["bar"] == ("model=bar", "")
+    assert "cdmtrain model=bar" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("file", sorted(CONF.glob("*/**/*.yaml")), ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_the_first_comment_of_a_yaml_file_is_the_command_that_uses_it(file: Path) -> None:
     group = file.parent.relative_to(CONF).as_posix()
-    command = read_option(file).command
+    command = read_option(file, group).command
     assert re.search(rf"\b{group}=\[?([a-z_]+,)*{file.stem}\b", command) or f"{group}." in command
 
 

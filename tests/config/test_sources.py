@@ -7,7 +7,8 @@ import pytest
 from omegaconf import OmegaConf
 
 import cdmtrain.cli  # noqa: F401  registers the resolvers that config.yaml uses
-from cdmtrain.config.sources import CONF, Composition, groups, leaves, read_yaml
+from cdmtrain.config.roots import using
+from cdmtrain.config.sources import Composition, groups, leaves, read_yaml
 
 NEEDS = {"representation/order": "rnn", "representation/neighbours": "gnn", "representation/edge_features": "gnn"}
 CHOICES = [
@@ -36,17 +37,18 @@ def test_values_and_options_are_those_that_hydra_composes(chosen: dict[str, obje
     composed = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(composed, dict)
     del composed["hydra"]
-    found = Composition([CONF], chosen)
+    found = Composition(chosen)
     assert {group: option for group, option in found.options.items() if not isinstance(option, list)} == {
         group: option for group, option in recorded.items() if not group.startswith("hydra")
     }
     assert dict(leaves(found.values())) == dict(leaves(composed))  # type: ignore[arg-type]
 
 
-def test_an_option_of_an_earlier_directory_counts_first(tmp_path: Path) -> None:
+def test_an_option_is_looked_up_in_the_directories_of_the_user_too(tmp_path: Path) -> None:
     (tmp_path / "optimizer").mkdir()
-    (tmp_path / "optimizer/adam.yaml").write_text("# cdmtrain optimizer=adam: mine\nlr: 1e-3\n")
-    assert Composition([tmp_path, CONF]).values()["optimizer"] == {"lr": 0.001}
+    (tmp_path / "optimizer/mine.yaml").write_text("lr: 1e-3\n")
+    with using([f"--config-dir={tmp_path}"]):
+        assert Composition({"optimizer": "mine"}).values()["optimizer"] == {"lr": 0.001}
 
 
 def test_numbers_are_read_as_omegaconf_reads_them(tmp_path: Path) -> None:
