@@ -69,10 +69,10 @@ def test_the_users_modules_come_after_pythons_and_before_installed_ones(my: Path
     (my / "json.py").touch()
     with using(["--config-dir=my"]):
         importlib.invalidate_caches()
-        find = importlib.util.find_spec
+        find = importlib.machinery.PathFinder.find_spec
         assert sys.path.index(str(my)) < next(n for n, entry in enumerate(sys.path) if entry.endswith("site-packages"))
     assert str(find("mynet").origin) == str(my / "mynet.py")
-    assert str(my) not in str(importlib.machinery.PathFinder.find_spec("json").origin)
+    assert str(my) not in str(find("json").origin)
 
 
 def test_the_modules_and_packages_of_a_named_directory_are_trusted(my: Path) -> None:
