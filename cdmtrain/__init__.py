@@ -6,27 +6,40 @@
                                                                                                |
                                                           run directory --report--> page
 
-    cdmtrain.load_run(run directory).predict(images)    the same network in Python
+    run = cdmtrain.train("model=gnn", "data.events=4000")      the same in Python
+    run = cdmtrain.load_run(run directory)                     run.predict(images), run.results, run.figure("roc")
 
 One word is one file is one yaml: `model=gnn` is `conf/model/gnn.yaml` and `cdmtrain/model/gnn.py`.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cdmtrain.runs.open import load_run as load_run
+    from cdmtrain.api import Run as Run
+    from cdmtrain.api import leaderboard as leaderboard
+    from cdmtrain.api import load_run as load_run
+    from cdmtrain.api import load_runs as load_runs
+    from cdmtrain.api import train as train
+    from cdmtrain.errors import InputError as InputError
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_run"]
+__all__ = ["InputError", "Run", "__version__", "leaderboard", "load_run", "load_runs", "train"]
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs torch when it is asked for, so that the command answers quickly."""
-    if name != "load_run":
+    if name not in __all__:
         raise AttributeError(f"module 'cdmtrain' has no attribute {name!r}")
+    if name == "InputError":
+        from cdmtrain.errors import InputError
+
+        return InputError
     from cdmtrain.machine import prepare_machine
 
     prepare_machine()
-    from cdmtrain.runs.open import load_run
+    return getattr(import_module("cdmtrain.api"), name)
 
-    return load_run
+
+def __dir__() -> list[str]:
+    return __all__

@@ -6,6 +6,7 @@ is renamed and its directory afterwards (fsync(2)).
 
 import errno
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -90,3 +91,9 @@ def _sync(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def nan_to_none(metrics: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN: a metric that is not defined becomes None."""
+    without = {name: nan_to_none(value) if isinstance(value, dict) else value for name, value in metrics.items()}
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in without.items()}

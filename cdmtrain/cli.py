@@ -106,22 +106,14 @@ def run_command() -> None:
 
 def run_one(words: list[str]) -> None:
     """Compose one configuration and run its job; `hydra.main` would compose it twice, to find out that it is one."""
-    import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.utils import configure_log
-    from hydra.types import RunMode
 
-    config = HydraConfig.instance()
-    before = config.cfg
-    with hydra.initialize_config_module("cdmtrain.conf", version_base="1.3", job_name="cdmtrain"):
-        cfg = hydra.compose("config", words, return_hydra_config=True)
-        cfg.hydra.mode = RunMode.RUN
-        config.set_config(cfg)
-        configure_log(cfg.hydra.job_logging, cfg.hydra.verbose)
-        try:
-            job(OmegaConf.masked_copy(cfg, [str(name) for name in cfg if name != "hydra"]))
-        finally:
-            config.cfg = before
+    from cdmtrain.config.compose import composed
+
+    with composed(words) as cfg:
+        configure_log(OmegaConf.create(HydraConfig.get().job_logging), HydraConfig.get().verbose)
+        job(cfg)
 
 
 def run(words: Sequence[str]) -> int:

@@ -1,5 +1,7 @@
 """Exceptions with a meaning for the whole program."""
 
+from pathlib import Path
+
 
 class InputError(ValueError):
     """A file, a setting or a path that the user gave cannot be used.
@@ -15,6 +17,18 @@ class Locked(Exception):  # noqa: N818  (others may hold a lock)
 
 class Pruned(Exception):  # noqa: N818  (it is no error)
     """A run that is a trial of a search was stopped, as others did better at the same epoch."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """One Ctrl-C has ended a training, which has saved itself.
+
+    Args:
+        run: its directory.
+    """
+
+    def __init__(self, run: Path) -> None:
+        super().__init__()
+        self.run = run
 
 
 class Preempted(SystemExit):

@@ -3,6 +3,8 @@
 import logging
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # but tab and newline: controls, line separators, changes of the writing direction, bytes that are no text
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -23,3 +25,21 @@ def make_printable(record: logging.LogRecord) -> bool:
     """Change a record of the log so that its message is printable: a filter for handlers, which keeps every record."""
     record.msg, record.args = printable(record.getMessage()), ()
     return True
+
+
+@contextmanager
+def messages_printed() -> Iterator[None]:
+    """Print the messages of the program where the user has not decided what happens to them."""
+    logger = logging.getLogger("cdmtrain")
+    if logger.hasHandlers():
+        yield
+        return
+    handler, level = logging.StreamHandler(sys.stdout), logger.level
+    handler.addFilter(make_printable)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

@@ -1,10 +1,9 @@
 """Fit a run, evaluate a run, make a Trainer: what the tasks that train have in common."""
 
 import logging
-import math
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from hydra.types import RunMode
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
-from cdmtrain.atomic import write_json
+from cdmtrain.atomic import nan_to_none, write_json
 from cdmtrain.callbacks.checkpoint import RunCheckpoint
 from cdmtrain.callbacks.loggers import closed_afterwards, log_run
 from cdmtrain.callbacks.metrics_csv import MetricsCsv
@@ -35,13 +35,13 @@ from cdmtrain.devices.accelerator import accelerator_name
 from cdmtrain.devices.interruption import Interruption
 from cdmtrain.devices.processes import Processes, several_processes
 from cdmtrain.devices.trainer import check_trainer
-from cdmtrain.errors import InputError
+from cdmtrain.errors import InputError, Interrupted
 from cdmtrain.probe.learned import first_of_each, look_inside
 from cdmtrain.runs import files
 from cdmtrain.runs.checkpoint import check_states, read_checkpoint, restoring
 from cdmtrain.runs.directory import RunDirectory, open_run
 from cdmtrain.runs.open import load_weights, make_classifier
-from cdmtrain.runs.process import is_first_process
+from cdmtrain.runs.process import is_first_process, slurm_job
 from cdmtrain.runs.provenance import RunProvenance
 from cdmtrain.runs.read import is_finished, read_history, read_metrics, read_results
 from cdmtrain.runs.resume import checkpoint_to_resume
@@ -63,34 +63,44 @@ class TrainedRun:
 
 def train_run(
     cfg: DictConfig,
-    preemption: AbstractContextManager[Callback],
+    preemption: AbstractContextManager[Callback] | None,
     *callbacks: Callback,
     write_page: Callable[[Path], Path],
+    model: nn.Module | None = None,
 ) -> TrainedRun:
     """Train the run that a configuration asks for, or continue it, evaluate its best epoch and write its page.
 
     Args:
         cfg: as composed.
-        preemption: answers the signals of a cluster from entry to exit.
+        preemption: answers the signals of a cluster from entry to exit; None where nothing shall.
         callbacks: called beside those of the configuration.
         write_page: writes the page of a run directory and returns its path.
+        model: the network, copied, in place of the one that the configuration names.
+
+    Raises:
+        Interrupted: after one Ctrl-C.
     """
-    with open_run(cfg) as run, closed_afterwards() as loggers:
+    with open_run(cfg, given=() if model is None else ("model",)) as run, closed_afterwards() as loggers:
         steps, results = 0, read_results(run.path) if is_finished(run.path) else None
         if results is not None:
             log.info("%s is finished; nothing is left to train", run.path)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 return TrainedRun(run.path, results, None)  # the leaderboard shows what a sweep has already
         else:
-            status, interruption = RunStatus(run.path, explain_failure), Interruption(run)
+            status = RunStatus(run.path, explain_failure)
+            answers_sigterm = preemption is None or not slurm_job()
+            interruption = Interruption(run.path, model=model, answers_sigterm=answers_sigterm)
+            signals: AbstractContextManager[Callback] = preemption or nullcontext(Callback())
             try:
-                with status, interruption, several_processes(run) as processes, preemption as signals:
-                    own = (interruption, signals, *callbacks)
-                    results, steps = _fit_and_evaluate(cfg, run, status, processes, loggers, *own)
+                with status, interruption, several_processes(run) as processes, signals as preempted:
+                    own = (interruption, preempted, *callbacks)
+                    results, steps = _fit_and_evaluate(cfg, run, status, processes, loggers, *own, model=model)
             except KeyboardInterrupt:
                 if is_first_process() and not interruption.at_once:
                     say(f"page: {write_page(run.path)}")
-                raise
+                if interruption.at_once or interruption.by_sigterm:
+                    raise
+                raise Interrupted(run.path) from None
         page = write_page(run.path) if is_first_process() else None
         log_run(loggers, run.path, results, steps)
         return TrainedRun(run.path, results, page)
@@ -161,12 +171,6 @@ def explain_failure(error: BaseException) -> str:
     return explain(error) or f"{type(error).__name__}: {error}"
 
 
-def nan_to_none(metrics: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN: a metric that is not defined becomes None."""
-    without = {name: nan_to_none(value) if isinstance(value, dict) else value for name, value in metrics.items()}
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in without.items()}
-
-
 def _fit_and_evaluate(
     cfg: DictConfig,
     run: RunDirectory,
@@ -174,12 +178,13 @@ def _fit_and_evaluate(
     processes: Processes,
     loggers: list[Logger],
     *callbacks: Callback,
+    model: nn.Module | None,
 ) -> tuple[dict[str, Any], int]:
     """Train or continue, evaluate the best epoch, write results.json and predictions.h5.
 
     Returns the results and the number of steps; the loggers of the configuration are put into `loggers`.
     """
-    provenance = RunProvenance(run.path, cfg)
+    provenance = RunProvenance(run.path, cfg, model)
     if cfg.print_config and run.cfg.print_config and is_first_process():
         if cfg.print_config is True:
             show_config(run.cfg, provenance.record.choices)
@@ -191,7 +196,7 @@ def _fit_and_evaluate(
     check_weights(run.cfg)
     resumed_from = checkpoint_to_resume(run.path)
     if resumed_from is None:
-        check_used(run.cfg)
+        check_used(run.cfg, None if model is None else type(model))
     lightning.seed_everything(run.cfg.seed, workers=True, verbose=False)
     resources = Resources()
     check_trainer(run.cfg)  # first, since it refuses a device that is not there
@@ -200,7 +205,7 @@ def _fit_and_evaluate(
         logger.log_hyperparams(OmegaConf.to_container(run.cfg))  # type: ignore[arg-type]
     trainer = make_trainer(run, status, resources, *callbacks, loggers=loggers)
     device = trainer.strategy.root_device
-    classifier = make_classifier(run.cfg)
+    classifier = make_classifier(run.cfg, model)
     data: EventData = build(run.cfg, "data")
     data.reuse_stores(provenance.record.fingerprints)
     data.prepare_data()

@@ -35,7 +35,7 @@ CONFIG, RUNS = {"cdmtrain.config"}, {"cdmtrain.runs"}
 UPPER = HANDED_IN | {"cdmtrain.report", "cdmtrain.tasks", "cdmtrain.callbacks"}  # rooms above or beside
 
 RULES = {
-    "__init__": Rule(may={"cdmtrain.runs.open"}, never=set()),
+    "__init__": Rule(may={"cdmtrain.api"}, never=set()),
     "errors": Rule(may=set(), never={"cdmtrain"}),
     "atomic": Rule(may=set(), never={"cdmtrain"}),
     "terminal": Rule(may=set(), never={"cdmtrain"}),
@@ -90,7 +90,9 @@ RULES = {
         | {"torch", "lightning", "hydra", "omegaconf", "rich"},
         never=MODEL | {"cdmtrain.tasks", "cdmtrain.report", "cdmtrain.cluster", "cdmtrain.search"},
     ),
-    "devices": Rule(may=CONFIG | RUNS | {"torch", "lightning", "omegaconf", "rich"}, never=UPPER | {"hydra", "h5py"}),
+    "devices": Rule(
+        may=CONFIG | RUNS | {"numpy", "torch", "lightning", "omegaconf", "rich"}, never=UPPER | {"hydra", "h5py"}
+    ),
     "cluster": Rule(
         may=CONFIG | RUNS | {"cdmtrain", "lightning", "hydra", "omegaconf", "submitit"}, never=UPPER | {"torch", "h5py"}
     ),
@@ -98,6 +100,7 @@ RULES = {
         may=CONFIG | RUNS | {"cdmtrain.training", "numpy", "lightning", "hydra", "omegaconf", "optuna"},
         never=UPPER | {"torch", "h5py"},
     ),
+    "api": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.tasks"}),
     "tasks": Rule(may=ANYTHING, never=MODEL | {"cdmtrain.tasks"}),
     "__main__": Rule(may={"cdmtrain.cli"}, never={"torch", "lightning"}),
     "cli": Rule(may={"cdmtrain.config", "hydra", "omegaconf", "rich"}, never={"torch", "lightning"}),
@@ -190,6 +193,7 @@ def test_pdg_codes_are_written_in_particles_only(module, source):
         ("runs.read", "import torch"),
         ("runs.open", "from cdmtrain.callbacks.progress import EpochProgress"),
         ("training", "from cdmtrain.report.run.page import write_report"),
+        ("api", "from cdmtrain.tasks.train import train"),
         ("tasks.search", "from cdmtrain.tasks.train import train"),
     ],
 )

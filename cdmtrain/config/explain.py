@@ -3,6 +3,8 @@
 import errno
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hydra.errors import HydraException
 from omegaconf.errors import ConfigAttributeError, InterpolationResolutionError, MissingMandatoryValue
@@ -47,6 +49,18 @@ def explain(exception: BaseException) -> str | None:
         where = f"{exception.filename}: " if exception.filename else ""
         return f"{where}{exception.strerror} {DETAILS}"
     return f"{message} {DETAILS}" if isinstance(exception, HydraException) else None
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what the user can put right into an InputError with the sentence of the command."""
+    try:
+        yield
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None or isinstance(error, InputError):
+            raise
+        raise InputError(sentence) from error
 
 
 def _full_memory(message: str) -> str:

@@ -26,7 +26,7 @@ def find_class(cfg: DictConfig, key: str) -> type:
 
 def check_targets(cfg: DictConfig, key: str) -> None:
     """Refuse a class or function that does not exist, in the node at `key` and all nodes inside it."""
-    for name, target in _targets(key, OmegaConf.select(cfg, key)):
+    for name, target in targets(key, OmegaConf.select(cfg, key)):
         check_target(name, target)
 
 
@@ -63,10 +63,10 @@ def _deepest_module(target: str) -> tuple[ModuleType | None, list[str]]:
     return module, []
 
 
-def _targets(key: str, node: Any) -> Iterator[tuple[str, str]]:
+def targets(key: str, node: Any) -> Iterator[tuple[str, str]]:
     """Yield the dotted key and the `_target_` of a node and of all nodes inside it."""
     if OmegaConf.is_dict(node):
         if isinstance(target := node.get("_target_"), str):
             yield key, target
         for name in node:
-            yield from _targets(f"{key}.{name}", node[name])
+            yield from targets(f"{key}.{name}", node[name])

@@ -10,16 +10,20 @@ from cdmtrain.config.targets import find_class
 from cdmtrain.errors import InputError
 
 
-def check_used(cfg: DictConfig) -> None:
+def check_used(cfg: DictConfig, model: type | None = None) -> None:
     """Compare the representation that was chosen with what the class of the model says about its input.
 
     A class may have two attributes: `ignores` names the settings of the representation that do not reach the network,
     such as "edge_features"; `first_features` names the features of hits that it expects in the first columns.
 
+    Args:
+        cfg: of the run.
+        model: the class of the model, where it is not the one that the configuration names.
+
     Raises:
         InputError: for a setting that would change nothing, or features in another order.
     """
-    model, representation = find_class(cfg, "model"), find_class(cfg, "representation")
+    model, representation = model or find_class(cfg, "model"), find_class(cfg, "representation")
     name, chosen = model.__name__, cfg.representation
     for key in getattr(model, "ignores", ()):
         default = signature(representation).parameters[key].default if key in chosen else None

@@ -22,12 +22,11 @@ import lightning
 import torch
 from omegaconf import OmegaConf
 
-from cdmtrain.config.outcomes import environment
+from cdmtrain.devices.process_state import restored_process
 from cdmtrain.errors import InputError
 from cdmtrain.runs.directory import RUN_DIR_ENV, RunDirectory
 from cdmtrain.terminal import printable
 
-CHANGED_VARIABLES = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS")
 READY = "CDMTRAIN_READY"  # file descriptor on which a process reports that it is about to train
 PATH_ENV = "CDMTRAIN_PATH"  # sys.path of the first process, which may hold directories of the user
 PROGRAM = (
@@ -59,6 +58,7 @@ class Processes:
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._interrupted = False
+        self._thread = threading.get_ident()  # the one that trains
 
     def join(self, trainer: lightning.Trainer) -> None:
         """Bring all processes of the run to the start of training.
@@ -112,15 +112,15 @@ class Processes:
                 )
 
     def _watch(self) -> None:
-        """Interrupt the main thread when another process fails; end this process if it does not react."""
+        """Interrupt the thread that trains when another process fails; end this process if it does not react."""
         while not self._over.wait(0.2):
             if self._failed() is not None:
                 with self._lock:
                     if self._over.is_set():
                         return
                     self._interrupted = True
-                    main = ctypes.c_ulong(threading.main_thread().ident or 0)
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(main, ctypes.py_object(PeerFailed))
+                    training = ctypes.c_ulong(self._thread)
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(training, ctypes.py_object(PeerFailed))
                 if not self._over.wait(SECONDS_STUCK):
                     print(printable(f"error: {self.failure()}"), file=sys.stderr, flush=True)
                     self.kill()
@@ -185,7 +185,7 @@ def several_processes(run: RunDirectory) -> Iterator[Processes]:
     if "LOCAL_RANK" in os.environ and RUN_DIR_ENV in os.environ:
         _end_with(os.getppid())
     processes = Processes(run)
-    with _restored_state():
+    with restored_process():
         try:
             yield processes
         except BaseException as error:
@@ -201,19 +201,6 @@ def several_processes(run: RunDirectory) -> Iterator[Processes]:
                 torch.distributed.destroy_process_group()
             processes.stop_watching()
             processes.end()
-
-
-@contextmanager
-def _restored_state() -> Iterator[None]:
-    """Restore the environment variables, the number of threads and the handler of Ctrl-C."""
-    threads, on_ctrl_c = torch.get_num_threads(), signal.getsignal(signal.SIGINT)
-    try:
-        with environment({name: os.environ.get(name) for name in CHANGED_VARIABLES}):
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, on_ctrl_c)  # Lightning ignores SIGINT after an interruption
 
 
 def _end_with(parent: int) -> None:

@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +42,12 @@ class RunDirectory:
 
 
 @contextmanager
-def open_run(cfg: DictConfig) -> Iterator[RunDirectory]:
+def open_run(cfg: DictConfig, *, given: Collection[str] = ()) -> Iterator[RunDirectory]:
     """Lock the directory of the run that `cfg` asks for: a new one or, with run=, an old one and its configuration.
+
+    Args:
+        cfg: as composed.
+        given: parts of the run that are objects already, so that nothing is built of what an old run recorded of them.
 
     Raises:
         InputError: where another process trains the run, or the directory holds a run with other settings.
@@ -52,7 +56,7 @@ def open_run(cfg: DictConfig) -> Iterator[RunDirectory]:
         yield RunDirectory(Path(os.environ[RUN_DIR_ENV]), DictConfig(OmegaConf.create(sys.stdin.read())))
         return
     path = _make_directory(cfg)
-    resolved = _continued(cfg, path) if cfg.get("run") else _resolved(cfg, path)
+    resolved = _continued(cfg, path, given) if cfg.get("run") else _resolved(cfg, path)
     with _locked(path):
         if is_first_process():
             _remove_temporary_files(path)
@@ -96,14 +100,14 @@ def _make_directory(cfg: DictConfig) -> Path:
     return path
 
 
-def _continued(cfg: DictConfig, path: Path) -> DictConfig:
+def _continued(cfg: DictConfig, path: Path, given: Collection[str] = ()) -> DictConfig:
     """Return the configuration of the run that `run=` names, with what was typed.
 
     Raises:
         InputError: for a class, a setting of the Trainer, or an argument that a stranger may have written.
     """
     trust, source = trusted(cfg.get("trust")), str(path / files.CONFIG)
-    recorded = read_config(path, trust=trust, parts=[part for part in PARTS if part not in GROUPS])
+    recorded = read_config(path, trust=trust, parts=PARTS.keys() - {*GROUPS, *given})
     content: Any = OmegaConf.to_container(apply_overrides(recorded, cfg, parts=GROUPS, free=()))
     before = str((read_config_file(path) or {}).get("run_dir"))
     check_shipped(content, before, str(path), source=source, typed=override_keys(), trust=trust)

@@ -8,7 +8,7 @@ from cdmtrain.config.build import build
 from cdmtrain.config.overrides import apply_overrides, override_keys
 from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
-from cdmtrain.runs.open import Run, load_run
+from cdmtrain.runs.open import TrainedNetwork, open_network
 from cdmtrain.runs.provenance import summary_of
 from cdmtrain.runs.read import read_provenance
 from cdmtrain.runs.trust import trusted
@@ -17,15 +17,15 @@ ALL_EVENTS_TEST = {"_target_": "cdmtrain.data.split.FractionSplit", "train": [0,
 ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
 
 
-def open_runs(cfg: DictConfig) -> list[Run]:
+def open_runs(cfg: DictConfig) -> list[TrainedNetwork]:
     """Load the runs of `run=a` or `run=[a,b,c]` with the weights of `ckpt=`."""
     paths = [str(path) for path in cfg.run] if isinstance(cfg.run, ListConfig) else [str(cfg.run)]
     if not paths or len(set(paths)) < len(paths):
         raise InputError(f"run={cfg.run}: one run directory, or a list of different ones, is expected")
-    return [load_run(path, checkpoint=str(cfg.ckpt), trust=trusted(cfg.trust)) for path in paths]
+    return [open_network(path, checkpoint=str(cfg.ckpt), trust=trusted(cfg.trust)) for path in paths]
 
 
-def evaluation_config(runs: Sequence[Run], cfg: DictConfig, *, free: Sequence[str] = ()) -> DictConfig:
+def evaluation_config(runs: Sequence[TrainedNetwork], cfg: DictConfig, *, free: Sequence[str] = ()) -> DictConfig:
     """The configuration of the first run with what was typed beside it.
 
     The Trainer, but for its precision, and the cache are the default ones, or those that were typed. With other data
@@ -50,7 +50,7 @@ def evaluation_config(runs: Sequence[Run], cfg: DictConfig, *, free: Sequence[st
     return used
 
 
-def _trainer(run: Run, cfg: DictConfig, typed: Sequence[str]) -> DictConfig:
+def _trainer(run: TrainedNetwork, cfg: DictConfig, typed: Sequence[str]) -> DictConfig:
     """The Trainer that was typed, on one device unless another number was, with the precision of the run."""
     trainer = cfg.trainer.copy()
     trainer.update({key: value for key, value in ONE_DEVICE.items() if f"trainer.{key}" not in typed})
@@ -59,7 +59,7 @@ def _trainer(run: Run, cfg: DictConfig, typed: Sequence[str]) -> DictConfig:
     return trainer
 
 
-def open_test_data(cfg: DictConfig, run: Run) -> EventData:
+def open_test_data(cfg: DictConfig, run: TrainedNetwork) -> EventData:
     """The test events of a configuration; the run's own events no longer need their source file."""
     data: EventData = build(cfg, "data")
     if {"data", "data.files", "data.dir"}.isdisjoint(override_keys()):
@@ -74,7 +74,7 @@ def open_test_data(cfg: DictConfig, run: Run) -> EventData:
     return data
 
 
-def check_same_events(runs: Sequence[Run], data: EventData) -> None:
+def check_same_events(runs: Sequence[TrainedNetwork], data: EventData) -> None:
     """Refuse test events that are not those that each of the runs was tested on."""
     found = summary_of(data.describe())
     for run in runs:

@@ -1,5 +1,6 @@
-"""Load trained runs for inference: configuration, network and weights of a checkpoint; the mean of several of them."""
+"""Open trained networks: configuration, network and weights of a checkpoint; the mean of several of them."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -25,7 +26,7 @@ from cdmtrain.particles import NAMES
 from cdmtrain.runs import files
 from cdmtrain.runs.checkpoint import checkpoint_path, read_checkpoint
 from cdmtrain.runs.memory import check_memory
-from cdmtrain.runs.trust import read_config, trusted
+from cdmtrain.runs.trust import OPENED, read_config, trusted
 
 NUM_SYMMETRIES = 8  # of the square
 
@@ -33,7 +34,7 @@ NUM_SYMMETRIES = 8  # of the square
 class Prediction(NamedTuple):
     """The output of a network for N events."""
 
-    probability: Float[np.ndarray, "event class"]  # float32, in the order of `Run.classes`
+    probability: Float[np.ndarray, "event class"]  # float32, in the order of `TrainedNetwork.classes`
     name: np.ndarray  # (N,) the most probable particle
 
 
@@ -44,14 +45,10 @@ def most_probable(probability: Float[np.ndarray, "event class"]) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A trained network in evaluation mode, on its device.
+class TrainedNetwork:
+    """The network of a run in evaluation mode, on its device."""
 
-    run = load_run("outputs/train/cnn/2026-11-23_120000_1a2b3c")
-    probability, name = run.predict(images)     # (N, 192, 192) in MeV -> (N, 4), (N,)
-    """
-
-    path: Path
+    path: Path  # the run directory
     cfg: DictConfig  # the run's own configuration
     checkpoint: Path  # the file that the weights are from
     classifier: Classifier
@@ -132,19 +129,24 @@ def combine_networks(networks: Sequence[nn.Module], *, symmetries: bool = False)
     return Ensemble(networks, symmetries=symmetries)
 
 
-def check_image_size(run: Run, image_size: int, *, source: Path | None = None) -> None:
+def check_image_size(network: TrainedNetwork, image_size: int, *, source: Path | None = None) -> None:
     """Refuse images whose size is not that of the training; `source` is the file they are from, if any."""
-    if image_size != run.image_size:
+    if image_size != network.image_size:
         raise InputError(
-            f"{f'{source} has ' if source else ''}images of {image_size} x {image_size} pixels; {run.path} was trained "
-            f"on {run.image_size} x {run.image_size}"
+            f"{f'{source} has ' if source else ''}images of {image_size} x {image_size} pixels; {network.path} was "
+            f"trained on {network.image_size} x {network.image_size}"
         )
 
 
-def load_run(
-    path: str | PathLike[str], *, checkpoint: str = "best", device: str = "cpu", trust: Sequence[str] = ()
-) -> Run:
-    """Load a trained run for inference.
+def open_network(
+    path: str | PathLike[str],
+    *,
+    checkpoint: str = "best",
+    device: str = "cpu",
+    trust: Sequence[str] = (),
+    model: nn.Module | None = None,
+) -> TrainedNetwork:
+    """Open the network of a run for inference.
 
     Safe for runs from strangers: the configuration may build nothing but the parts of a run (`cdmtrain.runs.trust`),
     and a checkpoint is read as tensors and numbers only.
@@ -154,17 +156,18 @@ def load_run(
         checkpoint: "best", "last", or the path of a checkpoint.
         device: to compute on, such as "cuda".
         trust: packages whose classes the run may build too, beside those in the environment variable CDMTRAIN_TRUST.
+        model: a network like the one that was trained, for a run whose network was an object; it is copied.
 
     Raises:
         InputError: where this is not a run, or the checkpoint is absent, damaged, or of another network.
     """
     directory = Path(path)
-    cfg = read_config(directory, trust=trusted(trust))
+    cfg = read_config(directory, trust=trusted(trust), parts=[one for one in OPENED if one != "model" or model is None])
     weights = checkpoint_path(directory, checkpoint)
     with recorded(directory / files.CONFIG), torch.random.fork_rng(devices=[]):  # new weights are replaced at once
-        classifier = Classifier(**_network(cfg), optimizer=torch.optim.SGD)  # which it never makes
+        classifier = Classifier(**_network(cfg, model), optimizer=torch.optim.SGD)  # which it never makes
     load_weights(classifier, weights)
-    return Run(directory, cfg, weights, classifier.to(device).eval())
+    return TrainedNetwork(directory, cfg, weights, classifier.to(device).eval())
 
 
 def load_weights(classifier: Classifier, path: Path) -> None:
@@ -181,19 +184,24 @@ def load_weights(classifier: Classifier, path: Path) -> None:
             raise InputError(f"{path} holds the weights of another network ({reason})") from error
 
 
-def make_classifier(cfg: DictConfig) -> Classifier:
-    """Build the network of a configuration and what trains it, in its LightningModule, with new weights."""
+def make_classifier(cfg: DictConfig, model: nn.Module | None = None) -> Classifier:
+    """Build the network of a configuration and what trains it, in its LightningModule, with new weights.
+
+    A `model` that is given is copied with its weights and takes the place of the one that the configuration names.
+    """
     training = {name: build(cfg, name) for name in ("optimizer", "scheduler")}
     augmentation = Chain(build_each(cfg, "augmentation")) if cfg.augmentation else None
     tuning = {"freeze": cfg.get("freeze") or (), "loaded_lr": cfg.get("weights_lr", 1.0)}
-    return Classifier(**_network(cfg), **training, **tuning, augmentation=augmentation, seed=cfg.seed)
+    return Classifier(**_network(cfg, model), **training, **tuning, augmentation=augmentation, seed=cfg.seed)
 
 
-def _network(cfg: DictConfig) -> dict[str, Any]:
+def _network(cfg: DictConfig, model: nn.Module | None) -> dict[str, Any]:
     """Build the parts of a configuration that inference needs."""
-    check_fit(find_class(cfg, "model"), find_class(cfg, "representation"))
-    check_memory(cfg)
-    parts = {name: build(cfg, name) for name in ("model", "representation", "loss")}
+    check_fit(find_class(cfg, "model") if model is None else type(model), find_class(cfg, "representation"))
+    if model is None:
+        check_memory(cfg)
+    network = build(cfg, "model") if model is None else copy.deepcopy(model)
+    parts = {"model": network, **{name: build(cfg, name) for name in ("representation", "loss")}}
     check_loss(parts["loss"])
     return parts
 

@@ -17,7 +17,7 @@ LARGEST_IMAGE = 4096  # pixels on a side; a larger number in a file is not belie
 MOST_PIXELS = 2**26  # of all images of a file; ours are three for each particle
 
 PREDICTIONS = (
-    *("class_index", "probability", "lit_pixels", "deposited_energy_mev"),
+    *("index", "class_index", "probability", "lit_pixels", "deposited_energy_mev"),
     *("kinetic_energy_mev", "vertex_px"),  # where the event file has them
 )
 EVENTS = ("class_index", "offset", "pixel", "energy_mev")
@@ -37,6 +37,7 @@ class Predictions:
     deposited_energy_mev: NDArray[np.float64]  # (N,)
     kinetic_energy_mev: NDArray[np.float64] | None = None  # (N,), where the event file has it
     vertex_px: NDArray[np.float64] | None = None  # (N, 2) row and column, where the event file has it
+    index: NDArray[np.int64] | None = None  # (N,) number of the event in its file
 
     @property
     def is_right(self) -> NDArray[np.bool_]:
@@ -96,6 +97,9 @@ def read_predictions(run: Path) -> Predictions | None:
         deposited_energy_mev=floats("deposited_energy_mev"),
         kinetic_energy_mev=floats("kinetic_energy_mev") if "kinetic_energy_mev" in columns else None,
         vertex_px=floats("vertex_px", 2) if "vertex_px" in columns else None,
+        index=_column(columns, "index", "iu", path, (num_events,))[use].astype(np.int64)
+        if "index" in columns
+        else None,
     )
 
 

@@ -1,5 +1,6 @@
 """Write provenance.json: the versions, command, machine and data that made a run."""
 
+import json
 import platform
 import shlex
 import socket
@@ -33,10 +34,10 @@ PACKAGES = ("torch", "lightning", "torchmetrics", "torch_geometric", "hydra-core
 class RunProvenance:
     """The provenance of one run: written when the run begins, and again when its data are known."""
 
-    def __init__(self, run: Path, cfg: DictConfig) -> None:
+    def __init__(self, run: Path, cfg: DictConfig, model: object = None) -> None:
         self._path = run / files.PROVENANCE
         content = read_json(run, files.PROVENANCE)
-        self._content = content or describe_process(cfg)
+        self._content = content or describe_process(cfg, model)
         if content is None:
             self._write()
 
@@ -79,15 +80,20 @@ def summary_of(data: dict[str, Any]) -> str:
     return check(data, DataRecord, "data").summary
 
 
-def describe_process(cfg: DictConfig) -> dict[str, Any]:
-    """Return what is known before the data are: versions, git state, host, command, chosen options, time."""
+def describe_process(cfg: DictConfig, model: object = None) -> dict[str, Any]:
+    """Return what is known before the data are: versions, git state, host, command, chosen options, time.
+
+    Args:
+        cfg: as composed.
+        model: the network, where it was given as an object in Python.
+    """
     hydra = HydraConfig.get()
     return {
         "cdmtrain": cdmtrain.__version__,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "git": git_state(Path(cdmtrain.__file__).parent),
         "host": socket.gethostname(),
-        "command": command(),
+        "command": command() if model is None else in_python(model),
         "overrides": list(hydra.overrides.task),
         "config_dirs": list(map(str, user_dirs())),
         "choices": {group: option for group, option in dict(hydra.runtime.choices).items() if "hydra/" not in group},
@@ -105,6 +111,12 @@ def command() -> str:
     words = [f"--config-dir={one}" for one in user_dirs()]
     words += [word for word in own if word.lstrip("+~").partition("=")[0].partition(".")[0] not in PLACES]
     return shlex.join(["cdmtrain", *words])
+
+
+def in_python(model: object) -> str:
+    """Return the call that trains a network that was given as an object."""
+    words = "".join(f"{json.dumps(word)}, " for word in HydraConfig.get().overrides.task)
+    return f"cdmtrain.train({words}model={type(model).__name__}(...))"
 
 
 def git_state(source: Path) -> dict[str, Any]:

@@ -183,6 +183,8 @@ def _check_target(path: tuple[str, ...], target: object, source: str, trust: Col
     package = (found.__module__ if found and is_within(target, trust) else target).partition(".")[0]
     if is_within(target, PROGRAM) or package in sys.stdlib_module_names:
         reason = f" for {'.'.join(path)}, which no run may build there"
+    elif package == "__main__" or "<locals>" in target:
+        reason = ", a class of a notebook or a script; open the run there: cdmtrain.load_run(path, model=...)"
     elif is_within(target, trust) and found is None:
         where = "install it, or name the directory of its module with --config-dir="
         reason = f" of the trusted package {package}, which has no such class here; {where}"

@@ -20,7 +20,7 @@ from cdmtrain.runs import files
 from cdmtrain.runs.evaluation import check_same_events, evaluation_config, open_runs, open_test_data
 from cdmtrain.runs.inside import read_text
 from cdmtrain.runs.names import new_output_path
-from cdmtrain.runs.open import Run, check_image_size, combine_networks
+from cdmtrain.runs.open import TrainedNetwork, check_image_size, combine_networks
 from cdmtrain.runs.provenance import describe_process
 from cdmtrain.runs.read import read_provenance, read_results
 from cdmtrain.training import configure_logging, evaluate_run
@@ -56,7 +56,7 @@ def evaluate(cfg: DictConfig) -> None:
     show_results(results, folder / files.PAGE)
 
 
-def ensemble(runs: Sequence[Run], cfg: DictConfig, *, symmetries: bool) -> Classifier:
+def ensemble(runs: Sequence[TrainedNetwork], cfg: DictConfig, *, symmetries: bool) -> Classifier:
     """The classifier of one run, or one that averages several runs or views."""
     network = combine_networks([run.classifier for run in runs], symmetries=symmetries)
     if isinstance(network, Classifier):
@@ -65,13 +65,15 @@ def ensemble(runs: Sequence[Run], cfg: DictConfig, *, symmetries: bool) -> Class
     return Classifier(model=network, representation=nn.Identity(), loss=build(cfg, "loss"), optimizer=unused)
 
 
-def cost(runs: Sequence[Run]) -> dict[str, Any]:
+def cost(runs: Sequence[TrainedNetwork]) -> dict[str, Any]:
     """What the training of one run cost, by its results.json; None for each where there are several runs."""
     results = (read_results(runs[0].path) if len(runs) == 1 else None) or {}
     return {name: results.get(name) for name in COST}
 
 
-def provenance(cfg: DictConfig, runs: Sequence[Run], data: EventData, device: torch.device) -> dict[str, Any]:
+def provenance(
+    cfg: DictConfig, runs: Sequence[TrainedNetwork], data: EventData, device: torch.device
+) -> dict[str, Any]:
     """Where the metrics come from: this command, the runs and their checkpoints, the data."""
     recorded = read_provenance(runs[0].path)
     made = describe_process(cfg)

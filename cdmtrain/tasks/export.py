@@ -25,7 +25,7 @@ from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES
 from cdmtrain.representation.image import ImageRepresentation
 from cdmtrain.runs.evaluation import evaluation_config, open_runs, open_test_data
-from cdmtrain.runs.open import Run, combine_networks
+from cdmtrain.runs.open import TrainedNetwork, combine_networks
 from cdmtrain.terminal import say
 from cdmtrain.training import configure_logging
 
@@ -113,7 +113,7 @@ def export(cfg: DictConfig) -> None:
     say(f"{output}: {', '.join(wrapper.inputs)} -> probability; {agreement}")
 
 
-def traced(wrapper: FromHits, batch: EventBatch, run: Run) -> Any:
+def traced(wrapper: FromHits, batch: EventBatch, run: TrainedNetwork) -> Any:
     """Trace the network as a graph of operations for any number of events and hits."""
     arguments = tuple(map(torch.from_numpy, wrapper.arrays(batch)))
     dynamic = {name: {0: torch.export.Dim.DYNAMIC} for name in wrapper.inputs}
@@ -128,7 +128,7 @@ def traced(wrapper: FromHits, batch: EventBatch, run: Run) -> Any:
         ) from error
 
 
-def describe(runs: list[Run], takes: str) -> dict[str, str]:
+def describe(runs: list[TrainedNetwork], takes: str) -> dict[str, str]:
     """The metadata of the file."""
     content = {"classes": list(NAMES), "image_size": runs[0].image_size, "takes": takes, "unit": "MeV"}
     return {name: json.dumps(value) for name, value in {**content, "runs": [str(run.path) for run in runs]}.items()}

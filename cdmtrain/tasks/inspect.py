@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from omegaconf import DictConfig
 from rich.console import Console
 
-from cdmtrain.atomic import write_json
+from cdmtrain.atomic import nan_to_none, write_json
 from cdmtrain.config.build import build
 from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.event_data import EventData
@@ -24,7 +24,6 @@ from cdmtrain.report.kit.numbers import count
 from cdmtrain.representation.image import ImageRepresentation
 from cdmtrain.runs.names import new_output_path
 from cdmtrain.terminal import say
-from cdmtrain.training import nan_to_none
 
 Images = Float32[np.ndarray, "event row column"]
 SOURCE = ("file", "simulation", "num_events", "num_hits", "fingerprint")  # of a store, that inspection.json repeats

@@ -21,7 +21,7 @@ from cdmtrain.report.run.learned import draw_learned
 from cdmtrain.runs import files
 from cdmtrain.runs.evaluation import open_test_data
 from cdmtrain.runs.names import new_output_path
-from cdmtrain.runs.open import Run, check_image_size, load_run
+from cdmtrain.runs.open import TrainedNetwork, check_image_size, open_network
 from cdmtrain.runs.predictions import read_learned
 from cdmtrain.runs.trust import trusted
 from cdmtrain.terminal import say
@@ -33,7 +33,7 @@ def probe(cfg: DictConfig) -> None:
     if cfg.events < 1:
         raise InputError(f"events={cfg.events}: at least 1 event is expected")
     folder = new_output_path(cfg, "probe")
-    run = load_run(cfg.run, checkpoint=str(cfg.ckpt), device=cfg.device, trust=trusted(cfg.trust))
+    run = open_network(cfg.run, checkpoint=str(cfg.ckpt), device=cfg.device, trust=trusted(cfg.trust))
     free = ("ckpt", "events", "device", "seed", "simulation", "run_dir")
     used = apply_overrides(run.cfg, cfg, parts=("data",), free=free)
     used.data.cache_dir = cfg.data.cache_dir  # never the run's
@@ -47,7 +47,7 @@ def probe(cfg: DictConfig) -> None:
     say(f"pictures: {pictures}")
 
 
-def events(data: EventData, number: int, run: Run) -> Iterator[EventBatch]:
+def events(data: EventData, number: int, run: TrainedNetwork) -> Iterator[EventBatch]:
     """Yield `number` events spread evenly over the test part, in batches of the run's size on its device."""
     dataset_index = data.parts.test
     chosen = dataset_index[torch.linspace(0, len(dataset_index) - 1, min(number, len(dataset_index))).long()]
@@ -55,7 +55,7 @@ def events(data: EventData, number: int, run: Run) -> Iterator[EventBatch]:
         yield data.store.make_batch(some).to(run.classifier.device)
 
 
-def write(folder: Path, run: Run, data: EventData, found: list[Sensitivity]) -> None:
+def write(folder: Path, run: TrainedNetwork, data: EventData, found: list[Sensitivity]) -> None:
     """Write probe.json, learned.h5, and the figures with their numbers as PNG and CSV."""
     rows: list[dict[str, Any]] = [asdict(one) for one in found]
     model = run.cfg.model._target_.rpartition(".")[2]

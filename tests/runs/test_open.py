@@ -1,7 +1,5 @@
 """A trained run, opened in Python."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +10,6 @@ import pytest
 import torch
 import yaml
 
-import cdmtrain
 from cdmtrain import load_run
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES
@@ -91,12 +88,3 @@ def test_a_run_that_cannot_be_opened_is_one_sentence(trained: SimpleNamespace, t
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(InputError, match=r"holds the weights of another network .*size mismatch"):
         load_run(tmp_path, checkpoint=str(trained.path / "checkpoints/best.ckpt"))
-
-
-def test_importing_the_package_imports_nothing_heavy() -> None:
-    heavy = "'torch', 'numpy', 'hydra'"
-    code = f"import sys, cdmtrain; sys.exit(str([name for name in ({heavy}) if name in sys.modules] or ''))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.strip() == ""
-    with pytest.raises(AttributeError, match="no attribute 'load_runs'"):
-        cdmtrain.load_runs  # noqa: B018

@@ -10,8 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cdmtrain import cli
-from cdmtrain.runs.open import load_run
+from cdmtrain import cli, load_run
 
 Capture = pytest.CaptureFixture[str]
 

@@ -4,6 +4,7 @@ Figures are built as objects, without pyplot and without matplotlib's global set
 without a display and in threads. At a width of 4.8 inches they are legible on a phone.
 """
 
+import io
 from typing import Any, Final, Literal, NamedTuple
 
 from matplotlib.axes import Axes
@@ -69,9 +70,18 @@ def line_style(name: str) -> LineStyle:
     return PARTICLES.get(name, OTHER)
 
 
+class NotebookFigure(Figure):
+    """A figure that a notebook shows, also where pyplot was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=DPI / 2)
+        return buffer.getvalue()
+
+
 def new_figure(height_inches: float = 3.7, width_inches: float = WIDTH_INCHES, colour: str = PAPER) -> Figure:
     """Return an empty figure."""
-    return Figure(figsize=(width_inches, height_inches), dpi=DPI, facecolor=colour)
+    return NotebookFigure(figsize=(width_inches, height_inches), dpi=DPI, facecolor=colour)
 
 
 def new_axes(

@@ -49,6 +49,12 @@ def write_report(run_dir: Path) -> Path:
     )
 
 
+def drawings(run: RunFiles) -> list[Drawing]:
+    """Return every figure of the page of a run."""
+    found = [*(one for draw in FIGURES.values() for one in draw(run)), *_distributions(run), draw_mistakes(run)]
+    return [one for one in found if one is not None]
+
+
 def _head(run: RunFiles) -> list[str]:
     command, results = run.provenance.command, run.results
     names = HEADLINE | {"train_seconds": f"training, {count(results.get('epochs'))} epochs"}
@@ -79,8 +85,15 @@ def _failures(run: RunFiles, folder: Path) -> str:
     rows, gallery = correctness.failure_rows(events), draw_mistakes(run)
     write_csv(folder / "failures.csv", [correctness.HEADER, *rows])
     table = markup.element("p", correctness.failure_sentence(events)) + markup.table(correctness.HEADER, rows)
-    drawings = [correctness.draw_failure(one, events.is_right) for one in correctness.variables(events)]
-    return table + figures(folder, drawings) + (gallery.write(folder) if gallery else "")
+    return table + figures(folder, _distributions(run)) + (gallery.write(folder) if gallery else "")
+
+
+def _distributions(run: RunFiles) -> list[Drawing]:
+    """Return the distributions of the events that are classified right and wrong."""
+    events = run.predictions
+    if events is None or not len(events.class_index):
+        return []
+    return [correctness.draw_failure(one, events.is_right) for one in correctness.variables(events)]
 
 
 def _changed(run: RunFiles) -> str:

@@ -1,0 +1,240 @@
+"""The program in Python: train, open runs, compare them."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property, partial
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from matplotlib.figure import Figure
+from omegaconf import DictConfig, OmegaConf, read_write
+from torch import nn
+
+import cdmtrain.cli  # noqa: F401  (registers the resolvers that the configuration uses)
+from cdmtrain.config.calls import checked_words, composed_call
+from cdmtrain.config.check import check
+from cdmtrain.config.explain import explained
+from cdmtrain.config.overrides import override_keys
+from cdmtrain.config.targets import targets
+from cdmtrain.errors import InputError, Interrupted
+from cdmtrain.particles import NAMES
+from cdmtrain.report.kit.columns import Columns
+from cdmtrain.report.leaderboard.notebook import LeaderboardColumns
+from cdmtrain.report.leaderboard.ranking import make_leaderboard
+from cdmtrain.report.run.notebook import figure_named, one_line, prediction_columns, summary_html
+from cdmtrain.report.run.page import write_report
+from cdmtrain.runs.find import find_runs
+from cdmtrain.runs.open import Prediction, TrainedNetwork, open_network
+from cdmtrain.runs.read import RunFiles, read_run, read_run_or_problem
+from cdmtrain.runs.trust import OPENED
+from cdmtrain.terminal import messages_printed
+from cdmtrain.training import train_run
+
+_TRAINING = threading.Lock()
+
+AnyPath = str | PathLike[str]
+
+
+class Run:
+    """A run: what its directory holds, and its network, which is opened when it is first used.
+
+        run = cdmtrain.load_run("outputs/train/cnn/2026-11-23_120000_1a2b3c")
+        run.results["accuracy"]
+        probability, name = run.predict(images)     # (N, 192, 192) in MeV -> (N, 4), (N,)
+
+    The files are read anew each time, so a run that is being trained can be watched.
+    """
+
+    classes = NAMES  # names of the columns of a probability
+
+    def __init__(self, path: Path, open_network: Callable[[], TrainedNetwork]) -> None:
+        self.path = path
+        self._open_network = open_network
+
+    @property
+    def state(self) -> str:
+        """Such as running, finished or interrupted; unreadable where a file is damaged."""
+        return read_run_or_problem(self.path).state
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The content of results.json; empty before the run is finished."""
+        return self._read().results
+
+    @property
+    def metrics(self) -> Columns:
+        """The columns of metrics.csv, a row for each epoch; NaN where a field is blank."""
+        return Columns(self._read().history)
+
+    @property
+    def predictions(self) -> Columns:
+        """The test events of a known particle: truth, the most probable particle, the probability of each particle."""
+        return prediction_columns(self._read(with_predictions=True))
+
+    def figure(self, name: str) -> Figure:
+        """Return a figure of the run's page by the name of its file, such as "roc" or "confusion_normalised"."""
+        return figure_named(self._read(with_predictions=True), name)
+
+    @cached_property
+    def network(self) -> TrainedNetwork:
+        """The trained network in evaluation mode.
+
+        Raises:
+            InputError: where the run cannot be opened (see `load_run`).
+        """
+        return self._open_network()
+
+    @property
+    def model(self) -> nn.Module:
+        return self.network.model
+
+    @property
+    def representation(self) -> nn.Module:
+        return self.network.representation
+
+    @property
+    def cfg(self) -> DictConfig:
+        """The run's own configuration."""
+        return self.network.cfg
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file that the weights are from."""
+        return self.network.checkpoint
+
+    def predict(self, images: object, *, symmetries: bool = False) -> Prediction:
+        """Classify images.
+
+        Args:
+            images: (N, S, S) deposited energy in MeV, an array or a tensor of numbers, or an EventBatch.
+            symmetries: average over the eight turned and mirrored images of each event, at eight times the cost.
+
+        Raises:
+            InputError: where the image size is not that of the training, or an energy is negative or not finite.
+        """
+        return self.network.predict(images, symmetries=symmetries)
+
+    def _read(self, *, with_predictions: bool = False) -> RunFiles:
+        return read_run(self.path, with_predictions=with_predictions)
+
+    def __repr__(self) -> str:
+        return one_line(read_run_or_problem(self.path))
+
+    def _repr_html_(self) -> str:
+        return summary_html(read_run_or_problem(self.path))
+
+
+def train(*words: str, model: nn.Module | str | None = None, representation: str | None = None) -> Run:
+    """Train a run as the command `cdmtrain` does with the same words, and return it.
+
+    After one Ctrl-C the training saves itself and the run so far is returned; a second one raises KeyboardInterrupt.
+    Afterwards the process is as it was: signal handlers, warnings, logging, random numbers, settings of torch.
+
+    Args:
+        words: as typed after `cdmtrain`, such as "model=gnn", "data.events=4000", "run=outputs/train/gnn/...".
+        model: the name of a model, or a network of your own from the representation to logits (event, class). Its copy
+            is trained, beginning with its weights. The run records its class alone: to resume the run or to open it
+            later, give such a network again.
+        representation: image, graph, sequence or hits: what a network of your own is given.
+
+    Raises:
+        InputError: with the sentence that the command prints.
+    """
+    typed = [*checked_words(words), *([f"model={model}"] if isinstance(model, str) else [])]
+    typed += [f"representation={representation}"] if representation else []
+    network = None if isinstance(model, str) else model
+    with _alone(), messages_printed(), ExitStack() as stack:
+        cfg = stack.enter_context(composed_call(typed))
+        with explained():
+            check(cfg)
+            if network is not None:
+                _record_class(cfg, network)
+            try:
+                path = train_run(cfg, None, write_page=write_report, model=network).path
+            except Interrupted as stopped:
+                path = stopped.run
+    return Run(path, partial(open_network, path, trust=_packages(cfg), model=network))
+
+
+def load_run(
+    path: AnyPath,
+    *,
+    checkpoint: str = "best",
+    device: str = "cpu",
+    trust: Sequence[str] = (),
+    model: nn.Module | None = None,
+) -> Run:
+    """Open a trained run; safe for runs from strangers.
+
+    Args:
+        path: the run directory.
+        checkpoint: "best", "last", or the path of a checkpoint.
+        device: to compute on, such as "cuda".
+        trust: packages whose classes the run may build too, beside those in the environment variable CDMTRAIN_TRUST.
+        model: a network like the one that was trained, for a run whose network was an object; it is copied.
+
+    Raises:
+        InputError: where this is not a run, or the checkpoint is absent, damaged, or of another network.
+    """
+    run = Run(Path(path), partial(open_network, path, checkpoint=checkpoint, device=device, trust=trust, model=model))
+    _ = run.network
+    return run
+
+
+def load_runs(*places: AnyPath, device: str = "cpu", trust: Sequence[str] = ()) -> list[Run]:
+    """Return the runs in directories, also those that are not finished; each network is opened when it is first used.
+
+    Args:
+        places: run directories, directories that hold runs at any depth, or patterns such as "outputs/sweeps/*cnn*".
+        device, trust: as in `load_run`.
+
+    Raises:
+        InputError: where a place is not a directory.
+    """
+    paths = find_runs([Path(place) for place in places])
+    return [Run(path, partial(open_network, path, device=device, trust=trust)) for path in paths]
+
+
+def leaderboard(runs: AnyPath | Sequence[Run | AnyPath], *, rank: str = "cross_entropy") -> LeaderboardColumns:
+    """Rank runs by a validation metric: one row for each configuration, with mean and spread over seeds and folds.
+
+    Args:
+        runs: runs, run directories, directories that hold runs, or patterns; one of them or several.
+        rank: cross_entropy, accuracy, macro_f1, electron_photon_auc or calibration_error.
+
+    Raises:
+        InputError: where there is no run, or the metric is none to rank by.
+    """
+    several = [runs] if isinstance(runs, str | PathLike) else runs
+    paths = [one.path if isinstance(one, Run) else Path(one) for one in several]
+    return LeaderboardColumns(make_leaderboard(paths, rank=rank))
+
+
+def _record_class(cfg: DictConfig, model: nn.Module) -> None:
+    """Let the configuration name the class of a network that was given as an object."""
+    if typed := [key for key in override_keys() if key.partition(".")[0] == "model"]:
+        raise InputError(f"{typed[0]}= and model=<an object> were both given; an object has its settings already")
+    kind = type(model)
+    OmegaConf.update(cfg, "model", {"_target_": f"{kind.__module__}.{kind.__qualname__}"}, merge=False)
+    job: Any = HydraConfig.get()
+    with read_write(job):
+        job.runtime.choices.model = kind.__name__
+
+
+def _packages(cfg: DictConfig) -> list[str]:
+    """The packages of the classes that a training has built: opening its run may build them again."""
+    return sorted({target.partition(".")[0] for part in OPENED for _, target in targets(part, cfg[part])})
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Refuse a second training in this process, which shares random numbers and Hydra with the first one."""
+    if not _TRAINING.acquire(blocking=False):
+        raise InputError("a training runs in this process already; wait for it, or train in another process")
+    try:
+        yield
+    finally:
+        _TRAINING.release()

@@ -1,0 +1,46 @@
+"""From the words of a call in Python to a composed configuration; errors are raised, with the command's sentences."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from omegaconf import DictConfig
+
+from cdmtrain.config.compose import composed
+from cdmtrain.config.deletions import with_deletable_nulls
+from cdmtrain.config.explain import explain
+from cdmtrain.config.suggestions import explain_composition
+from cdmtrain.config.words import with_paths_as_words
+from cdmtrain.errors import InputError
+
+
+def checked_words(words: Sequence[str]) -> list[str]:
+    """The words as Hydra receives them.
+
+    Raises:
+        InputError: for what the command alone can do.
+    """
+    for word in words:
+        if not isinstance(word, str):
+            raise InputError(f'cdmtrain.train takes words such as "model=gnn"; {word!r} is none')
+        if word.startswith("-"):
+            raise InputError(f"{word} is for the command; cdmtrain.train trains one run: for several, write a loop")
+        if word.startswith("task=") and word != "task=train":
+            raise InputError(f"cdmtrain.train trains; {word} is for the command: cdmtrain {word} ...")
+    return with_deletable_nulls(with_paths_as_words(words))
+
+
+@contextmanager
+def composed_call(words: list[str]) -> Iterator[DictConfig]:
+    """Compose one configuration as `composed` does.
+
+    Raises:
+        InputError: for words from which no configuration can be composed.
+    """
+    with ExitStack() as stack:
+        try:
+            cfg = stack.enter_context(composed(words))
+        except Exception as error:
+            if sentence := explain_composition(error, words) or explain(error):
+                raise InputError(sentence) from error
+            raise
+        yield cfg
