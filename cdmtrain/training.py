@@ -76,9 +76,6 @@ def train_run(
         callbacks: called beside those of the configuration.
         write_page: writes the page of a run directory and returns its path.
         model: the network, copied, in place of the one that the configuration names.
-
-    Raises:
-        Interrupted: after one Ctrl-C.
     """
     with open_run(cfg, given=() if model is None else ("model",)) as run, closed_afterwards() as loggers:
         steps, results = 0, read_results(run.path) if is_finished(run.path) else None
@@ -88,8 +85,7 @@ def train_run(
                 return TrainedRun(run.path, results, None)  # the leaderboard shows what a sweep has already
         else:
             status = RunStatus(run.path, explain_failure)
-            answers_sigterm = preemption is None or not slurm_job()
-            interruption = Interruption(run.path, model=model, answers_sigterm=answers_sigterm)
+            interruption = Interruption(run.path, model=model, answers_sigterm=preemption is None or not slurm_job())
             signals: AbstractContextManager[Callback] = preemption or nullcontext(Callback())
             try:
                 with status, interruption, several_processes(run) as processes, signals as preempted:

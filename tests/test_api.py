@@ -342,7 +342,7 @@ def test_runs_are_found_by_patterns_and_ranked() -> None:
     assert np.isnan(board["val_cross_entropy_spread"]).all()
     assert cdmtrain.leaderboard(sweep, rank="accuracy").num_rows == 2
     assert "<leaderboard of 2 configurations, ranked by val_cross_entropy; the best is " in repr(board)
-    assert "sparse_resnet" in board._repr_html_()
+    assert "cross entropy" in board._repr_html_()
     with pytest.raises(InputError, match="runs=nowhere is not a directory"):
         cdmtrain.load_runs("nowhere")
     with pytest.raises(InputError, match="rank=speed is not a metric to rank by"):

@@ -66,7 +66,8 @@ RULES = {
     "loss": Rule(may=PARTICLES | TENSORS, never={"lightning"} | HANDED_IN),
     "metrics": Rule(may=PARTICLES | TENSORS | {"torchmetrics"}, never=HANDED_IN | {"lightning"}),
     "report": Rule(
-        may=PARTICLES | ARRAYS | RUN_READERS | {"matplotlib", "h5py", "rich", "yaml"}, never={"torch", "lightning"}
+        may=PARTICLES | ARRAYS | RUN_READERS | {"matplotlib", "h5py", "pandas", "rich", "yaml"},
+        never={"torch", "lightning"},
     ),
     "callbacks": Rule(
         may=PARTICLES | BATCH | TENSORS | {"cdmtrain.runs.files", "h5py", "lightning", "rich"}, never=HANDED_IN
