@@ -93,7 +93,10 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def nan_to_none(metrics: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN: a metric that is not defined becomes None."""
-    without = {name: nan_to_none(value) if isinstance(value, dict) else value for name, value in metrics.items()}
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in without.items()}
+def nan_to_none(value: Any) -> Any:
+    """JSON has no NaN: a metric that is not defined becomes None, the ends of its interval too."""
+    if isinstance(value, dict):
+        return {name: nan_to_none(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [nan_to_none(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,16 +1,26 @@
 """The metrics of a network, and the mean of a loss, without waiting for the device before the end of an epoch."""
 
-import warnings
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, distributed, nn
-from torchmetrics.functional.classification import binary_auroc, multiclass_auroc, multiclass_calibration_error
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, distributed
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 
+from cdmtrain.intervals import UNDEFINED, Figure, around, fraction, mean, roc_area
 from cdmtrain.particles import ELECTRON, NAMES, NUM_CLASSES, PHOTON
 
 CALIBRATION_BINS = 15
+EQUAL_WIDTH = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS  # the inner edges
+RESAMPLINGS = 400
+UNCERTAINTY = "uncertainty"
+
+Doubles = Float[np.ndarray, "..."]
+Classes = Int[np.ndarray, " event"]
+Counts = Int[np.ndarray, "sample class answer"]
+Bools = Bool[np.ndarray, " event"]
 
 
 class RunningMean:
@@ -47,12 +57,16 @@ class RunningMean:
 
 
 class ClassificationMetrics:
-    """All metrics of the events of one split, from logits and class indices.
+    """All metrics of the events of one split, from logits and class indices, in double precision.
 
     - accuracy: share of events given their true class.
     - macro_f1: mean of the F1 scores of the classes that are true or predicted for some event.
     - cross_entropy: mean of -log softmax(logits)[truth], in nats, whatever the loss of the training.
+    - brier_score: mean of sum_k (p_k - [k is the truth])^2, from 0 to 2 (Brier 1950, Mon. Weather Rev. 78, 1).
     - calibration_error: expected calibration error, 15 bins of confidence, L1 (Guo 2017, arXiv:1706.04599, eq. 3).
+    - calibration_error_equal_bins: the same with 15 bins of equally many events; those of equal confidence share one.
+    - class_calibration_error: of each class k, the same with the probability p_k of every event in place of the
+      confidence, and the share of true k in place of the accuracy (Nixon 2019, arXiv:1904.01685, eq. 3).
     - efficiency: recall of each class; NaN for a class without true events.
     - purity: precision of each class; NaN for a class that is never predicted.
     - roc_auc: area under the ROC curve of each class against all others; NaN if one side has no events.
@@ -60,6 +74,12 @@ class ClassificationMetrics:
     - confusion_matrix: numbers of events; rows are the true classes, columns the predicted ones.
     - undefined_events: number of events whose logits are NaN or infinite, if there are any. They are given no class, so
       they count as wrong and are not in the confusion matrix, and areas and calibration are not defined.
+    - uncertainty: {figure: [low, high]}, the 68.3 % interval of each figure above, {class: [low, high]} for those of
+      classes. Fractions have Wilson's, areas DeLong's; means have their standard error, calibration errors too, with
+      the sign of each bin's gap taken as fixed; macro_f1 has the spread over 400 resampled confusion matrices.
+
+    A ROC curve orders events by log(p / (1 - p)) as it follows from the logits, in their own precision, so that it
+    separates events whose probabilities round to 1, and events of equal logits tie.
 
     The logits stay on their device until `compute`, which works on the CPU and includes the events of all processes.
 
@@ -78,54 +98,107 @@ class ClassificationMetrics:
         self._logits, self._class_index = [], []
 
     def compute(self) -> dict[str, Any]:
-        """Return plain numbers, {particle name: number} for metrics of a class, lists for the confusion matrix."""
+        """Return plain numbers, {particle name: number} for metrics of a class, lists for matrix and intervals."""
         logits = torch.cat(self._logits or [torch.zeros(0, NUM_CLASSES)]).cpu()
         class_index = torch.cat(self._class_index or [torch.zeros(0, dtype=torch.int64)]).cpu()
         if _is_distributed():
             parts: list[Any] = [None] * distributed.get_world_size()
             distributed.all_gather_object(parts, (logits, class_index))
             logits, class_index = (torch.cat(part) for part in zip(*parts, strict=True))
-        with warnings.catch_warnings(action="ignore"):  # torchmetrics warns of absent classes, which are NaN here
-            return _metrics(logits.double(), class_index)
+        return _metrics(logits, class_index)
 
 
 def _metrics(logits: Float[Tensor, "event class"], truth: Int[Tensor, " event"]) -> dict[str, Any]:
-    probability, predicted, total = logits.softmax(1), logits.argmax(1), len(truth)
-    answered = probability.isfinite().all(1)
-    pairs = torch.bincount((truth * NUM_CLASSES + predicted)[answered], minlength=NUM_CLASSES**2)
-    counts = pairs.view(NUM_CLASSES, NUM_CLASSES)
-    right, true, chosen = counts.diag().double(), torch.bincount(truth, minlength=NUM_CLASSES), counts.sum(0)
-    f1 = 2 * right / (true + chosen)
-    area, calibration_error = torch.zeros(NUM_CLASSES), torch.tensor(torch.nan)
-    one_sided = (true == 0) | (true == total)
-    if not answered.all():
-        area = torch.full_like(area, torch.nan)
-    elif not one_sided.all():
-        area = multiclass_auroc(probability, truth, NUM_CLASSES, average="none")
-    if total and answered.all():
-        calibration_error = multiclass_calibration_error(probability, truth, NUM_CLASSES, CALIBRATION_BINS, "l1")
+    answered = logits.isfinite().all(1)
+    confusion = multiclass_confusion_matrix(logits.argmax(1)[answered], truth[answered], NUM_CLASSES)
+    unanswered = torch.bincount(truth[~answered], minlength=NUM_CLASSES)
+    counts = torch.cat([confusion, unanswered[:, None]], dim=1).numpy()
+    is_defined = bool(len(truth) and answered.all())
+    figures = _of_counts(counts) | _of_logits(logits.double().numpy(), truth.numpy(), is_defined=is_defined)
     return {
-        "accuracy": float(right.sum() / total) if total else torch.nan,
-        "macro_f1": float(f1[true + chosen > 0].mean()),
-        "cross_entropy": float(nn.functional.cross_entropy(logits, truth)),
-        "calibration_error": float(calibration_error),
-        "efficiency": dict(zip(NAMES, (right / true).tolist(), strict=True)),
-        "purity": dict(zip(NAMES, (right / chosen).tolist(), strict=True)),
-        "roc_auc": dict(zip(NAMES, area.masked_fill(one_sided, torch.nan).tolist(), strict=True)),
-        "electron_photon_auc": _electron_photon_auc(logits, truth),
-        "confusion_matrix": counts.tolist(),
-        **({} if answered.all() else {"undefined_events": total - int(answered.sum())}),
+        **{name: _each(figure, lambda one: one.value) for name, figure in figures.items()},
+        "confusion_matrix": counts[:, :-1].tolist(),
+        **({} if answered.all() else {"undefined_events": int((~answered).sum())}),
+        UNCERTAINTY: {name: _each(figure, lambda one: [one.low, one.high]) for name, figure in figures.items()},
     }
 
 
-def _electron_photon_auc(logits: Float[Tensor, "event class"], truth: Int[Tensor, " event"]) -> float:
-    electron, photon = truth == ELECTRON.class_index, truth == PHOTON.class_index
-    if not (electron.any() and photon.any() and logits.softmax(1).isfinite().all()):
-        return torch.nan
-    either = electron | photon
-    difference = (logits[:, ELECTRON.class_index] - logits[:, PHOTON.class_index])[either]
-    score = nn.functional.softsign(difference) / 2 + 0.5  # a sigmoid would round to 1 from 37 on
-    return float(binary_auroc(score, electron[either].int()))
+def _each(figure: Figure | dict[str, Figure], part: Callable[[Figure], Any]) -> Any:
+    return part(figure) if isinstance(figure, Figure) else {name: part(one) for name, one in figure.items()}
+
+
+def _of_counts(counts: Int[np.ndarray, "class answer"]) -> dict[str, Figure | dict[str, Figure]]:
+    """The figures that follow from the most probable classes: rows are true classes, the last column has no answer."""
+    right, true, chosen, total = counts.diagonal(), counts.sum(1), counts.sum(0)[:-1], counts.sum()
+    draws = np.random.default_rng(0).multinomial(total, counts.ravel() / max(total, 1), RESAMPLINGS)
+    macro_f1, resampled = _macro_f1(counts[None])[0], _macro_f1(draws.reshape(-1, *counts.shape))
+    return {
+        "accuracy": fraction(right.sum(), total),
+        "macro_f1": around(float(macro_f1), float(resampled.std())) if total else UNDEFINED,
+        "efficiency": dict(zip(NAMES, map(fraction, right, true), strict=True)),
+        "purity": dict(zip(NAMES, map(fraction, right, chosen), strict=True)),
+    }
+
+
+def _macro_f1(counts: Counts) -> Float[np.ndarray, " sample"]:
+    """The mean F1 score of the classes that occur, for each sample of counts; NaN without an event."""
+    right = counts.diagonal(axis1=1, axis2=2)
+    either = counts.sum(2) + counts.sum(1)[:, :-1]
+    with np.errstate(invalid="ignore"):
+        f1 = np.divide(2 * right, either, out=np.zeros(right.shape), where=either > 0)
+        return f1.sum(1) / (either > 0).sum(1)
+
+
+def _of_logits(logits: Doubles, truth: Classes, *, is_defined: bool) -> dict[str, Figure | dict[str, Figure]]:
+    """The figures that follow from the probabilities, undefined where one of them is."""
+    classes = range(NUM_CLASSES)
+    if not is_defined:
+        each = dict.fromkeys(NAMES, UNDEFINED)
+        names = ("cross_entropy", "brier_score", "calibration_error", "calibration_error_equal_bins")
+        return {
+            **dict.fromkeys(names, UNDEFINED),
+            "class_calibration_error": each,
+            "roc_auc": each,
+            "electron_photon_auc": UNDEFINED,
+        }
+    log_p = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    probability, is_class = np.exp(log_p), truth[:, None] == np.arange(NUM_CLASSES)
+    confidence, is_right = probability.max(1), logits.argmax(1) == truth
+    scores = [logits[:, k] - np.logaddexp.reduce(np.delete(logits, k, axis=1), axis=1) for k in classes]
+    areas = [roc_area(scores[k].astype(np.float32), is_class[:, k]) for k in classes]
+    errors = [_calibration_error(probability[:, k], is_class[:, k], EQUAL_WIDTH) for k in classes]
+    return {
+        "cross_entropy": mean(-log_p[is_class]),
+        "brier_score": mean(((probability - is_class) ** 2).sum(1), high=2),
+        "calibration_error": _calibration_error(confidence, is_right, EQUAL_WIDTH),
+        "calibration_error_equal_bins": _calibration_error(confidence, is_right, _equal_population(confidence)),
+        "class_calibration_error": dict(zip(NAMES, errors, strict=True)),
+        "roc_auc": dict(zip(NAMES, areas, strict=True)),
+        "electron_photon_auc": _pair_area(logits, truth),
+    }
+
+
+def _pair_area(logits: Doubles, truth: Classes) -> Figure:
+    in_pair = np.isin(truth, (ELECTRON.class_index, PHOTON.class_index))
+    score = (logits[:, ELECTRON.class_index] - logits[:, PHOTON.class_index])[in_pair]
+    return roc_area(score.astype(np.float32), truth[in_pair] == ELECTRON.class_index)
+
+
+def _calibration_error(probability: Doubles, happened: Bools, edges: Doubles) -> Figure:
+    """sum over bins |sum over its events (happened - probability)| / events; bins are closed below, the last above too.
+
+    The sign of each bin's gap makes it a mean over events, which gives the interval.
+    """
+    place = np.searchsorted(edges, probability, side="right")
+    gap = happened - probability
+    sign = np.sign(np.bincount(place, gap, minlength=len(edges) + 1))
+    return mean(sign[place] * gap, high=1)
+
+
+def _equal_population(values: Doubles) -> Doubles:
+    """The inner edges of bins with equally many values each, as far as equal values allow."""
+    bins = np.array_split(np.sort(values), CALIBRATION_BINS)
+    return np.unique([one[0] for one in bins[1:] if len(one)])
 
 
 def _is_distributed() -> bool:
@@ -141,7 +214,7 @@ def scalars(metrics: dict[str, Any]) -> dict[str, float]:
     for truth, row in zip(NAMES, metrics["confusion_matrix"], strict=True):
         flat.update({f"confusion_{truth}_{name}": float(number) for name, number in zip(NAMES, row, strict=True)})
     for name, value in metrics.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and name != UNCERTAINTY:
             flat.update({f"{name}_{particle}": number for particle, number in value.items()})
         elif isinstance(value, float):
             flat[name] = value

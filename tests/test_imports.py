@@ -44,6 +44,7 @@ RULES = {
     "lock": Rule(may=set(), never={"cdmtrain.atomic", "cdmtrain.terminal"}),
     "machine": Rule(may=set(), never={"cdmtrain"}),
     "compiled": Rule(may={"numba"}, never={"cdmtrain"}),
+    "intervals": Rule(may=ARRAYS, never={"cdmtrain"}),
     "particles": Rule(may=TENSORS, never={"cdmtrain"}),
     "batch": Rule(may=TENSORS, never={"cdmtrain"}),
     "simulation": Rule(may=PARTICLES | ARRAYS | COMPILED, never={"torch", "lightning", "hydra"}),
@@ -64,9 +65,9 @@ RULES = {
         never=HANDED_IN,
     ),
     "loss": Rule(may=PARTICLES | TENSORS, never={"lightning"} | HANDED_IN),
-    "metrics": Rule(may=PARTICLES | TENSORS | {"torchmetrics"}, never=HANDED_IN | {"lightning"}),
+    "metrics": Rule(may=PARTICLES | TENSORS | {"cdmtrain.intervals", "torchmetrics"}, never=HANDED_IN | {"lightning"}),
     "report": Rule(
-        may=PARTICLES | ARRAYS | RUN_READERS | {"matplotlib", "h5py", "pandas", "rich", "yaml"},
+        may=PARTICLES | ARRAYS | RUN_READERS | {"cdmtrain.intervals", "matplotlib", "h5py", "pandas", "rich", "yaml"},
         never={"torch", "lightning"},
     ),
     "callbacks": Rule(

@@ -11,12 +11,19 @@ from cdmtrain.metrics import ClassificationMetrics, scalars
 from cdmtrain.particles import NAMES
 
 ELECTRON, MUON, PHOTON, PROTON = range(4)
-CLOSE = {"rel": 1e-5, "abs": 1e-6}  # torchmetrics keeps some figures in float32; the numpy ones are double
+CLOSE = {"rel": 1e-9, "abs": 1e-12}
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     exponential = np.exp(logits - logits.max(1, keepdims=True))
     return exponential / exponential.sum(1, keepdims=True)
+
+
+def log_odds(logits: np.ndarray, k: int) -> np.ndarray:
+    """log(p_k / (1 - p_k)), which does not round where p_k rounds to 1."""
+    others = np.delete(logits, k, axis=1)
+    highest = others.max(1)
+    return logits[:, k] - highest - np.log(np.exp(others - highest[:, None]).sum(1))
 
 
 def rank_auc(score: np.ndarray, positive: np.ndarray) -> float:
@@ -36,6 +43,21 @@ def expected_calibration_error(probability: np.ndarray, truth: np.ndarray) -> fl
     return sum(gaps)
 
 
+def class_calibration_error(probability: np.ndarray, happened: np.ndarray) -> float:
+    """The same for a probability of one class and whether an event is of it."""
+    return expected_calibration_error(np.stack([probability, 0 * probability], 1), np.where(happened, 0, 1))
+
+
+def equal_bins_calibration_error(probability: np.ndarray, truth: np.ndarray) -> float:
+    """The same with 15 bins of equally many events; events of equal confidence belong to the highest of their bins."""
+    confidence, right = probability.max(1), probability.argmax(1) == truth
+    order = np.argsort(confidence)
+    number = np.concatenate([np.full(len(one), k) for k, one in enumerate(np.array_split(order, 15))])
+    bins = {value: max(number[confidence[order] == value]) for value in confidence}
+    place = np.array([bins[value] for value in confidence])
+    return sum(abs(right[place == k].sum() - confidence[place == k].sum()) for k in range(15)) / len(truth)
+
+
 def ratio(part: float, whole: float) -> float:
     return part / whole if whole else math.nan
 
@@ -52,10 +74,15 @@ def reference(logits: np.ndarray, truth: np.ndarray) -> dict:
         "accuracy": (predicted == truth).mean(),
         "macro_f1": np.mean(f1),
         "cross_entropy": -np.log(probability[np.arange(len(truth)), truth]).mean(),
+        "brier_score": ((probability - np.eye(4)[truth]) ** 2).sum(1).mean(),
         "calibration_error": expected_calibration_error(probability, truth),
+        "calibration_error_equal_bins": equal_bins_calibration_error(probability, truth),
+        "class_calibration_error": {
+            name: class_calibration_error(probability[:, k], truth == k) for k, name in enumerate(NAMES)
+        },
         "efficiency": {name: ratio(hit[k], true[k]) for k, name in enumerate(NAMES)},
         "purity": {name: ratio(hit[k], chosen[k]) for k, name in enumerate(NAMES)},
-        "roc_auc": {name: rank_auc(probability[:, k], truth == k) for k, name in enumerate(NAMES)},
+        "roc_auc": {name: rank_auc(log_odds(logits, k), truth == k) for k, name in enumerate(NAMES)},
         "electron_photon_auc": rank_auc(pair, truth[either] == ELECTRON),
         "confusion_matrix": counts.tolist(),
     }
@@ -77,7 +104,7 @@ def computed(logits: np.ndarray, truth: np.ndarray, *, num_batches: int = 1) -> 
 
 
 def assert_same(found: dict, expected: dict) -> None:
-    assert found.keys() == expected.keys()
+    assert found.keys() == {*expected, "uncertainty"}
     assert found["confusion_matrix"] == expected["confusion_matrix"]
     assert scalars(found) == pytest.approx(scalars(expected), nan_ok=True, **CLOSE)
 
@@ -132,7 +159,8 @@ def test_rows_of_the_confusion_matrix_are_truth():
 
 def test_figures_of_a_very_sure_network_are_their_definitions():
     logits, truth = events(100)  # times 60: probabilities of exactly 0 and 1, differences a sigmoid cannot tell apart
-    assert_same(computed(60 * logits, truth), reference(60 * logits, truth))
+    logits = (60 * logits).astype(np.float32).astype(np.float64)
+    assert_same(computed(logits, truth), reference(logits, truth))
 
 
 def test_nothing_seen_is_nan_everywhere_and_no_error():
@@ -159,8 +187,10 @@ def test_scalars_name_each_class_and_each_cell_of_the_matrix():
     cells = {name: flat.pop(name) for name in list(flat) if name.startswith("confusion_")}
     assert list(cells.values()) == [number for row in metrics["confusion_matrix"] for number in row]
     assert cells["confusion_electron_photon"] == metrics["confusion_matrix"][0][NAMES.index("photon")]
-    per_class = {f"{figure}_{name}" for figure in ("efficiency", "purity", "roc_auc") for name in NAMES}
-    single = {"accuracy", "macro_f1", "cross_entropy", "calibration_error", "electron_photon_auc"}
+    figures = ("efficiency", "purity", "roc_auc", "class_calibration_error")
+    per_class = {f"{figure}_{name}" for figure in figures for name in NAMES}
+    single = {"accuracy", "macro_f1", "cross_entropy", "brier_score", "electron_photon_auc"}
+    single |= {"calibration_error", "calibration_error_equal_bins"}
     assert flat.keys() == per_class | single
     assert all(type(value) is float for value in flat.values())
 

@@ -36,7 +36,8 @@ from cdmtrain.runs.records import (
     Submission,
 )
 
-PER_CLASS = ("efficiency", "purity", "roc_auc")
+PER_CLASS = ("efficiency", "purity", "roc_auc", "class_calibration_error")
+UNCERTAINTY = "uncertainty"
 CONFUSION_MATRIX = "confusion_matrix"
 Record = TypeVar("Record")
 
@@ -206,6 +207,9 @@ def _check_result(name: str, value: Any, where: str) -> Any:
         return None
     if name in PER_CLASS:
         return check(value, dict[str, float | None], where)
+    if name == UNCERTAINTY:
+        figures = check(value, dict[str, Any], where)
+        return {figure: _check_interval(figure, ends, f"{where}: {figure}") for figure, ends in figures.items()}
     if name == "diverged":
         return check(value, bool, where)
     if name != CONFUSION_MATRIX:
@@ -214,6 +218,19 @@ def _check_result(name: str, value: Any, where: str) -> Any:
     if len(counts) != NUM_CLASSES or any(len(row) != NUM_CLASSES or min(row) < 0 for row in counts):
         raise wrong(where, value, f"{NUM_CLASSES} x {NUM_CLASSES} counts")
     return counts
+
+
+def _check_interval(figure: str, value: Any, where: str) -> Any:
+    """The ends of a figure's interval, or those of each class."""
+    if value is None or figure not in PER_CLASS:
+        ends = check(value, list[float | None] | None, where)
+        if ends is not None and len(ends) != 2:
+            raise wrong(where, value, "two numbers")
+        return ends
+    return {
+        name: _check_interval("", ends, f"{where}: {name}")
+        for name, ends in check(value, dict[str, Any], where).items()
+    }
 
 
 def _number(field: str, where: str) -> float:

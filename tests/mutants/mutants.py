@@ -149,12 +149,11 @@ MUTANTS = [
         "update(self.loss(logits, batch.class_index), 1)",
         CLASSIFIER,
     ),
-    Mutant("metrics.py", "either = electron | photon", "either = truth >= 0"),
-    Mutant(
-        "metrics.py",
-        "logits[:, ELECTRON.class_index] - logits[:, PHOTON.class_index]",
-        "logits[:, PHOTON.class_index] - logits[:, ELECTRON.class_index]",
-    ),
+    Mutant("metrics.py", "score = (logits[:, ELECTRON.class_index]", "score = -(logits[:, ELECTRON.class_index]"),
+    Mutant("metrics.py", "in_pair = np.isin(truth, (ELECTRON.class_index, ", "in_pair = np.isin(truth, (0, 1, "),
+    Mutant("intervals.py", "- background / 2", ""),
+    Mutant("intervals.py", "0.25 / total**2", "0.25 / total"),
+    Mutant("metrics.py", 'side="right"', 'side="left"'),
     Mutant("metrics.py", "counts.sum(0)", "counts.sum(1)"),
     # data
     Mutant(

@@ -18,12 +18,23 @@ class Metric(NamedTuple):
         value = results.get(prefix + self.key)
         return self.write(value if particle is None else (value or {}).get(particle))
 
+    def interval(self, results: Mapping[str, Any], prefix: str = "", particle: str | None = None) -> list[float] | None:
+        """The 68 % interval, if it was recorded."""
+        found = (results.get(f"{prefix}uncertainty") or {}).get(self.key)
+        return found if particle is None else (found or {}).get(particle)
+
+    def with_error(self, results: Mapping[str, Any], prefix: str = "", particle: str | None = None) -> str:
+        """The value and half of its 68 % interval as text: 0.7013 ±0.0162."""
+        error = numbers.half_width(self.interval(results, prefix, particle))
+        return f"{self.text(results, prefix, particle)} {error}".rstrip()
+
 
 OVERALL = (
     Metric("accuracy", "accuracy", numbers.fraction),
     Metric("macro_f1", "macro F1", numbers.fraction),
     Metric("cross_entropy", "cross entropy", numbers.fraction),
     Metric("electron_photon_auc", "electron-photon area", numbers.fraction),
+    Metric("brier_score", "Brier score", numbers.fraction),
     Metric("calibration_error", "calibration error", numbers.fraction),
 )
 PER_CLASS = (

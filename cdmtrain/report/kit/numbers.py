@@ -17,6 +17,13 @@ def fraction(value: Any) -> str:
     return f"{value:.4f}" if is_number(value) else DASH
 
 
+def half_width(interval: Any) -> str:
+    """[0.701, 0.733] -> ±0.0160; empty where there is no interval."""
+    if not isinstance(interval, list) or not all(map(is_number, interval)):
+        return ""
+    return f"±{(interval[1] - interval[0]) / 2:.4f}"
+
+
 def percent(value: Any) -> str:
     """0.82708 -> 82.7%."""
     return f"{100 * value:.1f}%" if is_number(value) else DASH

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cdmtrain.intervals import wilson_interval
 from cdmtrain.particles import NAMES
 from cdmtrain.report.kit import style
 from cdmtrain.report.kit.numbers import DASH, fraction, percent, plural
@@ -29,7 +30,7 @@ def _draw_calibration(events: Predictions, error: str) -> Drawing:
     """Draw the accuracy and the number of events against the highest softmax probability."""
     confidence = events.probability.max(axis=1)
     mean, right, total = reliability(confidence, events.is_right)
-    accuracy, (low, high) = right / total, binomial_interval(right, total)
+    accuracy, (low, high) = right / total, wilson_interval(right, total)
     figure, axes = style.new_plot("", "accuracy", height_inches=4.3, bottom=1.6)
     style.diagonal(axes, "perfect calibration")
     bars = np.stack([accuracy - low, high - accuracy])
@@ -115,7 +116,7 @@ def _points(value: Floats, is_right: Bools) -> Floats:
     if not bins:
         return np.empty((0, 5))
     mean, passed, total = np.array([(value[one].mean(), is_right[one].sum(), len(one)) for one in bins]).T
-    return np.stack([mean, passed / total, *binomial_interval(passed, total), total], axis=1)
+    return np.stack([mean, passed / total, *wilson_interval(passed, total), total], axis=1)
 
 
 HEADER = ["", "median, right", "median, wrong", "wrong, lowest quarter", "wrong, highest quarter"]
@@ -182,18 +183,6 @@ def draw_failure(variable: Variable, right: Bools) -> Drawing:
     rows += list(zip(edges[:-1], edges[1:], *shares, strict=True))
     alternative = f"Distribution of {variable.title} of events classified right and wrong; medians {medians}."
     return Drawing(variable.name, f"By {variable.title}", caption, alternative, figure, rows)
-
-
-def binomial_interval(passed: Floats, total: Floats) -> tuple[Floats, Floats]:
-    """Return the 68.3 % interval of a fraction: Wilson, J. Am. Stat. Assoc. 22 (1927) 209, with z = 1.
-
-    centre = (p + z^2/2n) / (1 + z^2/n), half width = sqrt(p(1-p)/n + z^2/4n^2) / (1 + z^2/n). The interval stays
-    inside [0, 1] and does not vanish at p = 0 or 1.
-    """
-    fraction = passed / total
-    centre = (fraction + 0.5 / total) / (1 + 1 / total)
-    half = np.sqrt(fraction * (1 - fraction) / total + 0.25 / total**2) / (1 + 1 / total)
-    return np.minimum(centre - half, fraction), np.maximum(centre + half, fraction)
 
 
 def equal_population_bins(value: Floats, *, most_bins: int, fewest_events: int) -> list[NDArray[np.intp]]:

@@ -10,7 +10,7 @@ from rich.table import Table as TerminalTable
 from rich.text import Text
 
 from cdmtrain.particles import NAMES
-from cdmtrain.report.kit import style
+from cdmtrain.report.kit import numbers, style
 from cdmtrain.report.kit.metrics import COST, OVERALL, PER_CLASS
 from cdmtrain.report.kit.numbers import count, percent, plural
 from cdmtrain.report.kit.page import Rows
@@ -22,6 +22,8 @@ from cdmtrain.runs.read import RunFiles
 from cdmtrain.terminal import say
 
 Results = dict[str, Any]
+
+FEW_EVENTS = 30  # of a particle: an efficiency of 0.8 is then known to 0.07
 
 # Background of a confusion cell, by tenths of its row; the first is not drawn
 SHADES = ["#ffffff", "#d7e6f2", "#bcd7ea", "#9fc5e1", "#86b5d9", "#5f9fcd", "#2f7fb8", "#2470a8", "#155a8c", "#08426b"]
@@ -39,10 +41,11 @@ def results_table(results: Results) -> TerminalTable:
     table = TerminalTable.grid(padding=(0, 0, 1, 0))
     rows: list[list[Cell]] = []
     for metric, cost in zip_longest(OVERALL, COST):
-        test, validation = (metric.text(results, prefix) if metric else "" for prefix in ("", "val_"))
-        left: list[Cell] = [metric.title if metric else "", Text(test, "bold"), validation]
-        rows.append([*left, f"   {cost.title}", cost.text(results)])
-    table.add_row(Table(["", "test", "(val)", "", ""], rows, "Test metrics", words=(0, 3)).terminal())
+        test = Text(metric.text(results), "bold") if metric else Text()
+        error = numbers.half_width(metric.interval(results)) if metric else ""
+        left: list[Cell] = [metric.title if metric else "", test, error, metric.text(results, "val_") if metric else ""]
+        rows.append([*left, f" {cost.title}", cost.text(results)])
+    table.add_row(Table(["", "test", "", "(val)", "", ""], rows, "Test metrics", words=(0, 2, 4)).terminal())
     rows = []
     for name, events in num_true_events(results).items():
         rows.append([name, count(events)])
@@ -74,13 +77,13 @@ def particle_table(results: Results, prefix: str = "") -> Table:
     """Return efficiency, purity and ROC area of each particle; of the test with the number of events."""
     events = {name: [count(number)] for name, number in num_true_events(results).items() if not prefix}
     header = ["particle", *(["events"] if events else []), *(metric.title for metric in PER_CLASS)]
-    cells = {name: [metric.text(results, prefix, name) for metric in PER_CLASS] for name in NAMES}
+    cells = {name: [metric.with_error(results, prefix, name) for metric in PER_CLASS] for name in NAMES}
     return Table(header, [[name, *events.get(name, []), *row] for name, row in cells.items()])
 
 
 def overall_table(results: Results) -> Table:
     """Return the metrics of all events, test beside validation."""
-    rows = [[metric.title, metric.text(results), metric.text(results, "val_")] for metric in OVERALL]
+    rows = [[metric.title, metric.with_error(results), metric.with_error(results, "val_")] for metric in OVERALL]
     return Table(["", "test", "validation"], rows)
 
 
@@ -97,9 +100,11 @@ def num_true_events(results: Results) -> dict[str, int | None]:
 
 def overall_rows(results: Results) -> Rows:
     """Return metric, test, validation as numbers; the cost has no validation."""
-    rows: Rows = [["quantity", "test", "validation"]]
-    rows += [[metric.key, results.get(metric.key), results.get(f"val_{metric.key}")] for metric in OVERALL]
-    return rows + [[metric.key, results.get(metric.key), None] for metric in COST]
+    rows: Rows = [["quantity", "test", "validation", "test_low", "test_high"]]
+    for metric in OVERALL:
+        low, high = metric.interval(results) or (None, None)
+        rows.append([metric.key, results.get(metric.key), results.get(f"val_{metric.key}"), low, high])
+    return rows + [[metric.key, results.get(metric.key), None, None, None] for metric in COST]
 
 
 def class_rows(results: Results) -> Rows:
@@ -153,13 +158,22 @@ def finding(run: RunFiles) -> str:
     if counts is None:
         return "No test event was classified." if run.results else ""
     accuracy, events = percent(run.results.get("accuracy")), plural(int(counts.sum()), "test event")
-    sentence = f"Of {events}, {accuracy} are classified correctly."
+    sentence = f"Of {events}, {accuracy} are classified correctly.{_few(run.results)}"
     wrong = np.nan_to_num(row_fractions(counts) * (1 - np.eye(len(NAMES))))
     if not wrong.max():
         return sentence
     truth, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
     mistake = f"{percent(wrong.max())} of the {NAMES[truth]}s are taken for {NAMES[predicted]}s"
     return f"{sentence} The most frequent mistake: {mistake}."
+
+
+def _few(results: Results) -> str:
+    """Return a warning, as a sentence after another, where a particle has few test events."""
+    few = {name: number for name, number in num_true_events(results).items() if number and number < FEW_EVENTS}
+    if not few:
+        return ""
+    words = " and ".join(plural(number, name) for name, number in few.items())
+    return f" The sample is small ({words}): figures of fewer than {FEW_EVENTS} events say little."
 
 
 def overfitting(run: RunFiles) -> str:

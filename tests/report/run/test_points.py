@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cdmtrain.report.run.correctness import binomial_interval, equal_population_bins, reliability
+from cdmtrain.intervals import wilson_interval
+from cdmtrain.report.run.correctness import equal_population_bins, reliability
 from cdmtrain.report.run.curves import overfitting_since, roc_points
 from cdmtrain.runs.read import RunFiles
 
@@ -34,13 +35,13 @@ def test_roc_of_one_class_alone_is_empty() -> None:
 def test_binomial_interval_holds_the_fraction_and_covers_it_two_times_in_three() -> None:
     total = np.full(20000, 40.0)
     passed = rng().binomial(40, 0.8, 20000).astype(float)
-    low, high = binomial_interval(passed, total)
+    low, high = wilson_interval(passed, total)
     assert np.all((low >= 0) & (low <= passed / total) & (passed / total <= high) & (high <= 1))
     assert np.mean((low <= 0.8) & (high >= 0.8)) == pytest.approx(0.683, abs=0.05)  # counts are discrete: 6 % each
 
 
 def test_interval_of_all_or_none_is_not_empty() -> None:
-    low, high = binomial_interval(np.array([0.0, 25.0]), np.array([25.0, 25.0]))
+    low, high = wilson_interval(np.array([0.0, 25.0]), np.array([25.0, 25.0]))
     assert np.all(high - low > 0.02)
 
 
