@@ -28,6 +28,7 @@ from cdmtrain.terminal import say
 from cdmtrain.training import configure_logging
 
 MOST_EVENTS = 1000  # of a batch: 150 MB of dense images
+EVENTS_AT_A_TIME = 10_000  # that are written together: 1 MB, since a write costs a millisecond whatever its size
 Columns = Mapping[str, np.ndarray]  # one row an event
 
 
@@ -53,7 +54,7 @@ def predict(cfg: DictConfig) -> None:
             check_image_size(run, file.image_size, source=source)
         # as in the trainings, and no more than fit into memory
         batch_size = min(MOST_EVENTS, *(run.cfg.data.batch_size for run in runs))
-        parts = classified(file, network, device, batch_size, found)
+        parts = counted(joined(classified(file, network, device, batch_size)), found)
         with whole_file(output) as temporary:
             writers[output.suffix](temporary, parts, file.num_events, about)
     total = found.sum()
@@ -63,19 +64,43 @@ def predict(cfg: DictConfig) -> None:
 
 
 def classified(
-    file: ChallengeFile, network: torch.nn.Module, device: torch.device, batch_size: int, found: np.ndarray
+    file: ChallengeFile, network: torch.nn.Module, device: torch.device, batch_size: int
 ) -> Iterator[Columns]:
-    """Yield the columns of a run's predictions.h5 for every batch, and add its events in each class to `found`."""
+    """Yield the columns of a run's predictions.h5 for every batch."""
     for batch in with_progress(file, batch_size):
         with torch.inference_mode():
             probability = network(batch.to(device)).softmax(1).cpu()
-        names = most_probable(probability.numpy())
-        found += [(names == name).sum() for name in (*NAMES, "undefined")]
         rows = slice(int(batch.dataset_index[0]), int(batch.dataset_index[-1]) + 1)
         own = event_columns(batch, probability)
         del own["dataset_index"]
         truth = {name: values[rows] for name, values in file.truth.items()}
         yield {"index": file.index[rows], **{name: values.numpy() for name, values in own.items()}, **truth}
+
+
+def joined(parts: Iterable[Columns]) -> Iterator[Columns]:
+    """Yield the columns of many batches at a time."""
+    waiting: list[Columns] = []
+    num_events = 0
+    for columns in parts:
+        waiting.append(columns)
+        num_events += len(columns["index"])
+        if num_events >= EVENTS_AT_A_TIME:
+            yield _concatenated(waiting)
+            waiting, num_events = [], 0
+    if waiting:
+        yield _concatenated(waiting)
+
+
+def _concatenated(parts: list[Columns]) -> Columns:
+    return {name: np.concatenate([columns[name] for columns in parts]) for name in parts[0]}
+
+
+def counted(parts: Iterable[Columns], found: np.ndarray) -> Iterator[Columns]:
+    """Yield the same columns, and add their events in each class to `found`."""
+    for columns in parts:
+        names = most_probable(columns["probability"])
+        found += [(names == name).sum() for name in (*NAMES, "undefined")]
+        yield columns
 
 
 def with_progress(file: ChallengeFile, batch_size: int) -> Iterator[EventBatch]:
