@@ -8,19 +8,21 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
+import numpy as np
+import torch
+from jaxtyping import Float
 from matplotlib.figure import Figure
-from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf import DictConfig
 from torch import nn
 
 import cdmtrain.cli  # noqa: F401  (registers the resolvers that the configuration uses)
-from cdmtrain.config.calls import checked_words, composed_call
+from cdmtrain.config.calls import checked_words, composed_call, record_class
 from cdmtrain.config.check import check
 from cdmtrain.config.explain import explained
-from cdmtrain.config.overrides import override_keys
 from cdmtrain.config.targets import targets
 from cdmtrain.errors import InputError, Interrupted
 from cdmtrain.particles import NAMES
+from cdmtrain.probe.features import embed
 from cdmtrain.report.kit.columns import Columns
 from cdmtrain.report.leaderboard.notebook import LeaderboardColumns
 from cdmtrain.report.leaderboard.ranking import make_leaderboard
@@ -117,6 +119,22 @@ class Run:
         """
         return self.network.predict(images, symmetries=symmetries)
 
+    def embed(self, images: object) -> Float[np.ndarray, "event feature"]:
+        """Return the features of images, float32: what the network's last layer decides by.
+
+        They are what the class's method `embed` returns, or, where it has none, the input of its last nn.Linear.
+
+        Args:
+            images: as in `predict`; without an image there are no columns either.
+
+        Raises:
+            InputError: as `predict`, and for a network without such features.
+        """
+        network = self.network
+        batches = (batch.to(network.classifier.device) for batch in network.batches(images))
+        parts = [embed(network.representation, network.model, batch).cpu() for batch in batches]
+        return torch.cat(parts).numpy() if parts else np.empty((0, 0), np.float32)
+
     def _read(self, *, with_predictions: bool = False) -> RunFiles:
         return read_run(self.path, with_predictions=with_predictions)
 
@@ -151,7 +169,7 @@ def train(*words: str, model: nn.Module | str | None = None, representation: str
         with explained():
             check(cfg)
             if network is not None:
-                _record_class(cfg, network)
+                record_class(cfg, network)
             try:
                 path = train_run(cfg, None, write_page=write_report, model=network).path
             except Interrupted as stopped:
@@ -211,17 +229,6 @@ def leaderboard(runs: AnyPath | Sequence[Run | AnyPath], *, rank: str = "cross_e
     several = [runs] if isinstance(runs, str | PathLike) else runs
     paths = [one.path if isinstance(one, Run) else Path(one) for one in several]
     return LeaderboardColumns(make_leaderboard(paths, rank=rank))
-
-
-def _record_class(cfg: DictConfig, model: nn.Module) -> None:
-    """Let the configuration name the class of a network that was given as an object."""
-    if typed := [key for key in override_keys() if key.partition(".")[0] == "model"]:
-        raise InputError(f"{typed[0]}= and model=<an object> were both given; an object has its settings already")
-    kind = type(model)
-    OmegaConf.update(cfg, "model", {"_target_": f"{kind.__module__}.{kind.__qualname__}"}, merge=False)
-    job: Any = HydraConfig.get()
-    with read_write(job):
-        job.runtime.choices.model = kind.__name__
 
 
 def _packages(cfg: DictConfig) -> list[str]:

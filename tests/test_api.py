@@ -272,6 +272,16 @@ def test_a_run_has_its_results_epochs_and_predictions_as_columns(run: cdmtrain.R
     assert {len(column) for column in found.values()} == {8}
 
 
+def test_the_last_layer_turns_the_features_into_the_logits(run: cdmtrain.Run, trained: SimpleNamespace) -> None:
+    features = run.embed(trained.images)
+    assert (features.dtype, features.shape) == (np.dtype(np.float32), (100, run.model.linear.in_features))  # type: ignore[union-attr]
+    logits = run.model.linear(torch.from_numpy(features))  # type: ignore[operator]
+    torch.testing.assert_close(logits.softmax(1).detach(), torch.from_numpy(run.predict(trained.images).probability))
+    assert run.embed(trained.images[:0]).shape == (0, 0)
+    with pytest.raises(InputError, match="images of 8 x 8 pixels"):
+        run.embed(np.zeros((1, 8, 8)))
+
+
 def test_columns_become_a_data_frame_where_pandas_is_installed(
     run: cdmtrain.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
-from omegaconf import DictConfig
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from cdmtrain.config.compose import composed
 from cdmtrain.config.deletions import with_deletable_nulls
 from cdmtrain.config.explain import explain
+from cdmtrain.config.overrides import override_keys
 from cdmtrain.config.suggestions import explain_composition
 from cdmtrain.config.words import with_paths_as_words
 from cdmtrain.errors import InputError
@@ -44,3 +47,14 @@ def composed_call(words: list[str]) -> Iterator[DictConfig]:
                 raise InputError(sentence) from error
             raise
         yield cfg
+
+
+def record_class(cfg: DictConfig, model: object) -> None:
+    """Let the configuration name the class of a network that was given as an object."""
+    if typed := [key for key in override_keys() if key.partition(".")[0] == "model"]:
+        raise InputError(f"{typed[0]}= and model=<an object> were both given; an object has its settings already")
+    kind = type(model)
+    OmegaConf.update(cfg, "model", {"_target_": f"{kind.__module__}.{kind.__qualname__}"}, merge=False)
+    job: Any = HydraConfig.get()
+    with read_write(job):
+        job.runtime.choices.model = kind.__name__

@@ -76,24 +76,29 @@ class TrainedNetwork:
         Raises:
             InputError: where the image size is not that of the training, or an energy is negative or not finite.
         """
-        parts = [self.probability(batch, symmetries=symmetries).cpu() for batch in self._batches(images)]
+        parts = [self.probability(batch, symmetries=symmetries).cpu() for batch in self.batches(images)]
         probability = torch.cat(parts).numpy() if parts else np.empty((0, len(NAMES)), np.float32)
         return Prediction(probability, most_probable(probability))
 
     @torch.inference_mode()
     def probability(self, batch: EventBatch, *, symmetries: bool = False) -> Float[Tensor, "event class"]:
         """Return the softmax probabilities of the events in a batch, float32 on the network's device."""
-        check_image_size(self, batch.image_size)
         return combine_networks([self.classifier], symmetries=symmetries)(batch.to(self.classifier.device)).softmax(1)
 
-    def _batches(self, images: object) -> Iterator[EventBatch]:
-        """Yield the images in batches of the size that the run was trained with; an EventBatch as it is."""
+    def batches(self, images: object) -> Iterator[EventBatch]:
+        """Yield the images in batches of the size that the run was trained with; an EventBatch as it is.
+
+        Raises:
+            InputError: where the image size is not that of the training, or an energy is negative or not finite.
+        """
         if isinstance(images, EventBatch):
+            check_image_size(self, images.image_size)
             yield images
             return
         first = 0
         for some in as_images(images).split(self.cfg.data.batch_size):
             if len(some):
+                check_image_size(self, some.shape[1])
                 yield batch_of_images(some, first_index=first)
             first += len(some)
 

@@ -13,6 +13,7 @@ from cdmtrain.report.kit.page import Rows
 from cdmtrain.terminal import printable
 
 MOST_SHOWN = 20  # rows
+MOST_NAMED = 6  # columns, in one line
 
 
 class Columns(dict[str, NDArray[Any]]):
@@ -41,7 +42,8 @@ class Columns(dict[str, NDArray[Any]]):
         return DataFrame(dict(self))
 
     def __repr__(self) -> str:
-        return printable(f"<{plural(self.num_rows, 'row')} of {', '.join(self)}>")
+        names = ", ".join([*islice(self, MOST_NAMED), *(["..."] if len(self) > MOST_NAMED else [])])
+        return printable(f"<{plural(self.num_rows, 'row')}, {plural(len(self), 'column')}: {names}>")
 
     def _repr_html_(self) -> str:
         rows = [[_text(value) for value in row] for row in islice(zip(*self.values(), strict=True), MOST_SHOWN)]
