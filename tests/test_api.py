@@ -211,6 +211,26 @@ def test_a_network_of_ones_own_and_the_settings_of_another_are_refused(words: li
         cdmtrain.train(*cnn(words), model=MyNet())
 
 
+@pytest.mark.parametrize("flag", [["--config-dir=my"], ["--config-dir", "my"]], ids=len)
+def test_a_network_in_a_directory_of_ones_own_trains_and_predicts(
+    words: list[str], trained: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, flag: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "minenet", raising=False)
+    Path("my/model").mkdir(parents=True)
+    Path("my/model/minenet.yaml").write_text("_target_: minenet.MineNet\nwidth: 3\n")
+    Path("my/minenet.py").write_text(
+        "from torch import nn\nclass MineNet(nn.Module):\n    def __init__(self, width):\n        super().__init__()\n"
+        "        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(256, width), nn.Linear(width, 4))\n\n"
+        "    def forward(self, image):\n        return self.layers(image.energy)\n"
+    )
+    run = cdmtrain.train(*flag, "model=minenet", *words)
+    assert run.path.parent == Path("outputs/train/minenet")
+    assert run.embed(trained.images).shape == (100, 3)
+    with pytest.raises(InputError, match="model=minenet does not exist"):
+        cdmtrain.train("model=minenet", *words)
+
+
 def interrupt_when(condition: Callable[[], bool], *, again: Callable[[], bool] | None = None) -> threading.Thread:
     """Send Ctrl-C to this process once a condition holds; and once more."""
 

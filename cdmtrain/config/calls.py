@@ -11,13 +11,14 @@ from cdmtrain.config.compose import composed
 from cdmtrain.config.deletions import with_deletable_nulls
 from cdmtrain.config.explain import explain
 from cdmtrain.config.overrides import override_keys
+from cdmtrain.config.roots import FLAGS, using, without_dirs
 from cdmtrain.config.suggestions import explain_composition
 from cdmtrain.config.words import with_paths_as_words
 from cdmtrain.errors import InputError
 
 
 def checked_words(words: Sequence[str]) -> list[str]:
-    """The words as Hydra receives them.
+    """The words of a call.
 
     Raises:
         InputError: for what the command alone can do.
@@ -25,23 +26,24 @@ def checked_words(words: Sequence[str]) -> list[str]:
     for word in words:
         if not isinstance(word, str):
             raise InputError(f'cdmtrain.train takes words such as "model=gnn"; {word!r} is none')
-        if word.startswith("-"):
+        if word.startswith("-") and word.partition("=")[0] not in FLAGS:
             raise InputError(f"{word} is for the command; cdmtrain.train trains one run: for several, write a loop")
         if word.startswith("task=") and word != "task=train":
             raise InputError(f"cdmtrain.train trains; {word} is for the command: cdmtrain {word} ...")
-    return with_deletable_nulls(with_paths_as_words(words))
+    return list(words)
 
 
 @contextmanager
 def composed_call(words: list[str]) -> Iterator[DictConfig]:
-    """Compose one configuration as `composed` does.
+    """Compose one configuration as `composed` does, with the options in the directories that the words name.
 
     Raises:
         InputError: for words from which no configuration can be composed.
     """
     with ExitStack() as stack:
+        stack.enter_context(using(words))
         try:
-            cfg = stack.enter_context(composed(words))
+            cfg = stack.enter_context(composed(with_deletable_nulls(with_paths_as_words(without_dirs(words)))))
         except Exception as error:
             if sentence := explain_composition(error, words) or explain(error):
                 raise InputError(sentence) from error

@@ -86,6 +86,18 @@ def named_dirs(words: Sequence[str]) -> list[Path]:
     return [folder.absolute() for folder in found]
 
 
+def without_dirs(words: Sequence[str]) -> list[str]:
+    """The words without `--config-dir` and the directory that follows it."""
+    kept, rest = [], list(words)
+    while rest:
+        flag, equals, _ = (word := rest.pop(0)).partition("=")
+        if flag not in FLAGS:
+            kept.append(word)
+        elif not equals:
+            rest[:1] = []
+    return kept
+
+
 def make_importable(folders: Sequence[Path]) -> None:
     """Let modules be imported from directories: after those of Python itself, before those that are installed."""
     for folder in map(str, folders):
