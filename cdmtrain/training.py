@@ -26,7 +26,7 @@ from cdmtrain.callbacks.progress import EpochProgress
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes
 from cdmtrain.callbacks.status import StatusCallback
 from cdmtrain.classifier import Classifier
-from cdmtrain.config.build import build, build_each
+from cdmtrain.config.build import build, build_each, recorded
 from cdmtrain.config.explain import explain
 from cdmtrain.config.show import show_changes, show_config
 from cdmtrain.config.unused import check_used
@@ -196,16 +196,17 @@ def _fit_and_evaluate(
     lightning.seed_everything(run.cfg.seed, workers=True, verbose=False)
     resources = Resources()
     check_trainer(run.cfg)  # first, since it refuses a device that is not there
-    loggers += build_each(run.cfg, "logger")
-    for logger in loggers:
-        logger.log_hyperparams(OmegaConf.to_container(run.cfg))  # type: ignore[arg-type]
-    trainer = make_trainer(run, status, resources, *callbacks, loggers=loggers)
-    device = trainer.strategy.root_device
-    classifier = make_classifier(run.cfg, model)
-    data: EventData = build(run.cfg, "data")
-    data.reuse_stores(provenance.record.fingerprints)
-    data.prepare_data()
-    data.setup()
+    with recorded(run.path / files.CONFIG) if cfg.get("run") else nullcontext():
+        loggers += build_each(run.cfg, "logger")
+        for logger in loggers:
+            logger.log_hyperparams(OmegaConf.to_container(run.cfg))  # type: ignore[arg-type]
+        trainer = make_trainer(run, status, resources, *callbacks, loggers=loggers)
+        device = trainer.strategy.root_device
+        classifier = make_classifier(run.cfg, model)
+        data: EventData = build(run.cfg, "data")
+        data.reuse_stores(provenance.record.fingerprints)
+        data.prepare_data()
+        data.setup()
     provenance.record_data(data.describe(), accelerator_name(device))
     if resumed_from is not None:
         begun = read_checkpoint(resumed_from)
@@ -219,7 +220,8 @@ def _fit_and_evaluate(
     if resumed_from is None:
         load_first_weights(classifier, run.cfg.get("weights"), run.path, provenance)
     processes.join(trainer)
-    with restoring(resumed_from, lambda: checkpoint.has_begun):
+    source = resumed_from or (run.path / files.CONFIG if cfg.get("run") else None)
+    with restoring(source, lambda: checkpoint.has_begun):
         trainer.fit(classifier, datamodule=data, ckpt_path=resumed_from, weights_only=True)
     if checkpoint.diverged:
         log.warning("%s diverged: %s is no number any more; try a smaller optimizer.lr", run.path, checkpoint.monitor)

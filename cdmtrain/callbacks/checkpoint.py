@@ -46,6 +46,8 @@ class RunCheckpoint(Checkpoint):
         super().__init__()
         if mode not in ("min", "max"):
             raise InputError(f"callbacks.checkpoint.mode={mode}: min or max is expected")
+        if not isinstance(every_seconds, int | float) or not every_seconds >= 0:
+            raise InputError(f"callbacks.checkpoint.every_seconds={every_seconds}: a number from 0 on is expected")
         self.monitor = monitor
         self.best_score: float | None = None
         self.best_epoch: int | None = None

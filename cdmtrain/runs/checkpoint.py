@@ -100,10 +100,10 @@ def restoring(path: Path | None, has_begun: Callable[[], bool]) -> Iterator[None
     """
     try:
         yield
-    except InputError:
+    except (InputError, OSError, torch.OutOfMemoryError):
         raise
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        if path is None or has_begun() or isinstance(error, torch.OutOfMemoryError):
+    except Exception as error:
+        if path is None or has_begun():
             raise
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"{path} does not fit this run ({reason}); restore the file or remove it") from error

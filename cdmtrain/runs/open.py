@@ -172,7 +172,24 @@ def open_network(
     with recorded(directory / files.CONFIG), torch.random.fork_rng(devices=[]):  # new weights are replaced at once
         classifier = Classifier(**_network(cfg, model), optimizer=torch.optim.SGD)  # which it never makes
     load_weights(classifier, weights)
-    return TrainedNetwork(directory, cfg, weights, classifier.to(device).eval())
+    network = TrainedNetwork(directory, cfg, weights, classifier.to(device).eval())
+    if model is None:
+        with recorded(directory / files.CONFIG):  # some values fail only when they are used
+            network.probability(_one_hit(network.image_size))
+    return network
+
+
+def _one_hit(image_size: int) -> EventBatch:
+    """An event of one lit pixel."""
+    zero = torch.zeros(1, dtype=torch.int64)
+    return EventBatch(
+        pixel=zero,
+        energy=torch.ones(1),
+        offset=torch.tensor([0, 1]),
+        class_index=zero,
+        dataset_index=zero,
+        image_size=image_size,
+    )
 
 
 def load_weights(classifier: Classifier, path: Path) -> None:
