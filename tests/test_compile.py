@@ -18,6 +18,7 @@ GRAPHS = {  # that a training step runs; every other model is one graph
     "sparse_resnet": 1,  # all but the search for sites, which it leaves out
     "rnn": 1,  # the last layer alone: the compiler takes no recurrent layers
     "transformer": 2,  # the encoder of a group of events, the last layer
+    "self_attention": 2,  # the same
 }
 
 

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cdmtrain.layers.by_length import groups_by_length
+
 NUM_GROUPS = {"cpu": 8, "gpu": 1}  # events of similar size are searched together; a GPU would wait for every group
 MAX_PAIRS = 20_000_000  # distances in memory at once: 80 MB in float32
 
@@ -15,18 +17,18 @@ def nearest_nodes(
     """Return edges to each node from the k nodes of its event that are nearest in x, counting the node itself.
 
     An event of fewer than k nodes is fully connected. Nodes of an event must be contiguous, and events ascend. A GPU
-    waits for the CPU twice: for the size of the largest event, and for the number of edges.
+    waits for the CPU twice: for the sizes of the events, and for the number of edges.
 
     Shapes: x (N, F), event (N,) -> (2, E), with the source nodes in the first row and the target nodes in the second.
     """
     offset = torch.searchsorted(event, torch.arange(num_events + 1, device=event.device))
     num_nodes, order = offset.diff().sort()
-    largest = num_nodes.cpu()  # up to each event
     num_groups = NUM_GROUPS["cpu" if event.device.type == "cpu" else "gpu"]
     edges = [event.new_zeros(2, 0)]
-    for events, sizes, up_to in zip(*(some.chunk(num_groups) for some in (order, num_nodes, largest)), strict=True):
-        size, first = sizes.view(-1, 1, 1), offset.index_select(0, events)
-        rank = torch.arange(int(up_to[-1]), device=x.device)  # of a node within its event
+    for group, largest in groups_by_length(num_nodes.tolist(), num_groups, x.device):
+        events, size = order[group], num_nodes[group].view(-1, 1, 1)
+        first = offset.index_select(0, events)
+        rank = torch.arange(largest, device=x.device)  # of a node within its event
         candidates = x[(first.unsqueeze(1) + rank).clamp(max=len(x) - 1)]  # clamped ones are padding
         near = [
             _nearest(candidates, rows, size, k)

@@ -16,6 +16,10 @@ from torch import Tensor, nn
 
 from cdmtrain.batch import Sequence
 from cdmtrain.layers.activation import make_activation
+from cdmtrain.layers.by_length import encode_by_length
+
+NUM_GROUPS = {"cpu": 8, "gpu": 1}  # events of similar length are computed together; each group costs a GPU 50 kernels
+MAX_WEIGHTS = 2**24  # of attention in memory at once, where they are shown: 64 MB
 
 
 class SelfAttention(nn.Module):
@@ -47,25 +51,35 @@ class SelfAttention(nn.Module):
 
     def embed(self, sequence: Sequence) -> Float[Tensor, "event feature"]:
         """The features of an event, from which the last layer computes its logits."""
-        x = self.activation(self.embedding(sequence.feature))
-        z = attention_weights(self.query(x), self.key(x), sequence.mask) @ self.value(x)
-        hits = self.activation(x + z) * sequence.mask.unsqueeze(2)
-        return hits.sum(1) / sequence.mask.sum(1, keepdim=True).clamp(min=1)
+        num_groups = NUM_GROUPS["cpu" if sequence.mask.device.type == "cpu" else "gpu"]
+        return encode_by_length(self._mean, sequence, num_groups=num_groups)
+
+    def _mean(self, sequence: Sequence) -> Float[Tensor, "event width"]:
+        x, mask = self.activation(self.embedding(sequence.feature)), sequence.mask
+        seen = mask | (mask.sum(1, keepdim=True) == 0)  # an event without a hit sees its padding: gradients stay finite
+        query, key, value = (layer(x).unsqueeze(1) for layer in (self.query, self.key, self.value))
+        z = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=seen[:, None, None]).squeeze(1)
+        hits = self.activation(x + z) * mask.unsqueeze(2)
+        return hits.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
 
     def attention(self, sequence: Sequence) -> Float[Tensor, "event hit"]:
         """How much the hits of an event attend to each of them, on the average; 0 where there is no hit."""
         x = self.activation(self.embedding(sequence.feature))
-        weight = attention_weights(self.query(x), self.key(x), sequence.mask) * sequence.mask.unsqueeze(2)
-        return weight.sum(1) / sequence.mask.sum(1, keepdim=True).clamp(min=1)
+        query, key, mask = self.query(x), self.key(x), sequence.mask
+        rows = max(1, MAX_WEIGHTS // mask.numel())
+        given = [
+            (attention_weights(some, key, mask) * seen.unsqueeze(2)).sum(1)
+            for some, seen in zip(query.split(rows, 1), mask.split(rows, 1), strict=True)
+        ]
+        return torch.stack(given).sum(0) / mask.sum(1, keepdim=True).clamp(min=1)
 
 
 def attention_weights(
-    query: Float[Tensor, "event hit width"], key: Float[Tensor, "event hit width"], mask: Bool[Tensor, "event hit"]
-) -> Float[Tensor, "event hit hit"]:
+    query: Float[Tensor, "event row width"], key: Float[Tensor, "event hit width"], mask: Bool[Tensor, "event hit"]
+) -> Float[Tensor, "event row hit"]:
     """a_ij = exp(s_ij) / sum_j exp(s_ij), with s_ij = q_i . k_j / sqrt(width).
 
-    The sum is over the hits j of the event of i. An event without a hit has equal weights, which keeps gradients
-    finite.
+    The sum is over the hits j of the event of i. An event without a hit has equal weights.
     """
     similarity = query @ key.transpose(1, 2) / query.shape[2] ** 0.5
     return similarity.masked_fill(~mask.unsqueeze(1), torch.finfo(similarity.dtype).min).softmax(dim=2)

@@ -82,7 +82,7 @@ class Transformer(nn.Module):
         x, mask = self._tokens(sequence)
         for layer in self.layers[:-1]:
             x = layer(x, mask)
-        return cast(EncoderLayer, self.layers[-1]).attention_weights(x, mask)[:, 0, 1:]
+        return cast(EncoderLayer, self.layers[-1]).first_weights(x, mask)[:, 1:]
 
     def _encode(self, sequence: Sequence) -> Float[Tensor, "event width"]:
         x, mask = self._tokens(sequence)
@@ -120,11 +120,11 @@ class EncoderLayer(nn.Module):
         attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None])
         return self.joined(attended.transpose(1, 2).flatten(2))
 
-    def attention_weights(self, x: Tokens, mask: Mask) -> Float[Tensor, "event token token"]:
-        """softmax(Q K^T / sqrt(width of a head)), the mean over the heads; 0 for padding."""
+    def first_weights(self, x: Tokens, mask: Mask) -> Float[Tensor, "event token"]:
+        """How much the first token attends to each, softmax(q K^T / sqrt(width of a head)): mean over heads."""
         query, key, _ = self._query_key_value(self.norms[0](x))
-        similarity = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
-        return similarity.masked_fill(~mask[:, None, None], -torch.inf).softmax(3).mean(1)
+        similarity = query[:, :, :1] @ key.transpose(2, 3) / query.shape[3] ** 0.5
+        return similarity.masked_fill(~mask[:, None, None], -torch.inf).softmax(3).mean(1).squeeze(1)
 
     def _query_key_value(self, x: Tokens) -> Float[Tensor, "3 event head token column"]:
         return self.query_key_value(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)

@@ -5,7 +5,9 @@ import torch
 from torch import Tensor
 
 from cdmtrain.batch import Sequence
-from cdmtrain.layers.by_length import encode_by_length
+from cdmtrain.layers.by_length import encode_by_length, groups_by_length
+
+CPU = torch.device("cpu")
 
 sizes = pytest.mark.parametrize(("num_events", "num_groups"), [(7, 3), (2, 4), (1, 1), (10, 1)])
 
@@ -42,3 +44,17 @@ def test_a_group_is_padded_to_its_longest_event(num_events, num_groups):
     assert len(masks) <= num_groups
     total = sequence.mask.shape[1]
     assert all(mask.shape[1] == min(max(int(mask.sum(1).max()), 2), total) for mask in masks)
+
+
+def test_one_long_event_is_no_padding_for_others():
+    ordinary = [100] * 95 + [400] * 5
+    for long in (5000, 36_864):
+        groups = groups_by_length([*ordinary, long], 8, CPU)
+        assert [index for group, _ in groups for index in range(len(ordinary) + 1)[group]] == list(range(101))
+        padded = sum((group.stop - group.start) * longest for group, longest in groups)
+        assert padded < 2 * (sum(ordinary) + long)
+
+
+def test_ordinary_events_are_cut_into_the_number_of_groups_asked_for():
+    length = sorted(torch.randint(20, 400, (100,), generator=torch.Generator().manual_seed(1)).tolist())
+    assert len(groups_by_length(length, 8, CPU)) == 8

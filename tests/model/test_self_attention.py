@@ -2,9 +2,10 @@
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cdmtrain.batch import Sequence
-from cdmtrain.model.self_attention import SelfAttention
+from cdmtrain.model.self_attention import MAX_WEIGHTS, SelfAttention
 
 
 def formula(net: SelfAttention, sequence: Sequence) -> Tensor:
@@ -33,3 +34,28 @@ def test_logits_do_not_depend_on_padding(sequence, padded):
     torch.manual_seed(1)
     net = SelfAttention(width=8).double()
     torch.testing.assert_close(net(padded(sequence, value=7.0)), net(sequence))
+
+
+def test_a_long_event_needs_no_square_of_its_hits_in_memory():
+    torch.manual_seed(1)
+    net, mask = SelfAttention(width=8), torch.zeros(100, 9000, dtype=torch.bool)
+    mask[:, :5] = mask[:1] = True
+    sequence = Sequence(feature=torch.randn(100, 9000, 3), mask=mask)
+    largest = LargestTensor()
+    with largest:
+        net(sequence).sum().backward()
+        net.attention(Sequence(sequence.feature[:2], mask[:2]))
+    assert largest.num_numbers <= 2 * MAX_WEIGHTS  # all weights are 81 million for this event, 8100 million padded
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remembers the largest number of elements that an operation gave."""
+
+    num_numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        outputs = function(*args, **(kwargs or {}))
+        for one in outputs if isinstance(outputs, tuple | list) else (outputs,):
+            if isinstance(one, Tensor):
+                self.num_numbers = max(self.num_numbers, one.untyped_storage().nbytes() // one.element_size())
+        return outputs
