@@ -134,6 +134,7 @@ class Classifier(lightning.LightningModule):
         if self._loaded_lr != 1:
             scale_rates(optimizer)
         if not self._scheduler:
+            keep_settings(optimizer)
             return optimizer
         settings = dict(self._scheduler)
         make, argument = settings.pop("scheduler"), settings.pop("num_steps_argument")
@@ -210,3 +211,14 @@ def scale_rates(optimizer: torch.optim.Optimizer) -> None:
 
     optimizer.register_step_pre_hook(scale)
     optimizer.register_step_post_hook(restore)
+
+
+def keep_settings(optimizer: torch.optim.Optimizer) -> None:
+    """Let the settings that the optimizer has now hold after a checkpoint is loaded, whose schedule may have ended."""
+    own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+
+    def restore(optimizer: torch.optim.Optimizer) -> None:
+        for group, settings in zip(optimizer.param_groups, own, strict=True):
+            group.update(settings)
+
+    optimizer.register_load_state_dict_post_hook(restore)

@@ -213,6 +213,7 @@ def _fit_and_evaluate(
         check_states(begun, trainer.callbacks, run.path, resumed_from)  # type: ignore[attr-defined]
         classifier.loaded = loaded_names(begun, resumed_from)
     checkpoint = next(callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoint))  # type: ignore[attr-defined]
+    checkpoint.made_longer = bool(provenance.record.trained_longer)
     if resumed_from == run.path / files.BEST_CHECKPOINT:
         load_weights(classifier, resumed_from)
         checkpoint.begin_after(trainer, begun["epoch"] + 1, read_history(run.path))

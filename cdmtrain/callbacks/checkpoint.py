@@ -2,18 +2,17 @@
 
 import logging
 import math
-import random
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
 from cdmtrain.atomic import replace
+from cdmtrain.callbacks.random_states import random_states, set_random_states
 from cdmtrain.errors import InputError
 from cdmtrain.runs import files
 
@@ -28,7 +27,8 @@ class RunCheckpoint(Checkpoint):
     `last.ckpt` is saved after the first step of each epoch, then every `every_seconds`, and when training ends. It is
     not saved after the last step of an epoch: Lightning resumes exactly between two steps only, and a scheduler that
     waits for the validation would miss it. (So a run with epochs of one step has no `last.ckpt` before its end.)
-    During training the one before it is kept as `previous.ckpt`, in case that the last one is damaged.
+    During training the one before it is kept as `previous.ckpt`, in case that the last one is damaged. Where
+    trainer.max_steps ends the training within an epoch it stays: a longer training goes on from it.
 
     Args:
         monitor: name of a logged metric.
@@ -53,6 +53,8 @@ class RunCheckpoint(Checkpoint):
         self.best_epoch: int | None = None
         self.diverged = False  # the monitored metric became NaN or infinite
         self.finished = False  # training is over, though the evaluation may be missing
+        self.stopped = False  # it is over before its last epoch, because a callback stopped it
+        self.made_longer = False  # set it for a run whose limits were raised; 0.1 did not save `stopped`
         self._sign = 1 if mode == "min" else -1
         self._every_seconds = every_seconds
         self._keep_all = keep_all
@@ -65,12 +67,13 @@ class RunCheckpoint(Checkpoint):
         self._vote = Vote()
 
     def state_dict(self) -> dict[str, Any]:
-        names = ("best_score", "best_epoch", "finished", "diverged")
+        names = ("best_score", "best_epoch", "finished", "stopped", "diverged")
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
         self.finished, self.diverged = state_dict["finished"], state_dict.get("diverged", False)  # 0.1 has no second
+        self.stopped = state_dict.get("stopped", self.finished and not self.made_longer)
 
     def begin_after(self, trainer: lightning.Trainer, epoch: int, history: Mapping[str, Any]) -> None:
         """Let a training that has nothing but the weights of `best.ckpt` begin after the epoch they are from.
@@ -91,6 +94,7 @@ class RunCheckpoint(Checkpoint):
 
     def on_load_checkpoint(self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]) -> None:
         self._random_states = checkpoint.get("random_states")
+        begin_next_epoch(checkpoint["loops"]["fit_loop"])
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         every, epochs = trainer.check_val_every_n_epoch or 1, trainer.max_epochs or -1
@@ -102,7 +106,8 @@ class RunCheckpoint(Checkpoint):
         self._saved = time.monotonic()
         if not (Path(trainer.default_root_dir) / files.BEST_CHECKPOINT).exists():
             self.best_score = self.best_epoch = None  # it was damaged
-        trainer.should_stop |= self.finished  # a finished training may have stopped early
+        trainer.should_stop |= self.stopped
+        self.finished = self.stopped
         if self._random_states is not None:
             set_random_states(self._random_states)
         self._first_step = trainer.global_step
@@ -120,7 +125,7 @@ class RunCheckpoint(Checkpoint):
             return
         due = time.monotonic() - self._saved > self._every_seconds
         asked, due = self._vote.of_first_process(trainer, (self.asked, due))
-        if asked or due or batch_idx < accumulated:
+        if asked or due or batch_idx < accumulated or self._ends_within_epoch(trainer):
             self._save(trainer, "last")
         if asked:
             self.then()
@@ -142,10 +147,14 @@ class RunCheckpoint(Checkpoint):
             self._save(trainer, name, weights_only=True)
 
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self.finished = True
+        self.finished, self.stopped = True, trainer.should_stop
         self._save(trainer, "last")
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and not self._ends_within_epoch(trainer):
             _previous(trainer).unlink(missing_ok=True)
+
+    def _ends_within_epoch(self, trainer: lightning.Trainer) -> bool:
+        """Whether max_steps ends the training before the last batch of an epoch; a longer one goes on from there."""
+        return trainer.global_step == trainer.max_steps and not trainer.is_last_batch
 
     def _save(self, trainer: lightning.Trainer, name: str, *, weights_only: bool = False) -> None:
         directory = Path(trainer.default_root_dir) / files.CHECKPOINTS
@@ -166,6 +175,18 @@ class RunCheckpoint(Checkpoint):
 
 def _previous(trainer: lightning.Trainer) -> Path:
     return Path(trainer.default_root_dir) / files.PREVIOUS_CHECKPOINT
+
+
+def begin_next_epoch(loop: dict[str, Any]) -> None:
+    """Let a saved loop that has ended an epoch begin the next one.
+
+    With trainer.max_steps Lightning takes every checkpoint for one within an epoch, and would train an empty one.
+    """
+    epochs = loop["epoch_progress"]["current"]
+    if epochs["ready"] == epochs["completed"]:
+        progress = loop["epoch_loop.batch_progress"]
+        progress["current"] = dict.fromkeys(progress["current"], 0)
+        progress["is_last_batch"] = False
 
 
 class Vote:
@@ -202,32 +223,3 @@ def check_fused_states(optimizer: torch.optim.Optimizer) -> None:
             expected = torch.Size() if name == "step" else parameter.shape
             if isinstance(state, torch.Tensor) and state.shape != expected:
                 raise ValueError(f"{name} of the optimizer is {list(state.shape)}, and {list(expected)} is expected")
-
-
-def random_states() -> dict[str, Any]:
-    """Return the states of all random generators as plain numbers and tensors."""
-    version, numbers, gauss = random.getstate()
-    kind, keys, *rest = np.random.get_state()  # noqa: NPY002 (seed_everything seeds it)
-    return {
-        "python": [version, list(numbers), gauss],
-        "numpy": [str(kind), [int(key) for key in keys], *rest],
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def set_random_states(states: dict[str, Any]) -> None:
-    """Restore what `random_states` returned.
-
-    Raises:
-        ValueError: where numpy would read beyond the state of its generator.
-    """
-    if not 0 <= states["numpy"][2] <= len(states["numpy"][1]):
-        raise ValueError(f"position {states['numpy'][2]} is outside of the state of a random generator")
-    version, numbers, gauss = states["python"]
-    random.setstate((version, tuple(numbers), gauss))
-    kind, keys, *rest = states["numpy"]
-    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))  # noqa: NPY002
-    torch.set_rng_state(states["torch"])
-    if len(states["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states["cuda"])

@@ -15,7 +15,7 @@ class WeightAveraging(Callback):
 
     After optimizer step t: mean <- d mean + (1 - d) weights, with d = min(decay, (1 + t) / (10 + t)), so that the first
     steps are soon forgotten. The running statistics of normalisation layers are averaged too. `best.ckpt` holds the
-    mean; `last.ckpt` holds the weights that training continues from and the mean beside them, and in the end the mean.
+    mean; `last.ckpt` holds the weights that training continues from and the mean beside them, in the end the other way.
 
     Lightning's callback restores the weights before `best.ckpt` is saved; this one restores them when the epoch ends.
 
@@ -67,7 +67,8 @@ class WeightAveraging(Callback):
             self._exchange(module)
 
     def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        module.model.load_state_dict(self._mean)
+        if not self._exchanged:
+            self._exchange(module)
 
     def _exchange(self, module: Any) -> None:
         self._exchanged = not self._exchanged

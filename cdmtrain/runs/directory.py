@@ -20,6 +20,7 @@ from cdmtrain.lock import Lock
 from cdmtrain.runs import files
 from cdmtrain.runs.config_file import read_config_file
 from cdmtrain.runs.inside import refuse_links
+from cdmtrain.runs.longer import KEYS, Changes, is_longer, set_values, train_longer, typed_changes
 from cdmtrain.runs.names import job_hash, new_run_path
 from cdmtrain.runs.process import is_first_process
 from cdmtrain.runs.read import read_status
@@ -56,11 +57,13 @@ def open_run(cfg: DictConfig, *, given: Collection[str] = ()) -> Iterator[RunDir
         yield RunDirectory(Path(os.environ[RUN_DIR_ENV]), DictConfig(OmegaConf.create(sys.stdin.read())))
         return
     path = _make_directory(cfg)
-    resolved = _continued(cfg, path, given) if cfg.get("run") else _resolved(cfg, path)
+    resolved, changes = _continued(cfg, path, given) if cfg.get("run") else (_resolved(cfg, path), {})
     with _locked(path):
         if is_first_process():
             _remove_temporary_files(path)
             set_aside_unreadable(path)
+            if changes:
+                train_longer(path, changes)
             if not cfg.get("run"):
                 _write_config(cfg, resolved, path)
             if (before := read_status(path)) and before.state == "failed":
@@ -85,9 +88,14 @@ def reserve_run_dir(cfg: DictConfig) -> Path:
 def _make_directory(cfg: DictConfig) -> Path:
     if run := cfg.get("run"):
         typed = zip(HydraConfig.get().overrides.task, override_keys(), strict=True)
-        others = [word for word, key in typed if key.partition(".")[0] not in ALLOWED_BESIDE_RUN]
+        free = KEYS if is_longer(override_keys()) else ()
+        others = [word for word, key in typed if key.partition(".")[0] not in ALLOWED_BESIDE_RUN and key not in free]
         if others:
-            raise InputError(f"run= continues with that run's own configuration; leave out {' '.join(others)}")
+            words = " ".join(others)
+            raise InputError(
+                f"run= continues with that run's own configuration; leave out {words}, or begin a new run with its "
+                f"weights: weights={run} {words}"
+            )
         config = Path(run, files.CONFIG)
         if not os.path.lexists(config):
             raise InputError(f"run={run}: there is no {files.CONFIG} in it; give the directory of a run")
@@ -100,18 +108,21 @@ def _make_directory(cfg: DictConfig) -> Path:
     return path
 
 
-def _continued(cfg: DictConfig, path: Path, given: Collection[str] = ()) -> DictConfig:
-    """Return the configuration of the run that `run=` names, with what was typed.
+def _continued(cfg: DictConfig, path: Path, given: Collection[str] = ()) -> tuple[DictConfig, Changes]:
+    """Return the configuration of the run that `run=` names, with what was typed, and what makes the run longer.
 
     Raises:
         InputError: for a class, a setting of the Trainer, or an argument that a stranger may have written.
     """
     trust, source = trusted(cfg.get("trust")), str(path / files.CONFIG)
     recorded = read_config(path, trust=trust, parts=PARTS.keys() - {*GROUPS, *given})
-    content: Any = OmegaConf.to_container(apply_overrides(recorded, cfg, parts=GROUPS, free=()))
+    changes = typed_changes(recorded, cfg, override_keys(), path) if is_longer(override_keys()) else {}
+    free = [key.partition(".")[0] for key in KEYS]
+    content: Any = OmegaConf.to_container(apply_overrides(recorded, cfg, parts=GROUPS, free=free))
+    set_values(content, changes)
     before = str((read_config_file(path) or {}).get("run_dir"))
     check_shipped(content, before, str(path), source=source, typed=override_keys(), trust=trust)
-    return DictConfig({**content, "run_dir": str(path)})
+    return DictConfig({**content, "run_dir": str(path)}), changes
 
 
 @contextmanager

@@ -98,6 +98,17 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Extension:
+    """One time that a run was made longer: `run=R trainer.max_epochs=40`."""
+
+    command: str | None = None
+    cdmtrain: str | None = None  # version
+    started: datetime | None = None
+    epochs: int | None = None  # that had begun before
+    changed: dict[str, list[Any]] = field(default_factory=dict)  # dotted key -> [before, now]
+
+
+@dataclass(frozen=True)
 class Provenance:
     """What made a run (provenance.json)."""
 
@@ -114,6 +125,7 @@ class Provenance:
     accelerator: str | None = None
     data: DataRecord | None = None
     weights: Weights | None = None
+    trained_longer: list[Extension] = field(default_factory=list)
 
     @property
     def fingerprints(self) -> list[str]:

@@ -88,6 +88,12 @@ class RunStatus:
                 self._update()
 
 
+def write_reopened(run: Path) -> None:
+    """Record that a run that had ended goes on: until it does it counts as interrupted."""
+    if before := read_status(run):
+        _write(run / files.STATUS, replace(before, state="interrupted", error=None, expected_end=None))
+
+
 def write_submitted(run: Path) -> None:
     """Record that a job of a cluster will train the run; a run that is continued keeps its epoch and metric."""
     before = read_status(run) or Status("submitted")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from cdmtrain.callbacks.checkpoint import random_states, set_random_states
+from cdmtrain.callbacks.random_states import random_states, set_random_states
 from tests.tasks.training import cdmtrain
 
 OLD_RUN = Path(__file__).parents[1] / "fixtures/run_0_1"

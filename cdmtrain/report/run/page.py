@@ -56,7 +56,9 @@ def drawings(run: RunFiles) -> list[Drawing]:
 
 
 def _head(run: RunFiles) -> list[str]:
-    command, results = run.provenance.command, run.results
+    results = run.results
+    commands = [run.provenance.command, *(one.command for one in run.provenance.trained_longer)]
+    command = "\n".join(one for one in commands if one)
     names = HEADLINE | {"train_seconds": f"training, {count(results.get('epochs'))} epochs"}
     return [
         markup.element("p", tables.subtitle(run), "soft"),

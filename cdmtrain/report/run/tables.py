@@ -197,6 +197,7 @@ def provenance(run: RunFiles) -> list[tuple[str, str]]:
         ("state", None if status is None else run.state),
         ("overrides", " ".join(made.overrides)),
         ("events", _events(run)),
+        ("began with", made.weights and f"{made.weights.file}, SHA-256 {made.weights.sha256}"),
     ]
     for number, source in enumerate(made.data.sources if made.data else []):
         name = f"{source.file}, " if source.file else ""
