@@ -1,5 +1,6 @@
 """Read config.yaml of a run directory as plain values, in bounded time and memory."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,10 @@ from cdmtrain.runs.inside import read_text
 MOST_BYTES = 2**20  # our own files have 4 kB, and more only for a long list of data files
 DEEPEST = 50  # nested lists and mappings; our own files have 6
 LONGEST_VALUE = 10_000  # characters of one value
+# A line as we write it: a key or a dash, at most one value, no deep indent. A file of such lines has no alias and no
+# more levels than DEEPEST; a parser would need as long to find that out as to read the file.
+OUR_VALUE = r"\[\]|\{\}|'[^'\n]{0,9000}'|-?[\w./$~](?:[^\n\[\]{}&*!|>:]|:(?! |$)){0,9000}"
+OUR_LINE = re.compile(rf" {{0,40}}(?:- ){{0,2}}(?:-|[\w./]+:|(?:- |[\w./]+: )(?:{OUR_VALUE}))")
 PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")}
 
 
@@ -41,16 +46,22 @@ def read_config_file(run: Path) -> dict[str, Any] | None:
     text, path = read_text(run, files.CONFIG, most_bytes=MOST_BYTES), run / files.CONFIG
     if text is None:
         return None
-    depth = 0
     with _yaml_errors(path):
-        for event in yaml.parse(text, PlainLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
-                raise InputError(f"{path} has aliases or is nested too deeply; restore the file or remove it")
-            if len(getattr(event, "value", None) or "") > LONGEST_VALUE:
-                raise InputError(f"{path} has a value of more than {LONGEST_VALUE:,} characters; restore the file")
+        if not all(map(OUR_LINE.fullmatch, text.splitlines())):
+            _check_bounded(text, path)
         content = yaml.load(text, PlainLoader)
     return check(content, dict[str, Any], str(path))
+
+
+def _check_bounded(text: str, path: Path) -> None:
+    """Refuse YAML with aliases, deep nesting or long values, on which a loader spends time or memory without end."""
+    depth = 0
+    for event in yaml.parse(text, PlainLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
+            raise InputError(f"{path} has aliases or is nested too deeply; restore the file or remove it")
+        if len(getattr(event, "value", None) or "") > LONGEST_VALUE:
+            raise InputError(f"{path} has a value of more than {LONGEST_VALUE:,} characters; restore the file")
 
 
 @contextmanager

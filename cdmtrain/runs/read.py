@@ -5,7 +5,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,6 @@ from cdmtrain.runs import files
 from cdmtrain.runs.check import check, wrong
 from cdmtrain.runs.config_file import read_config_file
 from cdmtrain.runs.inside import read_text
-from cdmtrain.runs.predictions import (
-    Learned,
-    Mistakes,
-    Predictions,
-    read_learned,
-    read_mistakes,
-    read_predictions,
-)
 from cdmtrain.runs.records import (
     COPIED_AFTER_SECONDS,
     LOST_AFTER_SECONDS,
@@ -35,6 +27,9 @@ from cdmtrain.runs.records import (
     Status,
     Submission,
 )
+
+if TYPE_CHECKING:
+    from cdmtrain.runs.predictions import Learned, Mistakes, Predictions
 
 PER_CLASS = ("efficiency", "purity", "roc_auc", "class_calibration_error")
 UNCERTAINTY = "uncertainty"
@@ -55,9 +50,9 @@ class RunFiles:
     submission: Submission | None = None
     results: Results = field(default_factory=dict)
     history: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # metrics.csv: column -> (epoch,)
-    predictions: Predictions | None = None
-    mistakes: Mistakes | None = None
-    learned: Learned | None = None
+    predictions: "Predictions | None" = None
+    mistakes: "Mistakes | None" = None
+    learned: "Learned | None" = None
     missing: tuple[str, ...] = ()  # names out of files.EXPECTED
     problem: str | None = None  # why the run cannot be read
 
@@ -84,6 +79,8 @@ def read_run(run: Path, *, with_predictions: bool = True) -> RunFiles:
     """
     if not run.is_dir():
         raise InputError(f"{run} is not a directory; give the directory of a run, one that holds a {files.CONFIG}")
+    from cdmtrain.runs import predictions  # slow, because of h5py, and task=status needs none
+
     config, status = read_config_file(run) or {}, read_status(run)
     return RunFiles(
         directory=run,
@@ -95,9 +92,9 @@ def read_run(run: Path, *, with_predictions: bool = True) -> RunFiles:
         submission=read_submission(run),
         results=read_results(run) or {},
         history=read_history(run),
-        predictions=read_predictions(run) if with_predictions else None,
-        mistakes=read_mistakes(run) if with_predictions else None,
-        learned=read_learned(run) if with_predictions else None,
+        predictions=predictions.read_predictions(run) if with_predictions else None,
+        mistakes=predictions.read_mistakes(run) if with_predictions else None,
+        learned=predictions.read_learned(run) if with_predictions else None,
         missing=tuple(name for name in files.EXPECTED if not (run / name).is_file()),
     )
 

@@ -1,6 +1,7 @@
 """cdmtrain task=status: the state of runs, read from their status.json."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 from rich import box
@@ -10,8 +11,12 @@ from rich.text import Text
 
 from cdmtrain.errors import InputError
 from cdmtrain.report.kit import numbers
+from cdmtrain.runs import files
+from cdmtrain.runs.check import check
+from cdmtrain.runs.config_file import read_config_file
 from cdmtrain.runs.find import find_runs
-from cdmtrain.runs.read import RunFiles, read_run_or_problem
+from cdmtrain.runs.read import RunFiles, is_lost, read_status, read_submission
+from cdmtrain.runs.records import Settings
 from cdmtrain.terminal import printable
 
 ORDER = ("running", "submitted", "preempted", "interrupted", "lost", "failed", "unreadable", "diverged", "finished")
@@ -30,7 +35,7 @@ STYLES = {
 def status(cfg: DictConfig) -> None:
     """Print one line per run, the unfinished ones first, and the number of runs in each state."""
     paths = [str(path) for path in cfg.runs] if isinstance(cfg.runs, ListConfig) else [str(cfg.runs)]
-    runs = [read_run_or_problem(path) for path in find_runs(paths)]
+    runs = [read_state(path) for path in find_runs(paths)]
     if not runs:
         raise InputError(f"runs={','.join(paths)}: there is no run in it; give run directories, or one that holds them")
     states = [run.state for run in runs]
@@ -46,6 +51,16 @@ def status(cfg: DictConfig) -> None:
     console.print(f"{len(runs)} run{'s' * (len(runs) > 1)}: {', '.join(counts)}")
     if set(states) & set(UNATTENDED):
         console.print("to continue one: cdmtrain run=DIRECTORY; all of a sweep: its command with sweep.dir=")
+
+
+def read_state(path: Path) -> RunFiles:
+    """Read how far a run is: its settings, status and submission alone, or in `problem` why they cannot be read."""
+    try:
+        found, settings = read_status(path), check(read_config_file(path) or {}, Settings, str(path / files.CONFIG))
+        lost = found is not None and is_lost(path, found)
+        return RunFiles(path, settings=settings, status=found, is_lost=lost, submission=read_submission(path))
+    except InputError as error:
+        return RunFiles(path, problem=str(error))
 
 
 def rank(state: str) -> int:
