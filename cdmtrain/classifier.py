@@ -65,7 +65,7 @@ class Classifier(lightning.LightningModule):
         self.losses: dict[Split, RunningMean] = {"val": RunningMean(), "test": RunningMean()}
         self._make_optimizer = optimizer
         self._scheduler = scheduler
-        self._augmentation = augmentation
+        self.augmentation = augmentation
         self._seed = seed
         self._loaded_lr = loaded_lr
         self.loaded: Collection[str] = frozenset()  # names of parameters whose first values are from another run
@@ -91,8 +91,8 @@ class Classifier(lightning.LightningModule):
         return self.model(self.representation(batch)).float()
 
     def training_step(self, batch: EventBatch, batch_index: int) -> Float[Tensor, ""]:
-        if self._augmentation is not None:
-            batch = self._augmentation(batch, self._generator(batch_index))
+        if self.augmentation is not None:
+            batch = self.augmentation(batch, self._generator(batch_index))
         loss = self.loss(self(batch), batch.class_index)
         self.train_loss.update(loss, batch.num_events if batch.weight else 0)
         return loss * batch.weight

@@ -63,11 +63,13 @@ def job(cfg: DictConfig) -> object:
 
     from cdmtrain.config.check import check
     from cdmtrain.config.explain import explain
+    from cdmtrain.config.own_code import own_targets
 
     prepare_machine()
     for handler in logging.getLogger().handlers:
         handler.addFilter(make_printable)
     hydra = HydraConfig.get()
+    own_targets.clear()
     if hydra.mode == RunMode.MULTIRUN:
         outcomes.record_sweep(hydra.sweep.dir)
     try:
@@ -133,6 +135,7 @@ def run(words: Sequence[str]) -> int:
             return 1
     swept = {"-m", "--multirun"} & set(words)
     for failure in failures:
+        print(printable(failure.own_lines), end="", file=sys.stderr)
         complain(failure.sentence, failure.traceback, failure.overrides if swept else "")
     return 1 if failures else 0
 

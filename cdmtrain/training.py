@@ -28,6 +28,7 @@ from cdmtrain.callbacks.status import StatusCallback
 from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build, build_each, recorded
 from cdmtrain.config.explain import explain
+from cdmtrain.config.own_code import own_parts, remember
 from cdmtrain.config.show import show_changes, show_config
 from cdmtrain.config.unused import check_used
 from cdmtrain.data.event_data import EventData
@@ -36,7 +37,9 @@ from cdmtrain.devices.interruption import Interruption
 from cdmtrain.devices.processes import Processes, several_processes
 from cdmtrain.devices.trainer import check_trainer
 from cdmtrain.errors import InputError, Interrupted
+from cdmtrain.particles import NAMES
 from cdmtrain.probe.learned import first_of_each, look_inside
+from cdmtrain.probe.trial import try_network
 from cdmtrain.runs import files
 from cdmtrain.runs.checkpoint import check_states, read_checkpoint, restoring
 from cdmtrain.runs.directory import RunDirectory, open_run
@@ -220,6 +223,10 @@ def _fit_and_evaluate(
         resumed_from = None
     if resumed_from is None:
         load_first_weights(classifier, run.cfg.get("weights"), run.path, provenance)
+    if model is not None:
+        remember("model", f"{type(model).__module__}.{type(model).__qualname__}")
+    some = data.store.make_batch(data.parts.train[:2]).to(device)
+    try_network(classifier.to(device), some, own_parts(), classes=len(NAMES))
     processes.join(trainer)
     source = resumed_from or (run.path / files.CONFIG if cfg.get("run") else None)
     with restoring(source, lambda: checkpoint.has_begun):

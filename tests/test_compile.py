@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-import cdmtrain.conf
+from cdmtrain.config.sources import groups
 
 SCRIPT = Path(__file__).parent / "count_graphs.py"
-MODELS = sorted(path.stem for path in (Path(cdmtrain.conf.__file__).parent / "model").glob("*.yaml"))
+MODELS = [option.name for option in groups()["model"] if option.name != "module"]  # which wraps any network
 GRAPHS = {  # that a training step runs; every other model is one graph
     "vit": 3,  # the embedding of the patches, the encoder of a group of images, the last layer
     "sparse_resnet": 1,  # all but the search for sites, which it leaves out

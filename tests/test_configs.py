@@ -101,7 +101,7 @@ PARTS = [f"representation/{kind}" for kind in KINDS]
 BUILT = of_groups("representation", "augmentation", "model", "loss", "callbacks", "simulation", *PARTS)
 
 
-@each(*(file for file in BUILT if targets(file)))
+@each(*(file for file in BUILT if targets(file) and "???" not in file.read_text()))
 def test_an_object_of_every_target_can_be_built(file: Path) -> None:
     part = OmegaConf.select(composed(*header(file)), group(file).replace("/", "."))
     built = instantiate(part)

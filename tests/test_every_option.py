@@ -20,7 +20,7 @@ from cdmtrain.errors import InputError
 from cdmtrain.layers.activation import ACTIVATIONS
 
 CONF = Path(cdmtrain.conf.__file__).parent
-MODELS = [option.name for option in groups()["model"]]
+MODELS = [option.name for option in groups()["model"] if option.name != "module"]  # which wraps any network
 PARTS = [group for group in groups() if group.startswith("representation/")]
 SIZE = 67  # the smallest image of AlexNet
 SEVERAL = ("features", "edge_features", "event_features")  # of which one chooses a list

@@ -74,7 +74,10 @@ RULES = {
         may=PARTICLES | BATCH | TENSORS | {"cdmtrain.runs.files", "h5py", "lightning", "rich"}, never=HANDED_IN
     ),
     "benchmark": Rule(may=BATCH | TENSORS | {"cdmtrain.classifier", "lightning"}, never=HANDED_IN),
-    "probe": Rule(may=BATCH | TENSORS | {"cdmtrain.augmentation"}, never=MODEL | {"lightning", "hydra", "h5py"}),
+    "probe": Rule(
+        may=BATCH | TENSORS | {"cdmtrain.augmentation", "cdmtrain.classifier"},
+        never=MODEL | {"lightning", "hydra", "h5py"},
+    ),
     "config": Rule(may={"cdmtrain.conf", "hydra", "omegaconf", "yaml", "rich"}, never={"torch", "lightning", "h5py"}),
     "runs": Rule(
         may=PARTICLES

@@ -2,7 +2,6 @@
 
 import functools
 import io
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,12 +11,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import nn
 
-import cdmtrain.conf
 from cdmtrain.batch import EventBatch
+from cdmtrain.config.sources import groups
 from cdmtrain.layers.pixel_linear import PixelLinear
 from cdmtrain.probe.features import embed
 
-MODELS = sorted(path.stem for path in (Path(cdmtrain.conf.__file__).parent / "model").glob("*.yaml"))
+MODELS = [option.name for option in groups()["model"] if option.name != "module"]  # which wraps any network
 # AlexNet needs 67; the GCN, which knows no position, cannot tell smaller events apart; 33 is a multiple of no stride
 IMAGE_SIZE = {name: {"alexnet": 67, "gnn": 64}.get(name, 33) for name in MODELS}
 NARROWER = {  # smaller networks of the same structure, so that a test takes seconds

@@ -11,7 +11,8 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from cdmtrain.config.targets import check_targets
+from cdmtrain.config.own_code import explain_own
+from cdmtrain.config.targets import check_arguments, check_targets
 from cdmtrain.errors import InputError
 
 DETAILS = "(HYDRA_FULL_ERROR=1 shows where)"
@@ -32,6 +33,7 @@ def build(cfg: DictConfig, key: str, **arguments: Any) -> Any:
     """
     with naming(key):
         check_targets(cfg, key)
+        check_arguments(cfg, key)
         made = instantiate(OmegaConf.select(cfg, key), **arguments)
     if OmegaConf.is_config(made):
         return {name: _guarded(value, key) for name, value in made.items()}
@@ -63,7 +65,7 @@ def naming(key: str) -> Iterator[None]:
         cause: BaseException = error
         while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
             cause = cause.__cause__
-        if type(cause).__name__ in OWN_SENTENCE or not (sentence := _sentence(key, cause)):
+        if type(cause).__name__ in OWN_SENTENCE or not (sentence := explain_own(cause) or _sentence(key, cause)):
             raise cause from (None if cause is error else error)
         raise InputError(sentence) from error
 

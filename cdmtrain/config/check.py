@@ -16,6 +16,8 @@ from cdmtrain.errors import InputError
 # numbers or words, lists or fractions are allowed for these
 SEVERAL_TYPES = ("print_config", "data.on_device", "trainer.devices", "trainer.deterministic")
 
+NEEDED = ("task", "data", "representation", "model", "loss", "optimizer", "trainer", "callbacks")  # by every run
+
 
 def check(cfg: DictConfig) -> None:
     """Refuse a value that must be typed and was not, and a typed value that has another type than its default.
@@ -24,11 +26,13 @@ def check(cfg: DictConfig) -> None:
         InputError: with the type that is expected.
     """
     job = HydraConfig.get()
+    typed = OverridesParser.create().parse_overrides(list(job.overrides.task))
+    for one in typed:
+        _check_group(one)
     for key in sorted(OmegaConf.missing_keys(cfg)):
         raise InputError(no_value(key, job.runtime.choices))
     if job.mode == RunMode.RUN and (launcher := job.runtime.choices["hydra/launcher"]) != "basic":
         raise InputError(f"hydra/launcher={launcher} is for sweeps; add -m (a sweep may be of one run)")
-    typed = OverridesParser.create().parse_overrides(list(job.overrides.task))
     options = {*job.runtime.choices, *groups()}  # Hydra does not record the groups for which several were chosen
     values = [one for one in typed if one.key_or_group not in options and one.type is OverrideType.CHANGE]
     added = [one for one in typed if one.is_add() and "." not in one.key_or_group and "/" not in one.key_or_group]
@@ -52,6 +56,18 @@ def _of_checkpoint(override: Override) -> str:
     if "ckpt" not in override.key_or_group and "checkpoint" not in override.key_or_group:
         return ""
     return f"; weights={override.value()} begins a new run with the weights of a checkpoint, and run= resumes a run"
+
+
+def _check_group(one: Override) -> None:
+    """Refuse to delete a group that every run needs, and to put values in the place of an option."""
+    group = one.key_or_group
+    if group in NEEDED and one.is_delete():
+        raise InputError(f"{one.input_line}: every run needs a {group}; choose one with {group}=...")
+    if group in NEEDED and isinstance(one.value(), dict):
+        raise InputError(
+            f"{one.input_line}: an option is expected, one of those that cdmtrain --help {group} shows; its values are "
+            f"set one by one, {group}.<key>=..., and a class of your own has an option of its own (docs/your_model.md)"
+        )
 
 
 def expected(value: object, default: object) -> str | None:

@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import ConfigAttributeError, InterpolationResolutionError, MissingMandatoryValue
 
 from cdmtrain.config.build import DETAILS, missing_extra
+from cdmtrain.config.own_code import explain_own
 from cdmtrain.config.suggestions import no_value
 from cdmtrain.errors import InputError
 
@@ -48,7 +49,9 @@ def explain(exception: BaseException) -> str | None:
     if isinstance(exception, OSError) and exception.errno in FILE_SYSTEM:
         where = f"{exception.filename}: " if exception.filename else ""
         return f"{where}{exception.strerror} {DETAILS}"
-    return f"{message} {DETAILS}" if isinstance(exception, HydraException) else None
+    if isinstance(exception, HydraException):
+        return f"{message} {DETAILS}"
+    return explain_own(exception)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cdmtrain.atomic import write_json
+from cdmtrain.config.own_code import own_lines
 
 DIRECTORY_ENV = "CDMTRAIN_OUTCOMES"  # tells the jobs of a command where to record
 TRACEBACK_ENV = "HYDRA_FULL_ERROR"  # 1: Hydra raises what it would print
@@ -29,6 +30,7 @@ class Failure:
     overrides: str  # the words of the job
     sentence: str | None  # None for a fault of the program
     traceback: str
+    own_lines: str = ""  # those of the user in the traceback
 
 
 def failures(folder: Path) -> list[Failure]:
@@ -79,7 +81,7 @@ def record_failure(overrides: Sequence[str], sentence: str | None, error: BaseEx
         trace = "".join(traceback.format_exception(error))
         count = len(list(Path(folder).glob("failure_*.json")))
         path = Path(folder) / f"failure_{count:06d}_{secrets.token_hex(4)}.json"
-        write_json(path, asdict(Failure(" ".join(overrides), sentence, trace)))
+        write_json(path, asdict(Failure(" ".join(overrides), sentence, trace, own_lines(error))))
 
 
 def record_sweep(directory: str) -> None:

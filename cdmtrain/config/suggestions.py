@@ -54,7 +54,8 @@ def no_value(key: str, chosen: Mapping[str, str | None] | None = None) -> str:
     owned = _owners().get(key, [])
     owned = [f"{group}={option}" for group, option in (chosen or {}).items() if f"{group}={option}" in owned] or owned
     options = (option for group, found in groups().items() for option in found if f"{group}={option.name}" in owned)
-    command = next((option.command for option in options if f"{key}=" in option.command), None)
+    everything = (option for found in groups().values() for option in found)
+    command = next((one.command for one in (*options, *everything) if f" {key}=" in f" {one.command}"), None)
     return f"{key} is missing; " + (f"type for example: cdmtrain {command}" if command else f"add {key}=...")
 
 

@@ -4,12 +4,14 @@ import pkgutil
 from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib import import_module
+from inspect import signature
 from types import ModuleType
 from typing import Any
 
-from hydra.utils import get_class, get_object
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from cdmtrain.config.own_code import remember
 from cdmtrain.errors import InputError
 
 
@@ -21,7 +23,10 @@ def find_class(cfg: DictConfig, key: str) -> type:
     """
     target = str(OmegaConf.select(cfg, key)._target_)
     check_target(key, target)
-    return get_class(target)
+    if not isinstance(found := get_object(target), type):
+        as_module = f"; model=module model.module._target_={target} takes what it returns" if key == "model" else ""
+        raise InputError(f"{key}._target_={target} is not a class{as_module}")
+    return found
 
 
 def check_targets(cfg: DictConfig, key: str) -> None:
@@ -36,6 +41,7 @@ def check_target(key: str, target: str) -> None:
     Raises:
         InputError: with the nearest names.
     """
+    remember(key, target)
     module, rest = _deepest_module(target) if all(target.split(".")) else (None, [])
     if module is None or not rest:
         raise InputError(f"{key}._target_={target} does not exist; module.Class is expected")
@@ -47,6 +53,39 @@ def check_target(key: str, target: str) -> None:
     near = [".".join([module.__name__, name, *rest[1:]]) for name in get_close_matches(rest[0], dict.fromkeys(names))]
     hint = f"did you mean {' or '.join(near)}?" if near else f"{module.__name__} has {', '.join(sorted({*names}))}"
     raise InputError(f"{key}._target_={target} does not exist; {hint}")
+
+
+def check_arguments(cfg: DictConfig, key: str) -> None:
+    """Refuse keys of a node that its class or function does not take, as far as its signature tells.
+
+    Raises:
+        InputError: with what it takes.
+    """
+    node = OmegaConf.select(cfg, key)
+    if not OmegaConf.is_dict(node) or not isinstance(target := node.get("_target_"), str):
+        return
+    try:
+        parameters = signature(get_object(target)).parameters
+    except (TypeError, ValueError):  # built in, or no function
+        return
+    unknown = [str(name) for name in node if not str(name).startswith("_") and name not in parameters]
+    if unknown and not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+        raise InputError(
+            f"{key}: {target.rpartition('.')[2]} takes {', '.join(parameters)}, and not {', '.join(unknown)}; another "
+            "class needs an option with its own keys (docs/your_model.md)"
+        )
+
+
+def with_num_classes(cfg: DictConfig, num_classes: int) -> DictConfig:
+    """Give a network `num_classes` where its constructor takes it and the configuration does not set it."""
+    given = cfg.copy()
+    for key in ("model", "model.module"):
+        node = OmegaConf.select(cfg, key)
+        if OmegaConf.is_dict(node) and isinstance(target := node.get("_target_"), str) and "num_classes" not in node:
+            check_target(key, target)
+            if "num_classes" in signature(get_object(target)).parameters:
+                OmegaConf.update(given, f"{key}.num_classes", num_classes, force_add=True)
+    return given
 
 
 def _deepest_module(target: str) -> tuple[ModuleType | None, list[str]]:

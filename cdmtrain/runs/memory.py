@@ -6,7 +6,9 @@ import torch
 from omegaconf import DictConfig
 
 from cdmtrain.config.build import build
+from cdmtrain.config.targets import with_num_classes
 from cdmtrain.errors import InputError
+from cdmtrain.particles import NAMES
 
 
 def check_memory(cfg: DictConfig) -> None:
@@ -19,8 +21,8 @@ def check_memory(cfg: DictConfig) -> None:
     """
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            model = build(cfg, "model")
-    except (InputError, RuntimeError, NotImplementedError):  # building the network itself says why, if it fails too
+            model = build(with_num_classes(cfg, len(NAMES)), "model")
+    except Exception:  # building the network itself says why, if it fails too
         return
     num_bytes = sum(one.numel() * one.element_size() for one in model.parameters())
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

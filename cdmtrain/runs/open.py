@@ -18,7 +18,7 @@ from cdmtrain.augmentation.symmetries import transformed
 from cdmtrain.batch import EventBatch
 from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build, build_each, recorded
-from cdmtrain.config.targets import find_class
+from cdmtrain.config.targets import find_class, with_num_classes
 from cdmtrain.data.images import as_images, batch_of_images
 from cdmtrain.errors import InputError
 from cdmtrain.loss import check_loss
@@ -222,7 +222,7 @@ def _network(cfg: DictConfig, model: nn.Module | None) -> dict[str, Any]:
     check_fit(find_class(cfg, "model") if model is None else type(model), find_class(cfg, "representation"))
     if model is None:
         check_memory(cfg)
-    network = build(cfg, "model") if model is None else copy.deepcopy(model)
+    network = build(with_num_classes(cfg, len(NAMES)), "model") if model is None else copy.deepcopy(model)
     parts = {"model": network, **{name: build(cfg, name) for name in ("representation", "loss")}}
     check_loss(parts["loss"])
     return parts
@@ -230,6 +230,9 @@ def _network(cfg: DictConfig, model: nn.Module | None) -> dict[str, Any]:
 
 def check_fit(model: type[nn.Module], representation: type[nn.Module]) -> None:
     """Refuse a representation whose output is not the input of the model, as far as their type hints tell."""
+    for part, found in {"model": model, "representation": representation}.items():
+        if not issubclass(found, nn.Module) or found.forward is nn.Module.forward:
+            raise InputError(f"{part} {found.__name__}: a torch.nn.Module with a method forward is expected")
     takes = next(iter(get_type_hints(model.forward).values()), None)
     gives = get_type_hints(representation.forward).get("return")
     types = get_args(takes) or (takes,)

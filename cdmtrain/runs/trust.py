@@ -6,7 +6,8 @@ import sys
 from collections.abc import Collection, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import FunctionType
+from typing import Any, NamedTuple, get_type_hints
 
 import lightning
 import torch
@@ -178,13 +179,19 @@ def _check_target(path: tuple[str, ...], target: object, source: str, trust: Col
     if part is None or not isinstance(target, str):
         raise InputError(f"{source}: {'.'.join(path)} builds {target}, which is not part of a run")
     found = _found(target, (*_tops(part), *trust))
-    if found is not None and (_is_part(found, part) or is_within(found.__module__, trust)):
+    if isinstance(found, type) and (_is_part(found, part) or is_within(found.__module__, trust)):
         return
-    package = (found.__module__ if found and is_within(target, trust) else target).partition(".")[0]
+    is_trusted = found is not None and is_within(str(found.__module__), trust)
+    if path == ("model", "module") and is_trusted and _makes_network(found):
+        return
+    package = (str(found.__module__) if found and is_within(target, trust) else target).partition(".")[0]
     if is_within(target, PROGRAM) or package in sys.stdlib_module_names:
         reason = f" for {'.'.join(path)}, which no run may build there"
     elif package == "__main__" or "<locals>" in target:
         reason = ", a class of a notebook or a script; open the run there: cdmtrain.load_run(path, model=...)"
+    elif is_trusted:
+        reason = ", a function; one that is trusted is called only as model.module, and if it says what it returns: "
+        reason += "def make() -> nn.Module"
     elif is_within(target, trust) and found is None:
         where = "install it, or name the directory of its module with --config-dir="
         reason = f" of the trusted package {package}, which has no such class here; {where}"
@@ -198,15 +205,24 @@ def _tops(part: Part) -> tuple[str, ...]:
     return tuple(".".join(package.split(".")[:2]) for package in (*part.packages, *part.own))
 
 
-def _found(target: str, packages: Collection[str]) -> type | None:
-    """The class that a name leads to; None where it is none, or is named by another package."""
+def _makes_network(found: object) -> bool:
+    """Whether a function says that it returns a network, as those of torchvision and timm do."""
+    try:
+        returned = get_type_hints(found).get("return")
+    except (NameError, TypeError):  # of names that are not imported
+        return False
+    return isinstance(returned, type) and issubclass(returned, nn.Module)
+
+
+def _found(target: str, packages: Collection[str]) -> type | FunctionType | None:
+    """The class or function that a name leads to; None where it is neither, or is named by another package."""
     if not is_within(target, packages) or target.partition(".")[0] in sys.stdlib_module_names:
         return None
     try:
         found = pkgutil.resolve_name(target)
     except Exception:  # a module may raise anything when it is imported
         return None
-    return found if isinstance(found, type) else None
+    return found if isinstance(found, type | FunctionType) else None
 
 
 def _is_part(found: type, part: Part) -> bool:

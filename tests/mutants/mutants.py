@@ -138,8 +138,8 @@ MUTANTS = [
     Mutant("loss.py", "weight * far**self.gamma * log_p", "weight * log_p"),
     Mutant(
         "classifier.py",
-        "batch = self._augmentation(batch, self._generator(batch_index))",
-        "batch = self._augmentation(batch, self._generator(0))",
+        "batch = self.augmentation(batch, self._generator(batch_index))",
+        "batch = self.augmentation(batch, self._generator(0))",
         CLASSIFIER,
     ),
     Mutant("classifier.py", "return loss * batch.weight", "return loss", CLASSIFIER),

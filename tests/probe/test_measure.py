@@ -1,19 +1,18 @@
 """What the lecture says of each architecture holds when it is probed: an invariance by construction is measured."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 
-import cdmtrain.conf
 from cdmtrain.batch import EventBatch
+from cdmtrain.config.sources import groups
 from cdmtrain.probe.measure import Sensitivity, sensitivities
 from cdmtrain.probe.perturbations import perturbations
 
-MODELS = sorted(path.stem for path in (Path(cdmtrain.conf.__file__).parent / "model").glob("*.yaml"))
+MODELS = [option.name for option in groups()["model"] if option.name != "module"]  # which wraps any network
 SIZE = 67  # the smallest that AlexNet takes
 ROUNDING = 1e-5  # of sums in another order, in a probability
 

@@ -8,12 +8,12 @@ import yaml
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-import cdmtrain.conf
+from cdmtrain.config.sources import groups
 from cdmtrain.errors import InputError
 from cdmtrain.runs.legacy import as_in_0_1, translate
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-MODELS = sorted(path.stem for path in (Path(cdmtrain.conf.__file__).parent / "model").glob("*.yaml"))
+MODELS = [option.name for option in groups()["model"] if option.name != "module"]  # which wraps any network
 NEW_KEYS = {"event_features", "num_event_features"}
 
 

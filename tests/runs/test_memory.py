@@ -1,18 +1,17 @@
 """A network that is too large is refused before its memory is asked for."""
 
 import os
-from pathlib import Path
 
 import pytest
 import torch
 from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
 
-import cdmtrain.conf
+from cdmtrain.config.sources import groups
 from cdmtrain.errors import InputError
 from cdmtrain.runs.memory import check_memory
 
-MODELS = sorted(path.stem for path in (Path(cdmtrain.conf.__path__[0]) / "model").glob("*.yaml"))
+MODELS = [option.name for option in groups()["model"] if option.name != "module"]  # which wraps any network
 
 
 @pytest.mark.parametrize("model", MODELS)

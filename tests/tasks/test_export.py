@@ -15,12 +15,12 @@ import yaml
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-import cdmtrain.conf
 from cdmtrain import cli, load_run
+from cdmtrain.config.sources import groups
 from cdmtrain.runs.open import make_classifier, read_config
 from cdmtrain.tasks import export as task
 
-MODELS = sorted(path.stem for path in (Path(cdmtrain.conf.__file__).parent / "model").glob("*.yaml"))
+MODELS = [option.name for option in groups()["model"] if option.name != "module"]  # which wraps any network
 Capture = pytest.CaptureFixture[str]
 Export = Callable[..., int]
 
