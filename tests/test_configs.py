@@ -80,7 +80,7 @@ def test_the_command_in_the_first_line_composes_and_chooses_the_file(file: Path)
 
 @each(*(file for file in FILES if targets(file)))
 def test_every_target_exists(file: Path) -> None:
-    assert all(callable(get_object(target)) for target in targets(file))
+    assert all(callable(get_object(target)) for target in targets(file) if target != "???")
 
 
 def test_no_path_is_absolute() -> None:

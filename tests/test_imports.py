@@ -90,7 +90,8 @@ RULES = {
         | {f"cdmtrain.{room}" for room in ("callbacks", "report", "tasks", "cluster", "devices", "training")},
     ),
     "training": Rule(
-        may=DATA
+        may=PARTICLES
+        | DATA
         | {f"cdmtrain.{room}" for room in ("runs", "devices", "classifier", "callbacks", "config", "probe")}
         | {"torch", "lightning", "hydra", "omegaconf", "rich"},
         never=MODEL | {"cdmtrain.tasks", "cdmtrain.report", "cdmtrain.cluster", "cdmtrain.search"},

@@ -65,7 +65,8 @@ def naming(key: str) -> Iterator[None]:
         cause: BaseException = error
         while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
             cause = cause.__cause__
-        if type(cause).__name__ in OWN_SENTENCE or not (sentence := explain_own(cause) or _sentence(key, cause)):
+        own = explain_own(cause) if isinstance(cause, BAD_VALUE) else None
+        if type(cause).__name__ in OWN_SENTENCE or not (sentence := own or _sentence(key, cause)):
             raise cause from (None if cause is error else error)
         raise InputError(sentence) from error
 

@@ -11,7 +11,7 @@ from typing import Any
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from cdmtrain.config.own_code import remember
+from cdmtrain.config import own_code
 from cdmtrain.errors import InputError
 
 
@@ -41,7 +41,7 @@ def check_target(key: str, target: str) -> None:
     Raises:
         InputError: with the nearest names.
     """
-    remember(key, target)
+    own_code.remember(key, target)
     module, rest = _deepest_module(target) if all(target.split(".")) else (None, [])
     if module is None or not rest:
         raise InputError(f"{key}._target_={target} does not exist; module.Class is expected")

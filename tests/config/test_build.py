@@ -74,7 +74,9 @@ def test_an_option_that_lacks_its_package_says_how_to_install_it() -> None:
     assert str(built("torch")) == "logger=tensorboard needs tensorboard: pip install 'cdmtrain[tensorboard]'"
 
 
-def test_a_bug_and_a_missing_file_are_raised_as_they_are() -> None:
+def test_a_bug_and_a_missing_file_are_raised_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(built("bug"), AttributeError)
+    monkeypatch.setattr("cdmtrain.config.own_code.remember", lambda *_: None)
+    monkeypatch.setattr("cdmtrain.config.own_code.own_targets", {})  # as if this module were the program's
     assert explain(built("bug")) is None
     assert explain(built("file")) == f"a.h5: No such file or directory {DETAILS}"
