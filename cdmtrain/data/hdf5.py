@@ -7,6 +7,7 @@ adds is kept if it is there: `kinetic_energy_mev` (N,), `vertex_px` (N, 2) row a
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,9 +16,10 @@ import numpy as np
 from jaxtyping import Float32, Int8, Int64
 
 from cdmtrain.atomic import whole_file
+from cdmtrain.data.deflate import compress_words
 from cdmtrain.data.hdf5_datasets import CheckedFile
 from cdmtrain.data.hdf5_images import ImageReader, SparseBlock
-from cdmtrain.data.hdf5_writer import new_hdf5
+from cdmtrain.data.hdf5_writer import Target, new_hdf5
 from cdmtrain.errors import InputError
 from cdmtrain.particles import PDG_CODES, UNKNOWN_CLASS, class_indices
 
@@ -25,6 +27,7 @@ from cdmtrain.particles import PDG_CODES, UNKNOWN_CLASS, class_indices
 TRUTH: dict[str, tuple[int, ...]] = {"kinetic_energy_mev": (), "vertex_px": (2,), "direction": (3,)}
 MAX_IMAGE_SIZE = 8192  # pixels along a side: an image is then 256 MiB
 UNWRITTEN_BYTES = 2**28  # images that were declared and never written count as dark, up to this size
+EVENTS_OF_CHUNK = 8  # images that are written and read together
 MAX_COMPRESSION = 2000  # dense bytes to a stored one; deflate reaches 1032 (zlib's technical details)
 
 
@@ -127,43 +130,77 @@ class ChallengeFile:
         return values
 
 
+class ChallengeWriter:
+    """Writes compressed images and their columns in one pass and bounded memory, from the lit pixels alone."""
+
+    def __init__(self, file: h5py.File, target: Target, num_events: int, image_size: int) -> None:
+        self._file, self._target, self._num_events, self._num_pixels = file, target, num_events, image_size**2
+        self._chunk = min(EVENTS_OF_CHUNK, num_events)
+        shape, chunks = (num_events, image_size, image_size), (self._chunk, image_size, image_size)
+        self._image = file.create_dataset("image", shape, np.float32, chunks=chunks, compression="gzip")
+        file["index"] = np.arange(num_events, dtype=np.int32)
+        self._sum_mev = self._sum_squares = 0.0
+        self._rows = self._events = 0  # of the columns and of the images that are written
+        self._waiting = SparseBlock(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
+
+    def write(self, block: SparseBlock, columns: Mapping[str, np.ndarray]) -> None:
+        """Append events; each column, such as pdg, becomes a dataset with a row for each event."""
+        rows = slice(self._rows, self._rows + len(block.offset) - 1)
+        self._rows = rows.stop
+        for name, values in columns.items():
+            dataset = self._file.require_dataset(name, (self._num_events, *values.shape[1:]), values.dtype)
+            dataset[rows] = values
+        energy = block.energy_mev.astype(np.float64)
+        self._sum_mev, self._sum_squares = self._sum_mev + energy.sum(), self._sum_squares + (energy**2).sum()
+        self._waiting = _joined(self._waiting, block)
+        self._write_images(is_last=self._rows == self._num_events)
+        self._target.check()
+
+    def finish(self, attributes: Mapping[str, str | int | float]) -> None:
+        assert self._rows == self._num_events, f"{self._rows} events came, {self._num_events} were announced"
+        mean = self._sum_mev / self._image.size
+        self._file["mean"] = np.array([mean])
+        self._file["std"] = np.array([np.sqrt(max(self._sum_squares / self._image.size - mean**2, 0.0))])
+        self._file.attrs.update(attributes)
+
+    def _write_images(self, *, is_last: bool) -> None:
+        """Write the events that wait, in whole chunks unless they are the last ones."""
+        offset, pixel, energy = self._waiting
+        first, num_events = 0, len(offset) - 1
+        while num_events - first >= self._chunk or (is_last and first < num_events):
+            end = min(first + self._chunk, num_events)
+            hits = slice(offset[first], offset[end])
+            position = pixel[hits] + self._num_pixels * np.repeat(
+                np.arange(end - first), np.diff(offset[first : end + 1])
+            )
+            content = compress_words(energy[hits].view(np.uint32), position, self._chunk * self._num_pixels)
+            self._image.id.write_direct_chunk((self._events, 0, 0), content)
+            first, self._events = end, self._events + end - first
+        hits = slice(offset[first], None)
+        self._waiting = SparseBlock(offset[first:] - offset[first], pixel[hits], energy[hits])
+
+
+def _joined(one: SparseBlock, other: SparseBlock) -> SparseBlock:
+    offset = np.concatenate([one.offset, other.offset[1:] + one.offset[-1]])
+    return SparseBlock(offset, *(np.concatenate(pair) for pair in zip(one[1:], other[1:], strict=True)))
+
+
+@contextmanager
+def new_challenge_file(
+    path: Path, *, num_events: int, image_size: int, attributes: Mapping[str, str | int | float]
+) -> Iterator[ChallengeWriter]:
+    """Yield the writer of a file that is whole afterwards, or absent where anything is raised."""
+    with whole_file(path) as temporary, new_hdf5(temporary) as (file, target):
+        writer = ChallengeWriter(file, target, num_events, image_size)
+        yield writer
+        writer.finish(attributes)
+
+
 def write_challenge_file(
     path: Path, blocks: Iterable[Any], *, num_events: int, image_size: int, attributes: Mapping[str, str | int | float]
 ) -> None:
-    """Write simulated blocks as dense, compressed images in one pass and bounded memory, atomically.
-
-    Every field of a block besides the sparse image becomes a dataset: pdg, kinetic_energy_mev, vertex_px, ...
-    """
-    sum_mev = sum_squares = 0.0
-    written = 0
-    with whole_file(path) as temporary, new_hdf5(temporary) as (file, target):
-        shape = (num_events, image_size, image_size)
-        chunks = (min(8, num_events), image_size, image_size)
-        image = file.create_dataset("image", shape, np.float32, chunks=chunks, compression="gzip", compression_opts=1)
-        file["index"] = np.arange(num_events, dtype=np.int32)
+    """Write simulated blocks; every field besides the sparse image becomes a dataset: pdg, kinetic_energy_mev, ..."""
+    with new_challenge_file(path, num_events=num_events, image_size=image_size, attributes=attributes) as writer:
         for block in blocks:
-            dense = _dense_images(block, image_size)
-            image[written : written + len(dense)] = dense
-            for name, values in vars(block).items():
-                if name in ("offset", "pixel", "energy_mev"):
-                    continue
-                column = file.require_dataset(name, (num_events, *values.shape[1:]), values.dtype)
-                column[written : written + len(values)] = values
-            energy = block.energy_mev.astype(np.float64)
-            sum_mev, sum_squares = sum_mev + energy.sum(), sum_squares + (energy**2).sum()
-            written += len(dense)
-            target.check()
-        assert written == num_events, f"{written} events came, {num_events} were announced"
-        num_pixels = num_events * image_size**2
-        mean = sum_mev / num_pixels
-        file["mean"] = np.array([mean])
-        file["std"] = np.array([np.sqrt(max(sum_squares / num_pixels - mean**2, 0.0))])
-        file.attrs.update(attributes)
-
-
-def _dense_images(block: Any, image_size: int) -> Float32[np.ndarray, "event row column"]:
-    num_events = len(block.offset) - 1
-    dense = np.zeros((num_events, image_size**2), np.float32)
-    event = np.repeat(np.arange(num_events), np.diff(block.offset))
-    dense[event, block.pixel] = block.energy_mev
-    return dense.reshape(num_events, image_size, image_size)
+            columns = {name: values for name, values in vars(block).items() if name not in SparseBlock._fields}
+            writer.write(SparseBlock(block.offset, block.pixel, block.energy_mev), columns)

@@ -36,6 +36,13 @@ class CheckedFile:
         with self.reading("the list of datasets"):
             return ", ".join(map(repr, islice(self._file, 10))) or "nothing"
 
+    def tree(self) -> list[str]:
+        """The names of all datasets, those in groups too; links are not followed."""
+        found: list[str] = []
+        with self.reading("the list of datasets"):
+            self._file.visititems(lambda name, one: found.append(name) if isinstance(one, h5py.Dataset) else None)
+        return found
+
     def dataset(self, name: str) -> h5py.Dataset | None:
         """The dataset of that name, or None if there is none; its shape and type can be read."""
         with self.reading(f"'{name}'"):

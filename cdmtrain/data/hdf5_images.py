@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Float32, Float64, Int32, Int64
 
 from cdmtrain.data.hdf5_datasets import CheckedFile
 from cdmtrain.data.hits import nonzero_pixels
@@ -36,6 +36,11 @@ class SparseBlock(NamedTuple):
     offset: Int64[np.ndarray, " event_plus_1"]  # hits of event i are offset[i] : offset[i + 1]
     pixel: Int32[np.ndarray, " hit"]  # row * image_size + column, ascending within an event
     energy_mev: Float32[np.ndarray, " hit"]
+
+    def event_mev(self) -> Float64[np.ndarray, " event"]:
+        """The deposited energy of each event."""
+        event = np.repeat(np.arange(len(self.offset) - 1), np.diff(self.offset))
+        return np.bincount(event, self.energy_mev, minlength=len(self.offset) - 1)
 
 
 class ImageReader:
