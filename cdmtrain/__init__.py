@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from cdmtrain.api import load_run as load_run
     from cdmtrain.api import load_runs as load_runs
     from cdmtrain.api import train as train
+    from cdmtrain.api import write_events as write_events
     from cdmtrain.errors import InputError as InputError
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "Run", "__version__", "leaderboard", "load_run", "load_runs", "train"]
+__all__ = ["InputError", "Run", "__version__", "leaderboard", "load_run", "load_runs", "train", "write_events"]
 
 
 def __getattr__(name: str) -> Any:

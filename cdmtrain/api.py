@@ -20,6 +20,7 @@ from cdmtrain.config.calls import checked_words, composed_call, record_class
 from cdmtrain.config.check import check
 from cdmtrain.config.explain import explained
 from cdmtrain.config.targets import targets
+from cdmtrain.data.conversion.convert import write_events as write_events
 from cdmtrain.errors import InputError, Interrupted
 from cdmtrain.particles import NAMES
 from cdmtrain.probe.features import embed

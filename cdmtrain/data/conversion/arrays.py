@@ -48,7 +48,7 @@ def reading(path: Path) -> Iterator[None]:
 def _npy(path: Path, stack: ExitStack) -> dict[str, Array]:
     with reading(path):
         whole = np.load(path, mmap_mode="r", allow_pickle=False)
-    return {SINGLE: _in_memory(whole)}
+    return {SINGLE: in_memory(whole)}
 
 
 def _npz(path: Path, stack: ExitStack) -> dict[str, Array]:
@@ -66,7 +66,7 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
         raise InputError(f"{name!r} in {path} holds Python objects, which are not read; save it as an array of numbers")
     if fortran and len(shape) > 1:  # rows are not one after another
         with archive.open(name) as stream:
-            return _in_memory(np.lib.format.read_array(stream, allow_pickle=False))
+            return in_memory(np.lib.format.read_array(stream, allow_pickle=False))
     return Array(shape, dtype, partial(_stream, path, archive, name))
 
 
@@ -99,7 +99,7 @@ def _torch(path: Path, stack: ExitStack) -> dict[str, Array]:
     if isinstance(content, list | tuple) and len(content) == 2:
         content = dict(zip(("images", "labels"), content, strict=True))
     tensors = content if isinstance(content, dict) else {}
-    return {str(name): _in_memory(one.numpy()) for name, one in tensors.items() if isinstance(one, torch.Tensor)}
+    return {str(name): in_memory(one.numpy()) for name, one in tensors.items() if isinstance(one, torch.Tensor)}
 
 
 def _hdf5(path: Path, stack: ExitStack) -> dict[str, Array]:
@@ -122,7 +122,9 @@ def _dataset(file: CheckedFile, name: str) -> Array:
     return Array(found.shape or (), found.dtype, blocks)
 
 
-def _in_memory(whole: np.ndarray) -> Array:
+def in_memory(whole: np.ndarray) -> Array:
+    """An array that is in memory already."""
+
     def blocks(rows: int) -> Iterator[np.ndarray]:
         for first in range(0, len(whole) if whole.ndim else 0, rows):
             yield whole[first : first + rows]

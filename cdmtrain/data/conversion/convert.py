@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cdmtrain.data.conversion.arrays import in_memory
 from cdmtrain.data.conversion.labels import pdg_codes
 from cdmtrain.data.conversion.pixels import Losses, Square, Window, choose_plane, in_mev, window_of
-from cdmtrain.data.conversion.source import Source
-from cdmtrain.data.hdf5 import new_challenge_file
+from cdmtrain.data.conversion.source import Source, source_of
+from cdmtrain.data.hdf5 import TRUTH, new_challenge_file
+from cdmtrain.errors import InputError
 
 LEAST_MEV, MOST_MEV = 1.0, 5000.0  # of the median event: outside of it the unit is doubted
 
@@ -115,3 +118,26 @@ def _columns(source: Source, window: Window, labels: Sequence[object] | None) ->
     if source.label is not None:
         columns["pdg"] = pdg_codes(source.label, labels, source.path)
     return columns
+
+
+def write_events(path: str | PathLike[str], images: object, *, particles: object = None, **truth: object) -> None:
+    """Write images of your own as a file in the challenge's format, which is whole afterwards, or absent.
+
+    Args:
+        path: the HDF5 file, which must not exist.
+        images: (N, S, S) deposited energy in MeV, an array or a tensor; images that are not square are padded.
+        particles: (N,) PDG codes, symbols (e-, pi+) or names (electron); None where they are unknown.
+        **truth: (N, ...) what else is known of each event, such as kinetic_energy_mev, vertex_px and direction.
+
+    Raises:
+        InputError: for a file that exists, arrays of different lengths, and energies that are negative or not finite.
+    """
+    target = Path(path)
+    if target.exists():
+        raise InputError(f"{target} exists; choose another name or remove it")
+    given = {"image": images, **({} if particles is None else {"label": particles}), **truth}
+    arrays = {name: in_memory(np.asarray(values)) for name, values in given.items()}
+    if unknown := [name for name in truth if name not in TRUTH]:
+        raise InputError(f"{unknown[0]} is no truth that the format has; {', '.join(TRUTH)} are")
+    source = source_of(target, arrays, {"image": "image"})
+    write_converted(source, target, Settings(), attributes={}, progress=lambda events: None)

@@ -8,17 +8,10 @@ import numpy as np
 from jaxtyping import Int32
 
 from cdmtrain.errors import InputError
+from cdmtrain.particles import ELECTRON, MUON, PARTICLES, PROTON
 
-WORDS = {  # English names; symbols and codes are those of the Particle Data Group
-    "electron": 11,
-    "positron": -11,
-    "muon": 13,
-    "antimuon": -13,
-    "photon": 22,
-    "proton": 2212,
-    "antiproton": -2212,
-    "neutron": 2112,
-}
+WORDS = {particle.name: particle.pdg for particle in PARTICLES}  # beside the symbols of the Particle Data Group
+WORDS |= {"positron": -ELECTRON.pdg, "antimuon": -MUON.pdg, "antiproton": -PROTON.pdg, "neutron": 2112}
 SMALLEST_CODE = 11  # of a particle that is seen alone
 
 
