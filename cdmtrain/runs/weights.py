@@ -84,7 +84,9 @@ def find_weights(weights: object) -> Path:
     path = Path(weights)
     if path.is_dir() and not (path / NAMES["best"]).exists():
         raise InputError(f"weights={weights}: there is no {NAMES['best']} in it; {EXPECTED}")
-    return checkpoint_path(path, "best") if path.is_dir() else checkpoint_path(path.parent, str(path))
+    if not path.is_dir() and not path.is_file():
+        raise InputError(f"weights={weights} is not an ordinary file; {EXPECTED}")
+    return checkpoint_path(path, "best") if path.is_dir() else path
 
 
 def load_matching(classifier: Classifier, path: Path) -> tuple[list[str], list[str], list[str]]:

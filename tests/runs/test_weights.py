@@ -28,7 +28,7 @@ def network(trained: SimpleNamespace, **model: Any) -> Classifier:
 @pytest.fixture
 def run(trained: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The directory of a run that begins."""
-    monkeypatch.setattr("cdmtrain.runs.provenance.describe_process", lambda cfg: {"cdmtrain": "0"})
+    monkeypatch.setattr("cdmtrain.runs.provenance.describe_process", lambda *words: {"cdmtrain": "0"})
     return tmp_path
 
 
@@ -85,6 +85,7 @@ def test_a_frozen_module_does_not_keep_random_values(trained: SimpleNamespace, r
         ("nothing", "weights=nothing does not exist; a run directory or a .ckpt file is expected"),
         ("best", r"a directory of that name is ./best"),
         (["a", "b"], "does not exist"),
+        ("/dev/null", "weights=/dev/null is not an ordinary file"),
         (".", r"weights=.: there is no checkpoints/best.ckpt in it"),
     ],
 )

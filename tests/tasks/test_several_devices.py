@@ -87,6 +87,27 @@ def test_a_sweep_on_two_processes_gives_what_one_process_does_and_leaves_nothing
     assert list((tmp_path / "outputs").iterdir()) == [tmp_path / "outputs/cache"]
 
 
+def test_two_processes_freeze_and_train_longer_as_one_does(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert train("run_dir=source", "trainer.max_epochs=1") == 0
+    for name, *devices in (["one"], ["two", "trainer=ddp", "trainer.accelerator=cpu"]):
+        tuned = ["weights=source", "weights_lr=0.5", "freeze=[layers.0]", "trainer.max_epochs=1"]
+        assert train(f"run_dir={name}", *devices, *tuned) == 0
+        monkeypatch.setattr(sys, "argv", ["cdmtrain", f"run={name}", "trainer.max_epochs=2", "print_config=false"])
+        assert cli.main() == 0
+    assert train_losses(tmp_path / "two") == pytest.approx(train_losses(tmp_path / "one"), rel=1e-5)
+    assert len(train_losses(tmp_path / "two")) == 2
+    source, one, two = (
+        torch.load(tmp_path / name / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for name in ("source", "one", "two")
+    )
+    same = [key for key in source if key.startswith("model.") and torch.equal(source[key], two[key])]
+    assert same == [key for key in source if key.startswith("model.layers.0.")]
+    for key in source:
+        torch.testing.assert_close(one[key], two[key], rtol=1e-4, atol=1e-6)
+
+
 FAILS_IN_THE_SECOND = """
 import os
 if os.environ.get("LOCAL_RANK") == "1":
