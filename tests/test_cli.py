@@ -53,6 +53,17 @@ def test_a_run_that_succeeds_exits_with_0(typed: Callable[..., int], capsys: Cap
     assert "ran cdmtrain.model.dnn.DNN 1 outputs/sweeps/" in capsys.readouterr().out
 
 
+def test_what_was_imported_is_frozen_before_the_first_task_and_never_again(
+    typed: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter([0, 1_000])
+    frozen: list[bool] = []
+    monkeypatch.setattr("gc.get_freeze_count", lambda: next(counts))
+    monkeypatch.setattr("gc.freeze", lambda: frozen.append(True))
+    assert typed("-m", "seed=1,5") == 0
+    assert frozen == [True]
+
+
 def test_a_users_mistake_is_one_line_and_exit_status_1(typed: Callable[..., int], capsys: Capture) -> None:
     assert typed("seed=2") == 1
     assert capsys.readouterr().err == "error: seed 2 brings no luck\n"

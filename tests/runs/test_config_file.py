@@ -42,7 +42,7 @@ def test_our_own_files_take_the_quick_way(file: Path) -> None:
 
 def test_random_lines_that_take_the_quick_way_have_no_alias_and_bounded_depth() -> None:
     rng, accepted = random.Random(1), 0
-    for _ in range(100_000):
+    for _ in range(20_000):
         line = "".join(rng.choices(PIECES, k=rng.randint(1, 5)))
         if OUR_LINE.fullmatch(line):
             accepted += 1
@@ -54,7 +54,7 @@ def test_random_lines_that_take_the_quick_way_have_no_alias_and_bounded_depth() 
                     continue  # it is refused when it is loaded
                 assert not any(isinstance(event, yaml.AliasEvent) for event in events)
                 assert not any(getattr(event, "anchor", None) or getattr(event, "tag", None) for event in events)
-    assert accepted > 1000
+    assert accepted > 300
 
 
 def test_the_deepest_file_of_such_lines_is_within_the_bound(tmp_path: Path) -> None:

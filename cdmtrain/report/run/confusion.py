@@ -72,9 +72,9 @@ def _draw(name: str, title: str, caption: str, values: NDArray, shade: Floats, w
 
 
 def draw_history(run: RunFiles) -> Drawing | None:
-    """Draw the row-normalised confusion matrix of the validation events against the epoch; None where it is unknown."""
+    """Draw the row-normalised confusion matrix of the validation events against the epoch; None before the second."""
     epoch, counts = validation_matrices(run)
-    if not len(epoch):
+    if len(epoch) < 2:
         return None
     fractions = np.stack([row_fractions(matrix) for matrix in counts])
     caption = (
