@@ -13,10 +13,12 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import measure_against
 import measure_batches
 import measure_conversion
 import measure_epoch
 import measure_memory
+import measure_residual
 import measure_steps
 from rich.console import Console
 from rich.table import Table
@@ -36,6 +38,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "dnn": lambda cache_dir, file: measure_steps.rows(
         cache_dir, "dnn", "dense network", most=40, faster=None, rounds=60
     ),
+    "residual": lambda cache_dir, file: [measure_residual.row(cache_dir)],
     "epoch": lambda cache_dir, file: [measure_epoch.row(cache_dir)],
 }
 
@@ -45,9 +48,16 @@ def main() -> None:
     names = ", ".join(MEASUREMENTS)
     parser.add_argument("only", nargs="*", choices=[[], *MEASUREMENTS], metavar="measurement", help=f"of {names}; all")
     parser.add_argument("--csv", type=Path, help="write the rows to this file too")
+    parser.add_argument("--against", metavar="REV", help="only time trainings against this commit, in turn")
+    parser.add_argument(
+        "--train", metavar="WORDS", action="append", help="such a training: its words in quotation marks"
+    )
     arguments = parser.parse_args()
     configure_logging()
-    rows = list(measured(arguments.only or list(MEASUREMENTS)))
+    if arguments.against:
+        rows = list(measure_against.rows(arguments.against, arguments.train or measure_against.TRAININGS))
+    else:
+        rows = list(measured(arguments.only or list(MEASUREMENTS)))
     Console(width=None if sys.stdout.isatty() else 150).print(table(rows))
     if arguments.csv:
         write(arguments.csv, rows)
