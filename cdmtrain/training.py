@@ -170,6 +170,18 @@ def explain_failure(error: BaseException) -> str:
     return explain(error) or f"{type(error).__name__}: {error}"
 
 
+def _go_on(checkpoint: Path, classifier: Classifier, trainer: lightning.Trainer, keeper: RunCheckpoint) -> Path | None:
+    """Prepare to go on from a checkpoint; return it, or None where it is best.ckpt, which gives its weights alone."""
+    content, run = read_checkpoint(checkpoint), Path(trainer.default_root_dir)
+    check_states(content, trainer.callbacks, run, checkpoint)  # type: ignore[attr-defined]
+    classifier.loaded = loaded_names(content, checkpoint)
+    if checkpoint != run / files.BEST_CHECKPOINT:
+        return checkpoint
+    load_weights(classifier, checkpoint)
+    keeper.begin_after(trainer, content["epoch"] + 1, read_history(run))
+    return None
+
+
 def _fit_and_evaluate(
     cfg: DictConfig,
     run: RunDirectory,
@@ -211,18 +223,12 @@ def _fit_and_evaluate(
         data.prepare_data()
         data.setup()
     provenance.record_data(data.describe(), accelerator_name(device))
-    if resumed_from is not None:
-        begun = read_checkpoint(resumed_from)
-        check_states(begun, trainer.callbacks, run.path, resumed_from)  # type: ignore[attr-defined]
-        classifier.loaded = loaded_names(begun, resumed_from)
     checkpoint = next(callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoint))  # type: ignore[attr-defined]
     checkpoint.made_longer = bool(provenance.record.trained_longer)
-    if resumed_from == run.path / files.BEST_CHECKPOINT:
-        load_weights(classifier, resumed_from)
-        checkpoint.begin_after(trainer, begun["epoch"] + 1, read_history(run.path))
-        resumed_from = None
     if resumed_from is None:
         load_first_weights(classifier, run.cfg.get("weights"), run.path, provenance)
+    else:
+        resumed_from = _go_on(resumed_from, classifier, trainer, checkpoint)
     if model is not None:
         remember("model", f"{type(model).__module__}.{type(model).__qualname__}")
     some = data.store.make_batch(data.parts.train[:2]).to(device)

@@ -57,6 +57,18 @@ def test_a_run_that_began_with_weights_resumes_bit_identical_without_their_sourc
     assert began_with("undisturbed") == began_with("killed")
 
 
+def test_a_run_of_which_only_the_best_checkpoint_is_left_goes_on_from_it_and_not_from_the_source(
+    train: Train, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed(train, here / "events.h5", "killed", step=17 + 9)
+    for name in ("last", "previous"):
+        if (path := here / f"killed/checkpoints/{name}.ckpt").exists():
+            path.write_bytes(b"")
+    shutil.rmtree("source")
+    assert cdmtrain(monkeypatch, "run=killed", "print_config=false") == 0
+    assert "goes on from the weights of epoch 1, with a new optimizer" in "".join(capsys.readouterr())
+
+
 def test_a_run_killed_before_its_first_checkpoint_needs_the_source_again(
     train: Train, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
