@@ -45,7 +45,7 @@ class LitPixels(_OnDevice):
     @cached_property
     def event(self) -> Int[Tensor, " hit"]:
         """Which event of the batch each hit belongs to."""
-        return torch.repeat_interleave(self.num_hits, output_size=self.pixel.shape[0])
+        return self._event()
 
     @cached_property
     def row(self) -> Int[Tensor, " hit"]:
@@ -88,6 +88,22 @@ class LitPixels(_OnDevice):
         hit = partnered.nonzero()[:, 1]  # keys ascend: the n-th first of a shift belongs to its n-th second
         first, second = hit.view(2, -1)
         return first, second
+
+    def _event(self) -> Int[Tensor, " hit"]:
+        if (
+            torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling()
+        ):  # exporters know these operations
+            end = self.offset[1:]
+            ended = end.new_zeros(self.pixel.shape[0] + 1).scatter_add(0, end, torch.ones_like(end))
+            return ended.cumsum(0)[:-1]  # the number of events that end before a hit
+        return torch.repeat_interleave(self.num_hits, output_size=self.pixel.shape[0])
+
+    def image(self, x: Float[Tensor, " hit"]) -> Float[Tensor, "event 1 row column"]:
+        """Dense images with these numbers at the lit pixels and zero at the others."""
+        num_events, size = self.offset.shape[0] - 1, self.image_size
+        place = self.pixel.add(self._event(), alpha=size**2)  # the compiler does not enter a cached property
+        dense = x.new_zeros(num_events * size**2)
+        return dense.scatter_(0, place, x).view(num_events, 1, size, size)  # unique places: their order does not matter
 
     def reduce(self, x: Float[Tensor, "hit column"], how: str) -> Float[Tensor, "event column"]:
         """Sum, mean or max of each column over the hits of an event; 0 without a hit. Max expects no negative value."""

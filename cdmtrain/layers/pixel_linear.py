@@ -53,7 +53,4 @@ def flatten(pixels: Image | Hits) -> Float[Tensor, "event feature"]:
     """The flattened images, followed by the features of the events if there are any: the x of `PixelLinear`."""
     if isinstance(pixels, Image):
         return pixels.energy.flatten(1)
-    size = pixels.image_size**2
-    x = pixels.energy.new_zeros(pixels.num_events * size)
-    x = x.index_put((pixels.event * size + pixels.pixel,), pixels.energy)
-    return torch.cat([x.view(-1, size), pixels.event_feature], dim=1)
+    return torch.cat([pixels.image(pixels.energy).flatten(1), pixels.event_feature], dim=1)

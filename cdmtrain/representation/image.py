@@ -22,8 +22,4 @@ class ImageRepresentation(nn.Module):
         self.scale = scale
 
     def forward(self, batch: EventBatch) -> Image:
-        size = batch.image_size
-        dense = batch.energy.new_zeros(batch.num_events * size**2)
-        index = batch.pixel.add(batch.event, alpha=size**2)
-        dense.scatter_(0, index, self.scale(batch.energy))  # indices are unique: their order does not matter
-        return Image(energy=dense.view(batch.num_events, 1, size, size))
+        return Image(energy=batch.image(self.scale(batch.energy)))

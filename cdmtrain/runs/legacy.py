@@ -14,7 +14,8 @@ RENAMED_TARGETS = {  # 0.1 -> now
 }
 NEW_IN_LOGGERS = {"mlflow": ("run_name", "artifact_location"), "wandb": ("name",)}  # they name the run's directory
 
-FEATURES, EVENT_FEATURES = "cdmtrain.representation.features", "cdmtrain.representation.event_features"
+REPRESENTATION = "cdmtrain.representation"
+FEATURES, EVENT_FEATURES = f"{REPRESENTATION}.features", f"{REPRESENTATION}.event_features"
 # what the sparse_resnet of 0.1 computed from energies in MeV by itself
 SPARSE_RESNET_INPUT = {
     "scale": {"_target_": "cdmtrain.representation.scale.LogScale", "reference_mev": 0.1},
@@ -51,6 +52,7 @@ NEW_KEYS: tuple[tuple[str, str, Any, str], ...] = (
     ("trainer", "matmul_precision", None, ""),
     ("data", "on_device", "auto", ""),
     ("model", "pool_stride", None, ""),
+    ("model", "dense", False, "cdmtrain.model.cnn."),
     ("scheduler.scheduler", "mode", "min", "torch.optim.lr_scheduler.ReduceLROnPlateau"),
     *(("model", key, value, "cdmtrain.model.message_passing.") for key, value in MESSAGE_PASSING.items()),
     *(("model", "activation", value, f"cdmtrain.model.{name}.") for name, value in ACTIVATIONS.items()),
@@ -72,7 +74,7 @@ def translate(config: Any) -> Any:
 def as_in_0_1(config: dict[str, Any]) -> dict[str, Any]:
     """Return a copy of a plain configuration as 0.1 would have composed it: the form that names a sweep's job."""
     config = _with_targets(config, {new: old for old, new in RENAMED_TARGETS.items()})
-    config = _without_features_of_sparse_resnet(config)
+    config = _with_images_of_cnn(_without_features_of_sparse_resnet(config))
     for node, key, value, target in NEW_KEYS:
         config = _without(config, node.split(".") if node else [], key, value, target)
     loggers: Any = config.get("logger")
@@ -103,6 +105,20 @@ def _with_targets(config: Any, names: dict[str, str]) -> Any:
             for key, value in config.items()
         }
     return [_with_targets(value, names) for value in config] if isinstance(config, list) else config
+
+
+def _with_images_of_cnn(config: dict[str, Any]) -> dict[str, Any]:
+    """Give a `cnn` the dense images that 0.1 had for it, where hits are the same: it has no other input of them."""
+    model, representation = config.get("model"), config.get("representation")
+    if not isinstance(model, dict) or model.get("_target_") != "cdmtrain.model.cnn.CNN":
+        return config
+    if (
+        not isinstance(representation, dict)
+        or representation.get("_target_") != f"{REPRESENTATION}.hits.HitsRepresentation"
+    ):
+        return config
+    image = {"_target_": f"{REPRESENTATION}.image.ImageRepresentation", "scale": representation.get("scale")}
+    return {**config, "representation": image}
 
 
 def _with_features_of_sparse_resnet(config: dict[str, Any]) -> dict[str, Any]:

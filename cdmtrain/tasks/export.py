@@ -5,8 +5,6 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
-from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -37,18 +35,6 @@ Exported = Callable[[Arrays], np.ndarray]  # the probabilities that the file com
 Write = Callable[[Any, tuple[str, ...], dict[str, str], Path], Exported]  # writes a traced network and loads it again
 
 
-@dataclass(frozen=True)
-class TracedEvents(EventBatch):
-    """An EventBatch that uses only operations that every exporter knows."""
-
-    @cached_property
-    def event(self) -> Int[Tensor, " hit"]:
-        """The event of each hit: the number of events that end before it."""
-        end = self.offset[1:]
-        ended = end.new_zeros(self.pixel.shape[0] + 1).scatter_add(0, end, torch.ones_like(end))
-        return ended.cumsum(0)[:-1]
-
-
 class FromHits(nn.Module):
     """Probabilities (B, 4) of B events from their hits: pixel (H,), energy (H,) in MeV, offset (B + 1,)."""
 
@@ -64,7 +50,7 @@ class FromHits(nn.Module):
     ) -> Float[Tensor, "event class"]:
         unknown = torch.full_like(offset[1:], -1)
         size = self._image_size
-        batch = TracedEvents(pixel, energy, offset, class_index=unknown, dataset_index=unknown, image_size=size)
+        batch = EventBatch(pixel, energy, offset, class_index=unknown, dataset_index=unknown, image_size=size)
         return self.network(batch).softmax(1)
 
     def arrays(self, batch: EventBatch) -> Arrays:

@@ -33,7 +33,9 @@ MEASUREMENTS: dict[str, Measurement] = {
     "batches": measure_batches.rows,
     "conversion": lambda cache_dir, file: [measure_conversion.row(file)],
     "memory": lambda cache_dir, file: [measure_memory.row(cache_dir)],
-    "cnn": lambda cache_dir, file: measure_steps.rows(cache_dir, "cnn", "CNN", most=5, faster=2, rounds=25),
+    "cnn": lambda cache_dir, file: measure_steps.rows(
+        cache_dir, "cnn", "CNN", most=20, faster=25, than_dense=5, rounds=25
+    ),
     "gnn": lambda cache_dir, file: measure_steps.rows(cache_dir, "gnn", "GCN", most=10, faster=None, rounds=40),
     "dnn": lambda cache_dir, file: measure_steps.rows(
         cache_dir, "dnn", "dense network", most=40, faster=None, rounds=60

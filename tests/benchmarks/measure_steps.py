@@ -97,8 +97,17 @@ class InTurn(Callback):
         self._since = time.perf_counter()
 
 
-def rows(cache_dir: Path, name: str, what: str, *, most: float, faster: float | None, rounds: int) -> list[Row]:
-    """The step of experiment=lecture_NAME, against both loops."""
+def rows(
+    cache_dir: Path,
+    name: str,
+    what: str,
+    *,
+    most: float,
+    faster: float | None,
+    rounds: int,
+    than_dense: float | None = None,
+) -> list[Row]:
+    """The step of experiment=lecture_NAME, against both loops, and against its dense form where it has one."""
     cfg = config(cache_dir, f"experiment=lecture_{name}", events=MANY)
     torch.manual_seed(cfg.seed)
     classifier = make_classifier(cfg)
@@ -106,10 +115,23 @@ def rows(cache_dir: Path, name: str, what: str, *, most: float, faster: float | 
     make, represent = LECTURE[name]
     adam = partial(torch.optim.Adam, lr=cfg.optimizer.lr, weight_decay=cfg.optimizer.weight_decay)
     lecture = Loop(with_weights_of(classifier.model, make()), represent, adam)
-    turns = InTurn({"same": same, "lecture": lecture}, rounds)
+    loops = {"same": same, "lecture": lecture}
+    if than_dense is not None:
+        loops["dense"] = Loop(dense_form(classifier.model), classifier.representation, instantiate(cfg.optimizer))
+    turns = InTurn(loops, rounds)
     with scratch_trainer(cfg, turns, progress=False, max_epochs=2, check_val_every_n_epoch=2) as trainer:
         trainer.fit(classifier, datamodule=opened(cfg))
-    return [added(what, turns, same, most), times_as_fast(what, turns, lecture, faster)]
+    found = [added(what, turns, same, most), times_as_fast(what, turns, lecture, faster, "the lecture's layers")]
+    if than_dense is not None:
+        found.append(times_as_fast(what, turns, loops["dense"], than_dense, "its dense form"))
+    return found
+
+
+def dense_form(model: Any) -> nn.Module:
+    """The same network, which computes every pixel."""
+    dense = deepcopy(model)
+    dense.stages = None
+    return dense
 
 
 def with_weights_of(model: nn.Module, other: nn.Module) -> nn.Module:
@@ -128,9 +150,9 @@ def added(what: str, turns: InTurn, loop: Loop, most: float) -> Row:
     return Row(f"{what} step", share, "% more", most, f"{1000 * mine:.2f} ms", how, quartiles(ratio), at_least=False)
 
 
-def times_as_fast(what: str, turns: InTurn, loop: Loop, least: float | None) -> Row:
+def times_as_fast(what: str, turns: InTurn, loop: Loop, least: float | None, peer: str) -> Row:
     mine, other = first_quartiles(turns, loop)
-    how = f"{1000 * other:.2f} ms, the lecture's layers, {losses(turns, loop)}"
+    how = f"{1000 * other:.2f} ms, {peer}, {losses(turns, loop)}"
     spread = quartiles(blocks(loop) / blocks(turns))
     return Row(f"{what} step", other / mine, "x", least, f"{1000 * mine:.2f} ms", how, spread)
 

@@ -110,7 +110,7 @@ def test_a_directory_that_holds_another_run_is_refused(
         (["run=nowhere"], "run=nowhere: there is no config.yaml in it; give the directory of a run"),
         (["run=nowhere", "seed=2"], "run= continues with that run's own configuration; leave out seed=2"),
         (["callbacks=progress"], "callbacks has no checkpoint"),
-        (["representation=graph"], "model CNN takes Image, and GraphRepresentation gives Graph"),
+        (["representation=graph"], "model CNN takes Hits or Image, and GraphRepresentation gives Graph"),
         (["trainer.limit_val_batches=0"], "no epoch would be validated"),
         (["trainer.precision=64-true"], "trainer.precision=64-true: one of 32-true, bf16-mixed, 16-mixed is expected"),
         (["scheduler=onecycle", "trainer.max_epochs=-1", "trainer.max_steps=-1"], "max_epochs=-1 sets no end"),
