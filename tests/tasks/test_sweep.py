@@ -4,12 +4,14 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cdmtrain import cli
 from cdmtrain.classifier import Classifier
 from cdmtrain.errors import InputError
+from cdmtrain.lock import Lock
 
 SMALL = ["model.width=4", "data.image_size=16", "data.batch_size=20", "trainer=cpu", "print_config=false"]
 Sweep = Callable[..., int]
@@ -63,6 +65,26 @@ def test_a_sweep_with_a_failed_job_ends_with_a_leaderboard_and_is_put_right_by_t
     assert "epoch 1/2" in shown.out  # of seed 3
     assert "mean over 3 seeds" in shown.out
     assert (tmp_path / "sweep/leaderboard.csv").read_text().count("\n") == 2
+
+
+def test_of_two_sweeps_in_one_directory_each_leaves_the_other_its_runs(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    acquire, taken = Lock.acquire, list[Lock]()
+
+    def acquiring(self: Lock, **patience: Any) -> None:
+        if "seed1_" in str(self.path) and not taken:
+            taken.append(Lock(self.path))  # the other sweep is a moment earlier
+            acquire(taken[0])
+        acquire(self, **patience)
+
+    monkeypatch.setattr(Lock, "acquire", acquiring)
+    assert sweep("model=dnn", "seed=1,2") == 1
+    assert "is being trained by another process (process " in capsys.readouterr().err
+    assert states(tmp_path) == {"dnn_seed2": "finished"}
+    taken[0].release()
+    assert sweep("model=dnn", "seed=1,2") == 0
+    assert states(tmp_path) == {"dnn_seed1": "finished", "dnn_seed2": "finished"}
 
 
 def test_folds_are_cross_validation(sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
