@@ -129,31 +129,31 @@ def test_an_ended_schedule_goes_on_at_a_constant_rate_or_not_at_all(
     assert train("run=run", "trainer.max_epochs=4") == 0
 
 
-@pytest.mark.parametrize(
-    ("typed", "sentence"),
-    [
-        (["trainer.max_steps=10"], "run has 18 steps behind it; trainer.max_steps=10 would be fewer"),
-        (["trainer.max_steps=99"], "run ended after 2 epochs; raise trainer.max_epochs=2 too"),
-        (["trainer.max_epochs=1"], "run has 2 epochs behind it; trainer.max_epochs=1 would be fewer"),
-        (
-            ["trainer.max_epochs=3", "seed=2"],
-            "leave out seed=2, or begin a new run with its weights: weights=run",
-        ),
-        (["trainer.max_epochs=3", "data.train_events=9"], "weights=run data.train_events=9"),
-        (["model=dnn"], "or begin a new run with its weights: weights=run model=dnn"),
-        (["optimizer.lr=1e-5"], "leave out optimizer.lr=1e-5"),
-        (["trainer.max_epochs=3", "trainer.precision=bf16-mixed"], "leave out trainer.precision=bf16-mixed"),
-        (["trainer.max_epochs=many"], "trainer.max_epochs=many: a whole number is expected"),
-    ],
-)
+PAST = [
+    (["trainer.max_steps=10"], "run has 18 steps behind it; trainer.max_steps=10 would be fewer"),
+    (["trainer.max_steps=99"], "run ended after 2 epochs; raise trainer.max_epochs=2 too"),
+    (["trainer.max_epochs=1"], "run has 2 epochs behind it; trainer.max_epochs=1 would be fewer"),
+    (
+        ["trainer.max_epochs=3", "seed=2"],
+        "leave out seed=2, or begin a new run with its weights: weights=run",
+    ),
+    (["trainer.max_epochs=3", "data.train_events=9"], "weights=run data.train_events=9"),
+    (["model=dnn"], "or begin a new run with its weights: weights=run model=dnn"),
+    (["optimizer.lr=1e-5"], "leave out optimizer.lr=1e-5"),
+    (["trainer.max_epochs=3", "trainer.precision=bf16-mixed"], "leave out trainer.precision=bf16-mixed"),
+    (["trainer.max_epochs=many"], "trainer.max_epochs=many: a whole number is expected"),
+]
+
+
 def test_what_would_change_the_past_is_refused_and_changes_nothing(
-    train: Train, typed: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+    train: Train, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train("run", "trainer.max_epochs=2") == 0
     before = {path: path.read_bytes() for path in Path("run").glob("**/*.*")}
-    assert train("run=run", *typed) == 1
-    assert sentence in capsys.readouterr().err
-    assert {path.name for path in before if path.read_bytes() != before[path]} == set()
+    for typed, sentence in PAST:
+        assert train("run=run", *typed) == 1, typed
+        assert sentence in capsys.readouterr().err
+        assert {path.name for path in before if path.read_bytes() != before[path]} == set(), typed
 
 
 def test_a_run_that_stopped_early_is_offered_a_new_beginning(train: Train, capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,22 +98,21 @@ def test_a_sweep_over_weights_makes_a_run_for_each(
         assert all(torch.allclose(value, source[key], atol=1e-6) for key, value in weights(run).items())
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (
-            ["weights=source", "freeze=[block.0]"],
-            "the network has no module block.0 with weights; did you mean",
-        ),
-        (["freeze=[blocks,linear]"], "freeze leaves no weights of the network to train"),
-        (["weights=source", "weights_lr=0"], "weights_lr=0: a number above 0 is expected"),
-        (["weights_lr=0.1"], "weights_lr=0.1 is the rate of loaded weights; add weights=..."),
-        (["freeze=blocks"], "a list of values in brackets is expected"),
-        (["+ckpt_path=source/checkpoints/last.ckpt"], "weights=source/checkpoints/last.ckpt"),
-    ],
-)
-def test_what_would_not_be_done_is_refused(
-    train: Train, words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert train("new", *words) == 1
-    assert sentence in capsys.readouterr().err
+REFUSED = [
+    (
+        ["weights=source", "freeze=[block.0]"],
+        "the network has no module block.0 with weights; did you mean",
+    ),
+    (["freeze=[blocks,linear]"], "freeze leaves no weights of the network to train"),
+    (["weights=source", "weights_lr=0"], "weights_lr=0: a number above 0 is expected"),
+    (["weights_lr=0.1"], "weights_lr=0.1 is the rate of loaded weights; add weights=..."),
+    (["freeze=blocks"], "a list of values in brackets is expected"),
+    (["+ckpt_path=source/checkpoints/last.ckpt"], "weights=source/checkpoints/last.ckpt"),
+]
+
+
+def test_what_would_not_be_done_is_refused(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    for typed, sentence in REFUSED:
+        assert train("new", *typed) == 1, typed
+        assert sentence in capsys.readouterr().err
+        shutil.rmtree("new", ignore_errors=True)
