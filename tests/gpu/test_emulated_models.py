@@ -31,7 +31,7 @@ BOUNDS = {
     "perceptron": (0, 30),
     "resnet": (0, 400),
     "rnn": (2, 500),
-    "self_attention": (2, 150),
+    "self_attention": (2, 130),
     "sparse_resnet": (4, 700),
     "transformer": (2, 1950),
     "vit": (3, 1160),
