@@ -61,6 +61,6 @@ def test_the_tab_key_knows_the_options_in_a_directory_of_the_user() -> None:
     Path("my/model").mkdir(parents=True)
     Path("my/model/mynet.yaml").write_text("width: 3\n")
     assert complete("cdmtrain --config-dir=m") == ["--config-dir=my/"]
-    assert complete("cdmtrain --config-dir=my model=m") == ["model=message_passing", "model=mynet"]
+    assert complete("cdmtrain --config-dir=my model=my") == ["model=mynet"]
     assert complete("cdmtrain --config-dir my/ model=mynet model.w") == ["model.width="]
     assert complete("cdmtrain --config-dir=nowhere mod") == []
