@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_module
 import cdmtrain
 from cdmtrain.batch import Image
 from cdmtrain.config.deletions import with_deletable_nulls
+from tests.your_model import write_files
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -44,14 +45,15 @@ COMMANDS = {
 
 
 def test_every_page_shows_a_command() -> None:
-    with_commands = {page for page, _ in COMMANDS}
-    assert {page.name for page in PAGES} - with_commands == {"your_model.md"}
+    assert {page.name for page in PAGES} == {page for page, _ in COMMANDS}
 
 
 @pytest.mark.parametrize("words", sorted({words for _, words in COMMANDS}), ids=" ".join)
-def test_a_command_of_the_pages_composes(words: tuple[str, ...]) -> None:
+def test_a_command_of_the_pages_composes(words: tuple[str, ...], tmp_path: Path) -> None:
+    write_files(tmp_path)
+    own = [f"hydra.searchpath=[file://{tmp_path}/my]"]
     with initialize_config_module("cdmtrain.conf", version_base="1.3"):
-        compose("config", overrides=with_deletable_nulls(words))
+        compose("config", overrides=[*own, *with_deletable_nulls(words)])
 
 
 @each_page
@@ -93,10 +95,10 @@ def test_the_model_in_two_files_turns_images_into_logits() -> None:
     page = ROOT / "docs" / "your_model.md"
     module: dict[str, Any] = {"__name__": "mynet"}
     exec(fences(page, "python")[0], module)
-    network = module["MyNet"](image_size=16, width=8)
+    network = module["MyNet"](image_size=16, width=8, num_classes=4)
     assert network(Image(torch.zeros(3, 1, 16, 16))).shape == (3, 4)
     settings = yaml.safe_load(fences(page, "yaml")[0])
-    assert settings["_target_"] == "cdmtrain.model.mynet.MyNet"
+    assert settings["_target_"] == "mynet.MyNet"
     assert settings in [yaml.safe_load(fence) for fence in fences(ROOT / "README.md", "yaml")]
 
 
