@@ -27,7 +27,7 @@ from cdmtrain.callbacks.resources import Resources, peak_memory_bytes
 from cdmtrain.callbacks.status import StatusCallback
 from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build, build_each, recorded
-from cdmtrain.config.explain import explain
+from cdmtrain.config.explain import explain_failure
 from cdmtrain.config.own_code import own_parts, remember
 from cdmtrain.config.show import show_changes, show_config
 from cdmtrain.config.targets import find_class
@@ -166,11 +166,6 @@ def configure_logging() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time only
 
 
-def explain_failure(error: BaseException) -> str:
-    """The sentence that status.json keeps."""
-    return explain(error) or f"{type(error).__name__}: {error}"
-
-
 def _go_on(checkpoint: Path, classifier: Classifier, trainer: lightning.Trainer, keeper: RunCheckpoint) -> Path | None:
     """Prepare to go on from a checkpoint; return it, or None where it is best.ckpt, which gives its weights alone."""
     content, run = read_checkpoint(checkpoint), Path(trainer.default_root_dir)
@@ -233,6 +228,8 @@ def _fit_and_evaluate(
     else:
         resumed_from = _go_on(resumed_from, classifier, trainer, checkpoint)
     if model is not None:
+        if trainer.world_size > 1:
+            raise InputError("a network that is given as an object trains on one device; write it in two files")
         remember("model", f"{type(model).__module__}.{type(model).__qualname__}")
     some = data.store.make_batch(data.parts.train[:2]).to(device)
     try_network(classifier.to(device), some, own_parts(), classes=len(NAMES))

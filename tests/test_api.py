@@ -206,6 +206,11 @@ def test_a_network_of_ones_own_trains_is_recorded_by_its_class_and_opens_with_on
     assert command.endswith("model=MyNet(...))")
 
 
+def test_a_network_that_is_an_object_trains_on_one_device(words: list[str]) -> None:
+    with pytest.raises(InputError, match="a network that is given as an object trains on one device"):
+        cdmtrain.train(*words, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", model=MyNet())
+
+
 def test_a_network_of_ones_own_and_the_settings_of_another_are_refused(words: list[str]) -> None:
     with pytest.raises(InputError, match=r"model= and model=<an object> were both given"):
         cdmtrain.train(*cnn(words), model=MyNet())

@@ -11,6 +11,7 @@ from cdmtrain.config.compose import composed
 from cdmtrain.config.deletions import with_deletable_nulls
 from cdmtrain.config.explain import explain
 from cdmtrain.config.overrides import override_keys
+from cdmtrain.config.own_code import own_targets
 from cdmtrain.config.roots import FLAGS, using, without_dirs
 from cdmtrain.config.suggestions import explain_composition
 from cdmtrain.config.words import with_paths_as_words
@@ -42,6 +43,7 @@ def composed_call(words: list[str]) -> Iterator[DictConfig]:
     """
     with ExitStack() as stack:
         stack.enter_context(using(words))
+        own_targets.clear()  # of an earlier call
         try:
             cfg = stack.enter_context(composed(with_deletable_nulls(with_paths_as_words(without_dirs(words)))))
         except Exception as error:

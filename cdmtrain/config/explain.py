@@ -54,6 +54,11 @@ def explain(exception: BaseException) -> str | None:
     return explain_own(exception)
 
 
+def explain_failure(exception: BaseException) -> str:
+    """The sentence that status.json keeps."""
+    return explain(exception) or f"{type(exception).__name__}: {exception}"
+
+
 @contextmanager
 def explained() -> Iterator[None]:
     """Turn what the user can put right into an InputError with the sentence of the command."""

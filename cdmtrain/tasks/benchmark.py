@@ -24,6 +24,7 @@ from cdmtrain.benchmark.rounds import BatchTimes, Clock, Epochs, Rounds
 from cdmtrain.benchmark.stages import make_stages
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes, reset_peak_memory
 from cdmtrain.config.build import build
+from cdmtrain.config.explain import explain_failure
 from cdmtrain.data.event_data import EventData
 from cdmtrain.devices.accelerator import accelerator_name
 from cdmtrain.errors import InputError
@@ -35,7 +36,7 @@ from cdmtrain.runs.open import make_classifier
 from cdmtrain.runs.provenance import RunProvenance
 from cdmtrain.runs.status import RunStatus
 from cdmtrain.terminal import say
-from cdmtrain.training import configure_logging, explain_failure, make_trainer
+from cdmtrain.training import configure_logging, make_trainer
 
 
 def benchmark(cfg: DictConfig) -> None:
