@@ -36,5 +36,5 @@ def is_alive(known: str | None) -> bool | None:
 
 def _machine() -> str:
     """The boot of this machine, and the namespace in which its processes are numbered, such as "1b..f pid:[40..]"."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     return f"{boot} {os.readlink('/proc/self/ns/pid')}"
