@@ -157,14 +157,16 @@ def train(*words: str, model: nn.Module | str | None = None, representation: str
         model: the name of a model, or a network of your own from the representation to logits (event, class). Its copy
             is trained, beginning with its weights. The run records its class alone: to resume the run or to open it
             later, give such a network again.
-        representation: image, graph, sequence or hits: what a network of your own is given.
+        representation: image (the default), graph, sequence or hits: what a network of your own is given.
 
     Raises:
         InputError: with the sentence that the command prints.
     """
     typed = [*checked_words(words), *([f"model={model}"] if isinstance(model, str) else [])]
-    typed += [f"representation={representation}"] if representation else []
     network = None if isinstance(model, str) else model
+    if network is not None and not any(word.startswith("representation=") for word in typed):
+        representation = representation or "image"
+    typed += [f"representation={representation}"] if representation else []
     with _alone(), messages_printed(), ExitStack() as stack:
         cfg = stack.enter_context(composed_call(typed))
         with explained():
