@@ -30,7 +30,6 @@ from cdmtrain.config.build import build, build_each, recorded
 from cdmtrain.config.explain import explain_failure
 from cdmtrain.config.own_code import own_parts, remember
 from cdmtrain.config.show import show_changes, show_config
-from cdmtrain.config.targets import find_class
 from cdmtrain.config.unused import check_used
 from cdmtrain.data.event_data import EventData
 from cdmtrain.devices.accelerator import accelerator_name
@@ -44,7 +43,7 @@ from cdmtrain.probe.trial import try_network
 from cdmtrain.runs import files
 from cdmtrain.runs.checkpoint import check_states, read_checkpoint, restoring
 from cdmtrain.runs.directory import RunDirectory, open_run
-from cdmtrain.runs.open import check_fit, load_weights, make_classifier
+from cdmtrain.runs.open import load_weights, make_classifier
 from cdmtrain.runs.process import is_first_process, slurm_job
 from cdmtrain.runs.provenance import RunProvenance
 from cdmtrain.runs.read import is_finished, read_history, read_metrics, read_results
@@ -202,10 +201,6 @@ def _fit_and_evaluate(
         raise InputError(f"seed={run.cfg.seed}: a whole number from 0 on is expected")
     check_weights(run.cfg)
     resumed_from = checkpoint_to_resume(run.path)
-    if resumed_from is None:
-        network = find_class(run.cfg, "model") if model is None else type(model)
-        check_fit(network, find_class(run.cfg, "representation"))
-        check_used(run.cfg, network)
     lightning.seed_everything(run.cfg.seed, workers=True, verbose=False)
     resources = Resources()
     check_trainer(run.cfg)  # first, since it refuses a device that is not there
@@ -216,6 +211,8 @@ def _fit_and_evaluate(
         trainer = make_trainer(run, status, resources, *callbacks, loggers=loggers)
         device = trainer.strategy.root_device
         classifier = make_classifier(run.cfg, model)
+        if resumed_from is None:
+            check_used(run.cfg, type(classifier.model))
         data: EventData = build(run.cfg, "data")
         data.reuse_stores(provenance.record.fingerprints)
         data.prepare_data()

@@ -34,7 +34,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "conversion": lambda cache_dir, file: [measure_conversion.row(file)],
     "memory": lambda cache_dir, file: [measure_memory.row(cache_dir)],
     "cnn": lambda cache_dir, file: measure_steps.rows(
-        cache_dir, "cnn", "CNN", most=20, faster=25, than_dense=5, rounds=25
+        cache_dir, "cnn", "CNN", most=5, faster=25, than_dense=5, rounds=25
     ),
     "gnn": lambda cache_dir, file: measure_steps.rows(cache_dir, "gnn", "GCN", most=10, faster=None, rounds=40),
     "dnn": lambda cache_dir, file: measure_steps.rows(
