@@ -29,7 +29,7 @@ from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build, build_each, recorded
 from cdmtrain.config.explain import explain_failure
 from cdmtrain.config.own_code import own_parts, remember
-from cdmtrain.config.show import show_changes, show_config
+from cdmtrain.config.show import show_settings
 from cdmtrain.config.unused import check_used
 from cdmtrain.data.event_data import EventData
 from cdmtrain.devices.accelerator import accelerator_name
@@ -191,11 +191,8 @@ def _fit_and_evaluate(
     Returns the results and the number of steps; the loggers of the configuration are put into `loggers`.
     """
     provenance = RunProvenance(run.path, cfg, model)
-    if cfg.print_config and run.cfg.print_config and is_first_process():
-        if cfg.print_config is True:
-            show_config(run.cfg, provenance.record.choices)
-        else:
-            show_changes(provenance.record.changed or {})
+    if run.cfg.print_config and is_first_process():
+        show_settings(cfg.print_config, run.cfg, provenance.record.choices, provenance.record.changed or {})
     configure_logging()
     if run.cfg.seed < 0:
         raise InputError(f"seed={run.cfg.seed}: a whole number from 0 on is expected")

@@ -16,6 +16,16 @@ from cdmtrain.terminal import printable
 HIDDEN = ("print_config", "sweep", "launch", "run")
 
 
+def show_settings(
+    how: object, cfg: DictConfig, choices: Mapping[str, str | None], changed: Mapping[str, Sequence[Any]]
+) -> None:
+    """Print what `print_config` asks for: every setting, what differs from the defaults, or nothing."""
+    if how is True:
+        show_config(cfg, choices)
+    elif how:
+        show_changes(changed)
+
+
 def show_config(cfg: DictConfig, choices: Mapping[str, str | None]) -> None:
     """Print every group with the option that was chosen and its values, in the order of the flow."""
     tree = Tree(Text("configuration", "bold"))

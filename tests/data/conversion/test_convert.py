@@ -1,76 +1,26 @@
-"""Every format becomes the challenge's without loss where it allows that; what cannot be read is one sentence."""
+"""Every format becomes the challenge's without loss where it allows that."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
-import torch
 
 from cdmtrain.data.conversion.arrays import open_arrays
-from cdmtrain.data.conversion.convert import Settings, Summary, write_converted
 from cdmtrain.data.hdf5 import ChallengeFile
 from cdmtrain.errors import InputError
-
-N, SIDE = 30, 12
-CODES = np.array([11, 13, 22, 2212], np.int32)
-rng = np.random.default_rng(5)
-IMAGES = np.where(rng.random((N, SIDE, SIDE)) < 0.1, rng.gamma(2, 3, (N, SIDE, SIDE)), 0).astype(np.float32)
-IMAGES[3] = 0
-LABELS = CODES[rng.integers(0, 4, N)]
-
-
-def write_npy(path: Path, images: np.ndarray, labels: np.ndarray | None) -> None:
-    np.save(path, images)
-
-
-def write_npz(path: Path, images: np.ndarray, labels: np.ndarray | None) -> None:
-    np.savez(path, images=images, **({} if labels is None else {"labels": labels}))
-
-
-def write_compressed(path: Path, images: np.ndarray, labels: np.ndarray | None) -> None:
-    np.savez_compressed(path, other=np.zeros(3), images=images, **({} if labels is None else {"labels": labels}))
-
-
-def write_torch(path: Path, images: np.ndarray, labels: np.ndarray | None) -> None:
-    tensors = {"images": torch.from_numpy(images)}
-    torch.save(tensors if labels is None else tensors | {"labels": torch.from_numpy(labels)}, path)
-
-
-def write_pair(path: Path, images: np.ndarray, labels: np.ndarray | None) -> None:
-    assert labels is not None
-    torch.save((torch.from_numpy(images), torch.from_numpy(labels)), path)
-
-
-def write_hdf5(path: Path, images: np.ndarray, labels: np.ndarray | None) -> None:
-    with h5py.File(path, "w") as file:
-        file["deep/pictures"] = images
-        if labels is not None:
-            file["deep/kind"] = labels
-
-
-NAMED = {"image": "deep/pictures", "label": "deep/kind"}
-FORMATS: list[tuple[str, Callable[..., None], dict[str, str]]] = [
-    ("a.npz", write_npz, {}),
-    ("a.npz", write_compressed, {}),
-    ("a.pt", write_torch, {}),
-    ("a.pt", write_pair, {}),
-    ("a.h5", write_hdf5, NAMED),
-]
-
-
-def convert(path: Path, output: Path, keys: dict[str, Any] | None = None, **settings: Any) -> Summary:
-    with open_arrays(path, keys or {}) as source:
-        return write_converted(source, output, Settings(**settings), attributes={}, progress=lambda events: None)
-
-
-def read(path: Path) -> tuple[np.ndarray, np.ndarray | None, dict[str, np.ndarray]]:
-    """Images, PDG codes and all other datasets of an HDF5 file."""
-    with h5py.File(path) as file:
-        content = {name: one[:] for name, one in file.items()}
-    return content.pop("image"), content.pop("pdg", None), content
+from tests.data.conversion.formats import (
+    FORMATS,
+    IMAGES,
+    LABELS,
+    SIDE,
+    N,
+    convert,
+    read,
+    write_compressed,
+    write_npy,
+)
 
 
 @pytest.mark.parametrize(("name", "write", "keys"), FORMATS)
@@ -184,72 +134,3 @@ def test_an_array_in_the_order_of_fortran_is_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=np.asfortranarray(IMAGES))
     convert(tmp_path / "a.npz", tmp_path / "out.h5")
     assert np.array_equal(read(tmp_path / "out.h5")[0], IMAGES)
-
-
-def with_value(value: float) -> np.ndarray:
-    images = IMAGES.astype(np.float64)
-    images[4, 5, 6] = value
-    return images
-
-
-BAD: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
-    ({"images": with_value(np.nan)}, {}, {}, "event 4 has nan at row 5, column 6"),
-    ({"images": with_value(-1)}, {}, {}, "threshold=0.05 makes pixels below 0.05 MeV dark"),
-    ({"images": with_value(1e39)}, {}, {}, "event 4 has inf at row 5, column 6"),
-    ({"images": IMAGES[0]}, {}, {}, r"numbers of shape \(event, row, column\)"),
-    ({"images": IMAGES[:0]}, {}, {}, "there is no pixel in it"),
-    ({"images": IMAGES.astype(str)}, {}, {}, "numbers of shape"),
-    ({"images": np.stack([IMAGES] * 3, 1)}, {}, {}, "the images have 3 planes; plane=0, 1, 2 or sum is expected"),
-    ({"images": np.stack([IMAGES] * 3, 1)}, {}, {"plane": 3}, "plane=3: the images have 3 planes"),
-    ({"images": IMAGES, "labels": LABELS[:5]}, {}, {}, r"'labels' in .* has shape \(5,\), and there are 30 images"),
-    ({"images": IMAGES, "labels": LABELS + 1000000}, {}, {}, "label of event 0 in .* is no particle"),
-    ({"images": IMAGES, "labels": np.arange(N) % 3}, {}, {}, "say what 0, 1, ... mean, as in labels="),
-    (
-        {"images": IMAGES, "labels": np.arange(N) % 3},
-        {},
-        {"labels": ["e-", "mu-"]},
-        "label of event 2 in .* is 2; labels=",
-    ),
-    ({"images": IMAGES, "labels": np.arange(N) / 3}, {}, {}, "one code, name or number of each event"),
-    ({"images": IMAGES, "labels": LABELS}, {}, {"labels": ["unicorn"]}, "'unicorn' is no particle"),
-    ({"images": IMAGES}, {"image": "pictures"}, {}, "keys.image=pictures is not in .*, which has 'images'"),
-    ({"images": IMAGES}, {"label": "kind"}, {}, "keys.label=kind is not in"),
-    ({"one": IMAGES, "two": IMAGES}, {}, {}, "keys.image=... says which one holds the images"),
-    ({"images": IMAGES}, {}, {"crop": [0, 0, 13, 4]}, "inside 12 x 12 pixels are expected"),
-]
-
-
-@pytest.mark.parametrize(("arrays", "keys", "settings", "sentence"), BAD)
-def test_bad_input_is_one_sentence_and_leaves_nothing(
-    arrays: dict[str, Any], keys: dict[str, Any], settings: dict[str, Any], sentence: str, tmp_path: Path
-) -> None:
-    np.savez(tmp_path / "a.npz", **arrays)
-    with pytest.raises(InputError, match=sentence) as raised:
-        convert(tmp_path / "a.npz", tmp_path / "out.h5", keys, **settings)
-    assert "\n" not in str(raised.value)
-    assert [one.name for one in tmp_path.iterdir()] == ["a.npz"]
-
-
-@pytest.mark.parametrize(("name", "write", "keys"), [("a.npy", write_npy, {}), *FORMATS])
-@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.97])
-def test_a_truncated_file_is_one_sentence_and_leaves_nothing(
-    name: str, write: Callable[..., None], keys: dict[str, str], kept: float, tmp_path: Path
-) -> None:
-    path = tmp_path / name
-    write(path, IMAGES, LABELS)
-    content = path.read_bytes()
-    path.write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(InputError) as raised:
-        convert(path, tmp_path / "out.h5", keys)
-    assert "\n" not in str(raised.value)
-    assert str(path) in str(raised.value)
-    assert [one.name for one in tmp_path.iterdir()] == [name]
-
-
-def test_objects_in_a_file_are_not_unpickled(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", images=np.array([{"a": 1}], object))
-    with pytest.raises(InputError, match="holds Python objects"):
-        convert(tmp_path / "a.npz", tmp_path / "out.h5")
-    torch.save({"images": Summary}, tmp_path / "a.pt")
-    with pytest.raises(InputError, match="cannot be read"):
-        convert(tmp_path / "a.pt", tmp_path / "out.h5")
