@@ -29,11 +29,9 @@ def test_another_process_with_the_same_number_is_not_taken_for_it() -> None:
     assert is_alive(f"{machine_and_number} {int(started) - 1}") is False
 
 
-@pytest.mark.parametrize(
-    "name", [None, "", "1", "a b c", "b00t pid:[1] 17 4", f"{identity()} x".replace(":[", ":[9"), "\x00", "] -1 1"]
-)
+@pytest.mark.parametrize("name", [None, "", "1", "a b c", "b00t pid:[1] 17 4", "of another", "\x00", "] -1 1"])
 def test_nothing_is_known_of_a_process_on_another_machine(name: str | None) -> None:
-    assert is_alive(name) is None
+    assert is_alive(identity().replace(":[", ":[9") if name == "of another" else name) is None
 
 
 @pytest.mark.parametrize("number", ["x", "-1", "9" * 9999, ""])
