@@ -42,9 +42,11 @@ def explain_own(error: BaseException) -> str | None:
 def own_lines(error: BaseException) -> str:
     """The part of a traceback that is the user's; empty where there is none."""
     at: BaseException | None = error
-    while at is not None:
+    seen: list[BaseException] = []  # an exception may be the cause of its own cause
+    while at is not None and at not in seen:
         if places := list(_own_frames(at)):
             return "".join(traceback.format_list(traceback.StackSummary.extract(iter(places))))
+        seen.append(at)
         at = at.__cause__
     return ""
 
