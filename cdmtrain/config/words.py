@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 
 PATH = re.compile(
-    r"(.*[._])?(dir|files?|path|weights|input|output|runs?|ckpt|reference)"
+    r"weights|(.*[._])?(dir|files?|path|input|output|runs?|ckpt|reference)"
 )  # keys whose value is a path or several
 # what Hydra reads as a number or a truth value; `null` keeps its meaning
 NOT_A_WORD = re.compile(r"[-+]?[\d_]+(\.[\d_]*)?([eE][-+]?\d+)?|true|false|nan|inf", re.IGNORECASE)

@@ -187,6 +187,37 @@ def test_a_job_runs_the_program_and_settings_of_its_submission(here: Path) -> No
     assert ((run / "config.yaml").read_bytes(), json.loads((run / "provenance.json").read_text())["git"]) == before
 
 
+MYNET = """
+from torch import nn
+
+
+class MyNet(nn.Module):
+    def __init__(self, *, num_classes: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(256, num_classes))
+
+    def forward(self, image):
+        return self.layers(image.energy)
+"""
+MYNET_YAML = """
+defaults:
+  - override /representation@_global_.representation: image
+_target_: mynet.MyNet
+"""
+
+
+def test_a_job_trains_the_network_of_ones_own_that_was_submitted(here: Path) -> None:
+    (here / "my/model").mkdir(parents=True)
+    (here / "my/mynet.py").write_text(MYNET)
+    (here / "my/model/mynet.yaml").write_text(MYNET_YAML)
+    held = "+hydra.launcher.additional_parameters.hold=true"
+    (job,) = submit("--config-dir=my model=mynet trainer.max_epochs=1 sweep.dir=own", held)
+    (run,) = (here / "own").glob("mynet_seed1_*")
+    (here / "my/mynet.py").write_text("raise RuntimeError('an edit after the submission')")
+    subprocess.run(["scontrol", "release", job], check=True)
+    wait_for(all_are("finished", run), 60, "the end of the run")
+
+
 def documented_script() -> str:
     """The batch script of docs/cluster.md."""
     page = (ROOT / "docs/cluster.md").read_text("utf-8")

@@ -16,7 +16,17 @@ def value_of(word: str) -> object:
     "name", ["12345", "2026_11_27", "007", "1e5", "1.50", "-3", "true", "NaN", "inf", "run", "a/12", "12a"]
 )
 def test_a_path_is_the_word_that_was_typed(name: str) -> None:
-    for key in ("run_dir", "run", "sweep.dir", "input", "output", "ckpt", "launch.code_dir", "+logger.csv.save_dir"):
+    for key in (
+        "run_dir",
+        "run",
+        "sweep.dir",
+        "input",
+        "output",
+        "ckpt",
+        "weights",
+        "launch.code_dir",
+        "+logger.csv.save_dir",
+    ):
         (word,) = with_paths_as_words([f"{key}={name}"])
         assert str(value_of(word)) == name
         assert isinstance(value_of(word), str)
@@ -24,7 +34,18 @@ def test_a_path_is_the_word_that_was_typed(name: str) -> None:
     assert [str(entry) for entry in value_of(word)] == [name, "b.h5", name]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("word", ["seed=12", "run_dir=null", "data.split.train=[0,1]", "run_dir='12'", "run_dir", "-m"])
+OTHERS = [
+    "seed=12",
+    "run_dir=null",
+    "data.split.train=[0,1]",
+    "loss.class_weights=[2,1,2,1]",
+    "run_dir='12'",
+    "run_dir",
+    "-m",
+]
+
+
+@pytest.mark.parametrize("word", OTHERS)
 def test_other_words_stay_as_they_are(word: str) -> None:
     assert with_paths_as_words([word]) == [word]
 

@@ -60,7 +60,7 @@ def test_a_mixed_operation_in_the_program_ends_a_training(
         return represent(self, replace(batch, energy=batch.energy + torch.zeros(len(batch.energy))))
 
     monkeypatch.setattr(ImageRepresentation, "forward", mixed)
-    assert cdmtrain(*data, "model=cnn", "trainer=debug") == 1
+    assert cdmtrain(*data, "model=cnn", "representation=image", "trainer=debug") == 1
     assert "at least two devices, cuda:0 and cpu" in capsys.readouterr().err
 
 
