@@ -164,7 +164,7 @@ def train(*words: str, model: nn.Module | str | None = None, representation: str
     """
     typed = [*checked_words(words), *([f"model={model}"] if isinstance(model, str) else [])]
     network = None if isinstance(model, str) else model
-    if network is not None and not any(word.startswith("representation=") for word in typed):
+    if network is not None and not any(word.startswith(("representation=", "run=")) for word in typed):
         representation = representation or "image"
     typed += [f"representation={representation}"] if representation else []
     with _alone(), messages_printed(), ExitStack() as stack:

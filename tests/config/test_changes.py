@@ -28,9 +28,9 @@ def test_lists_of_options_added_keys_and_values_are_recorded(typed: Callable[...
     words = ("model=gnn", "representation/features=[energy,position]", "+trainer.profiler=simple", "data.events=20")
     assert changes(typed(*words)) == {
         "model": ["cnn", "gnn"],
-        "representation": ["image", "graph"],
+        "representation": ["hits", "graph"],
         "representation/neighbours": [None, "four"],
-        "representation/features": [None, ["energy", "position"]],
+        "representation/features": [[], ["energy", "position"]],
         "trainer.profiler": [None, "simple"],
         "data.events": [10000, 20],
     }

@@ -101,9 +101,9 @@ MUTANTS = [
         "torch.log1p(energy * self.reference_mev)",
     ),
     Mutant(
-        "representation/image.py",
-        "batch.pixel.add(batch.event, alpha=size**2)",
-        "batch.pixel.add(batch.event, alpha=size)",
+        "batch.py",
+        "self.pixel.add(self._event(), alpha=size**2)",
+        "self.pixel.add(self._event(), alpha=size)",
     ),
     Mutant(
         "representation/sequence.py",

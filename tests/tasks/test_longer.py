@@ -78,6 +78,7 @@ def test_a_run_of_some_steps_trained_longer_equals_one_of_that_many_at_once(trai
     assert_same("once", "run")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_while_it_is_trained_longer_goes_on(train: Train, here: Path) -> None:
     assert train("once", "trainer.max_epochs=4") == 0
     assert train("run", "trainer.max_epochs=2") == 0

@@ -51,11 +51,11 @@ def test_a_probe_leaves_its_numbers_its_picture_and_a_table(
     assert found["mirror columns"]["changed"] == np.mean(said.name != mirrored.name)
     variation = np.abs(said.probability - mirrored.probability).sum(1).mean() / 2
     assert found["mirror columns"]["total_variation"] == pytest.approx(variation, rel=1e-4)  # float32 probabilities
-    assert found["nodes renumbered"]["note"] == "the network takes Image, this is for graphs"
+    assert found["nodes renumbered"]["note"] == "the network takes Hits, this is for graphs"
     assert found["nodes renumbered"]["changed"] is None
     shown = capsys.readouterr().out
     assert "mirror columns" in shown
-    assert "nodes renumbered: the network takes Image, this is for graphs" in shown
+    assert "nodes renumbered: the network takes Hits, this is for graphs" in shown
     assert max(map(len, shown.splitlines()[:-1])) <= 80
 
 
