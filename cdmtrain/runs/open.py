@@ -67,15 +67,7 @@ class TrainedNetwork:
         return int(self.cfg.data.image_size)
 
     def predict(self, images: object, *, symmetries: bool = False) -> Prediction:
-        """Classify images.
-
-        Args:
-            images: (N, S, S) deposited energy in MeV, an array or a tensor of numbers, or an EventBatch.
-            symmetries: average over the eight turned and mirrored images of each event, at eight times the cost.
-
-        Raises:
-            InputError: where the image size is not that of the training, or an energy is negative or not finite.
-        """
+        """Classify images, as `cdmtrain.api.Run.predict` describes."""
         parts = [self.probability(batch, symmetries=symmetries).cpu() for batch in self.batches(images)]
         probability = torch.cat(parts).numpy() if parts else np.empty((0, len(NAMES)), np.float32)
         return Prediction(probability, most_probable(probability))
