@@ -8,10 +8,12 @@ import io
 import logging
 import os
 import secrets
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -81,6 +83,8 @@ def job(cfg: DictConfig) -> object:
             if gc.get_freeze_count() == 0:  # what was imported is no garbage: a search of it costs each run 0.25 s
                 gc.freeze()
             return task(cfg)
+    except BrokenPipeError:
+        leave()
     except Exception as error:
         sentence = explain(error)
         if outcomes.are_recorded():
@@ -203,6 +207,12 @@ def answer(words: list[str]) -> int:
     return 0
 
 
+def leave() -> NoReturn:
+    """End without a word, with the status of SIGPIPE: the reader of our output, such as `head`, has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would complain at its exit
+    raise SystemExit(128 + signal.SIGPIPE)
+
+
 def main() -> int:
     """Answer the command line; the exit status."""
     words = sys.argv[1:]
@@ -231,6 +241,5 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of our output, such as head, has gone; Python would complain at its exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except BrokenPipeError:
+        leave()

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,13 +18,15 @@ HEAVY = {"torch", "lightning", "numpy", "torch_geometric", "h5py", "matplotlib"}
 
 
 def task(cfg: DictConfig) -> float:
-    """Stands in for training: fails for seeds 2 (the user's mistake) and 3 (ours), stops for 4."""
+    """Stands in for training: fails for seeds 2 (the user's mistake) and 3 (ours), stops for 4; nobody reads 7."""
     if cfg.seed == 2:
         raise InputError("seed 2 brings no luck")
     if cfg.seed == 3:
         raise RuntimeError("a bug")
     if cfg.seed == 4:
         raise KeyboardInterrupt
+    if cfg.seed == 7:
+        raise BrokenPipeError
     print(f"ran {cfg.model._target_} {cfg.seed} {cfg.sweep.dir}")
     return 0.5
 
@@ -89,6 +92,18 @@ def test_a_fault_of_the_program_shows_its_traceback(typed: Callable[..., int], c
 def test_ctrl_c_exits_with_130_and_without_a_traceback(typed: Callable[..., int], capsys: Capture) -> None:
     assert typed("seed=4") == 130
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("words", [["seed=7"], ["-m", "seed=7,1"]], ids=["run", "sweep"])
+def test_a_command_whose_reader_leaves_ends_at_once_and_without_a_word(
+    typed: Callable[..., int], capfd: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        typed(*words)
+    assert ended.value.code == 128 + signal.SIGPIPE
+    shown = capfd.readouterr()
+    assert shown.err == ""
+    assert "ran " not in shown.out
 
 
 def test_full_error_shows_every_traceback(

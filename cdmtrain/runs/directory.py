@@ -20,7 +20,7 @@ from cdmtrain.lock import Lock
 from cdmtrain.runs import files
 from cdmtrain.runs.config_file import read_config_file
 from cdmtrain.runs.inside import refuse_links
-from cdmtrain.runs.longer import KEYS, Changes, is_longer, set_values, train_longer, typed_changes
+from cdmtrain.runs.longer import KEYS, Changes, changes_so_far, is_longer, set_values, train_longer, typed_changes
 from cdmtrain.runs.names import job_hash, new_run_path
 from cdmtrain.runs.process import is_first_process
 from cdmtrain.runs.read import read_status
@@ -70,7 +70,7 @@ def open_run(cfg: DictConfig, *, given: Collection[str] = ()) -> Iterator[RunDir
                 _after_failure(path)
         os.environ[RUN_DIR_ENV] = str(path)
         try:
-            yield RunDirectory(path, resolved)
+            yield RunDirectory(path, resolved if cfg.get("run") else _lengthened(resolved, path))
         finally:
             os.environ.pop(RUN_DIR_ENV, None)
 
@@ -104,6 +104,11 @@ def _make_directory(cfg: DictConfig) -> Path:
             raise InputError(f"{config} is empty; {again}, or restore the file")
     path = Path(run) if run else new_run_path(cfg)
     path.mkdir(parents=True, exist_ok=True)
+    if not os.access(path, os.W_OK):
+        raise InputError(
+            f"{path} is a directory in which you may not write; copy it and go on with the copy (cp -r {path} mine; "
+            f"cdmtrain run=mine), or begin a new run with its weights: weights={path}"
+        )
     refuse_links(path)
     return path
 
@@ -161,11 +166,19 @@ def _write_config(cfg: DictConfig, resolved: DictConfig, path: Path) -> None:
     check_targets(recorded, source=str(config), parts=())
     asked = cfg.copy()
     asked.run_dir = recorded.get("run_dir")  # loggers may write there
+    set_values(recorded, {key: [now, before] for key, (before, now) in changes_so_far(path, recorded).items()})
     if job_hash(asked) != job_hash(OmegaConf.create(recorded)):
         raise InputError(
             f"{config.parent} holds a run with other settings; choose another directory, or continue that run with "
             f"run={config.parent}"
         )
+
+
+def _lengthened(resolved: DictConfig, path: Path) -> DictConfig:
+    """The configuration as typed, as long as `run=` has made its training since."""
+    content: Any = OmegaConf.to_container(resolved)
+    set_values(content, changes_so_far(path, read_config_file(path) or {}))
+    return DictConfig(content)
 
 
 def _after_failure(path: Path) -> None:

@@ -17,7 +17,7 @@ from cdmtrain.errors import InputError
 from cdmtrain.runs import files
 from cdmtrain.runs.checkpoint import read_checkpoint
 from cdmtrain.runs.config_file import read_config_file
-from cdmtrain.runs.read import is_finished, read_json, read_status
+from cdmtrain.runs.read import is_finished, read_json, read_provenance, read_status
 from cdmtrain.runs.resume import checkpoint_to_resume
 from cdmtrain.runs.status import write_reopened
 
@@ -96,6 +96,25 @@ def train_longer(path: Path, changes: Changes) -> None:
     if progress.is_over and (previous := path / files.PREVIOUS_CHECKPOINT).exists():
         previous.replace(path / files.LAST_CHECKPOINT)  # of the last step; the end is not between two steps
     write_text(path / files.CONFIG, OmegaConf.to_yaml(OmegaConf.create(content)))
+
+
+def changes_so_far(path: Path, content: Mapping[str, Any]) -> Changes:
+    """Return what made a run longer since it was begun: dotted key -> [value at first, value in its configuration].
+
+    Args:
+        path: the directory of the run.
+        content: its configuration, which decides: after a kill provenance.json may have an entry too many.
+    """
+    values: dict[str, list[Any]] = {}  # the first one, and those that were typed
+    for entry in read_provenance(path).trained_longer:
+        for key, pair in entry.changed.items():
+            values.setdefault(key, pair[:1]).extend(pair[1:])
+    now = {key: select(content, key) for key in KEYS if key in values}
+    return {
+        key: [values[key][0], value]
+        for key, value in now.items()
+        if value in values[key][1:] and (value is None or type(value) in (int, float))
+    }
 
 
 def read_progress(path: Path, limits: Mapping[str, Any]) -> Progress:

@@ -72,7 +72,7 @@ class RunStatus:
         """The state of a run that has ended by an exception, and the sentence that is recorded."""
         if isinstance(error, Pruned):
             return "pruned", str(error)
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) and not isinstance(error, BrokenPipeError):  # as of `cdmtrain | head`
             return "failed", self._explain(error)
         return "preempted" if isinstance(error, Preempted) else "interrupted", None
 

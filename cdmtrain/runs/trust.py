@@ -193,8 +193,7 @@ def _check_target(path: tuple[str, ...], target: object, source: str, trust: Col
         reason = ", a function; one that is trusted is called only as model.module, and if it says what it returns: "
         reason += "def make() -> nn.Module"
     elif is_within(target, trust) and found is None:
-        where = "install it, or name the directory of its module with --config-dir="
-        reason = f" of the trusted package {package}, which has no such class here; {where}"
+        reason = f" of the trusted package {package}, {_why_not_found(target)}"
     else:
         reason = f", which is not part of cdmtrain; if you trust it, add trust={package}"
     raise InputError(f"{source}: this run uses {target}{reason}")
@@ -223,6 +222,18 @@ def _found(target: str, packages: Collection[str]) -> type | FunctionType | None
     except Exception:  # a module may raise anything when it is imported
         return None
     return found if isinstance(found, type | FunctionType) else None
+
+
+def _why_not_found(target: str) -> str:
+    """Why a trusted package does not have a class: an error of its module when it is imported, or there is none."""
+    try:
+        pkgutil.resolve_name(target)
+    except Exception as error:
+        is_absent = isinstance(error, AttributeError) and is_within(target, (getattr(error.obj, "__name__", ""),))
+        if not is_absent and not (isinstance(error, ModuleNotFoundError) and is_within(target, (str(error.name),))):
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            return f"which cannot be imported here ({reason}); correct it, or install what it needs"
+    return "which has no such class here; install it, or name the directory of its module with --config-dir="
 
 
 def _is_part(found: type, part: Part) -> bool:

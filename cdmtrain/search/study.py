@@ -5,6 +5,7 @@ process that asks for a trial resumes that one from its checkpoint.
 """
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -79,6 +80,8 @@ class Study:
     ) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
+        if not os.access(directory, os.W_OK):
+            raise InputError(f"study={directory} is a directory in which you may not write; go on with a copy of it")
         refuse_links(directory)
         file_inside(directory, JOURNAL, most_bytes=None)
         self._best_of: Any = min if direction == "minimize" else max

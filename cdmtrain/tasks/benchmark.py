@@ -58,6 +58,8 @@ def check(cfg: DictConfig) -> None:
             raise InputError(f"{name}={cfg[name]}: at least 1 is expected")
     if cfg.trainer.devices not in (1, "auto") or cfg.trainer.num_nodes != 1:
         raise InputError("a benchmark measures one device: leave trainer.devices=1")
+    if cfg.weights is not None:
+        raise InputError(f"weights={cfg.weights}: a benchmark measures random weights; leave out weights=")
 
 
 def measure(cfg: DictConfig, provenance: RunProvenance) -> dict[str, Any]:

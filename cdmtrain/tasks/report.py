@@ -1,5 +1,6 @@
 """cdmtrain task=report: write the leaderboard of any set of runs, finished or not."""
 
+import os
 from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
@@ -17,7 +18,10 @@ from cdmtrain.terminal import say
 def report(cfg: DictConfig) -> None:
     """Rank the runs, print the leaderboard, write it beside them, or under outputs/report/ for several directories."""
     paths = [str(one) for one in cfg.runs] if isinstance(cfg.runs, ListConfig) else [str(cfg.runs)]
-    show(paths, Path(cfg.output) if cfg.output else folder_of(paths), rank=cfg.rank)
+    folder = Path(cfg.output) if cfg.output else folder_of(paths)
+    if folder.is_dir() and not os.access(folder, os.W_OK):
+        raise InputError(f"{folder} is a directory in which you may not write; add output= and another directory")
+    show(paths, folder, rank=cfg.rank)
 
 
 def show(paths: list[str], folder: Path, *, rank: str = "cross_entropy") -> None:

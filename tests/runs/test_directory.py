@@ -135,6 +135,13 @@ def test_a_run_that_is_continued_takes_no_other_settings(config: Config) -> None
         reserve_run_dir(config("run=run", "seed=2"))
 
 
+def test_a_run_of_another_user_is_copied_first(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    reserve_run_dir(config())
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(InputError, match=r"run is a directory in which you may not write; copy it .*cp -r run mine"):
+        reserve_run_dir(config("run=run"))
+
+
 def test_another_process_of_a_run_finds_its_directory(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     path = reserve_run_dir(config("seed=3"))
     monkeypatch.setenv(RUN_DIR_ENV, str(path))

@@ -67,6 +67,14 @@ def test_a_package_that_cannot_be_imported_is_named(mynet: Path) -> None:
         load_run(mynet, trust=["mynet"])
 
 
+@pytest.mark.parametrize("line", ["import not_installed", "from math import no_such_name", "1 / 0", "x ="])
+def test_a_trusted_module_that_fails_when_it_is_imported_says_why(mynet: Path, line: str) -> None:
+    (mynet.parent / "mynet.py").write_text(line)
+    reason = "(ModuleNotFound|Import|ZeroDivision|Syntax)Error: [^\n]+"
+    with pytest.raises(InputError, match=f"trusted package mynet, which cannot be imported here .{reason}"):
+        load_run(mynet, trust=["mynet"])
+
+
 @pytest.mark.parametrize("target", ["mynet.build", "mynet.subprocess.Popen", "subprocess.Popen", "builtins.eval"])
 def test_trust_in_a_package_is_trust_in_its_classes_alone(mynet: Path, target: str) -> None:
     text = (mynet / files.CONFIG).read_text().replace("mynet.MyNet", target)

@@ -112,6 +112,7 @@ def test_a_comparison_ends_with_a_table_of_all_jobs(run: Benchmark, capsys: pyte
         ("blocks=0", "blocks=0: at least 1"),
         ("block_batches=-1", "block_batches=-1: at least 1"),
         ("trainer.devices=2", "a benchmark measures one device"),
+        ("weights=other", "weights=other: a benchmark measures random weights"),
         ("data.train_events=0", "data.train_events=0: at least 1 event"),
     ],
 )

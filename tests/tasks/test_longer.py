@@ -103,6 +103,24 @@ def test_typing_it_again_changes_nothing(train: Train, capsys: pytest.CaptureFix
     assert {path.name for path in before if path.read_bytes() != before[path]} == set()
 
 
+def test_the_command_that_began_a_longer_run_goes_on_with_it(
+    train: Train, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = ("run", "trainer.max_epochs=1", "scheduler=step", "scheduler.scheduler.milestones=[1]")
+    assert train(*begin) == 0
+    assert train("run=run", "trainer.max_epochs=2", "scheduler=none", "optimizer.lr=2e-4") == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("cdmtrain.training.make_trainer", lambda *_, **__: 1 / 0)
+        assert train("run=run", "trainer.max_epochs=3") == 1
+    assert train(*begin) == 0
+    assert len(rows_without_times(Path("run"))) == 3
+    capsys.readouterr()
+    assert train(*begin) == 0
+    assert "is finished; nothing is left to train" in capsys.readouterr().out
+    assert train(begin[0], "trainer.max_epochs=3", *begin[2:]) == 1  # it was begun with another end
+    assert "holds a run with other settings" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("schedule", ["onecycle", "cosine"])
 def test_an_ended_schedule_goes_on_at_a_constant_rate_or_not_at_all(
     train: Train, schedule: str, capsys: pytest.CaptureFixture[str]
