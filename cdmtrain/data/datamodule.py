@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cdmtrain.data.cache import Simulation, load_or_convert, load_or_simulate
 from cdmtrain.data.event_data import EventData, is_positive_integer
+from cdmtrain.data.fresh import FreshEvents
 from cdmtrain.data.split import Parts
 from cdmtrain.data.store import EventStore
 from cdmtrain.errors import InputError
@@ -99,16 +100,41 @@ class SimulatedData(EventData):
         events: number of events.
         sample_seed: seed of the sample; the seed of the training leaves it alone.
         simulation: the simulator.
+        fresh: whether the training events are replaced by new ones, which are simulated beside the training.
+        uses: epochs that train on the same events, if they are.
         settings: the arguments of EventData.
     """
 
-    def __init__(self, *, events: int, sample_seed: int, simulation: Simulation, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        events: int,
+        sample_seed: int,
+        simulation: Simulation,
+        fresh: bool = False,
+        uses: int = 1,
+        **settings: Any,
+    ) -> None:
         super().__init__(**settings)
+        if not isinstance(fresh, bool):
+            raise InputError(f"data.fresh={fresh}: true or false is expected")
+        if not is_positive_integer(uses):
+            raise InputError(f"data.uses={uses}: at least 1 epoch is expected")
+        if uses != 1 and not fresh:
+            raise InputError(f"data.uses={uses} is how often fresh events are used; add data.fresh=true")
+        self._replaces, self._uses = fresh, uses
         if not is_positive_integer(events):
             raise InputError(f"data.events={events}: at least 1 event is expected")
         self._events = events
         self._sample_seed = sample_seed
         self._simulation = simulation
+
+    def make_fresh(self, num_events: int) -> FreshEvents | None:
+        if not self._replaces:
+            return None
+        epochs = (self.trainer.max_epochs if self.trainer else None) or -1
+        settings = {"seed": self._sample_seed, "events": num_events, "uses": self._uses, "epochs": epochs}
+        return FreshEvents(self._simulation, **settings, place=self.place)
 
     def make_stores(self) -> list[Path]:
         if recorded := self._recorded_store(0):

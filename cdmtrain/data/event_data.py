@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cdmtrain.batch import EventBatch
 from cdmtrain.data.device import Events, place
+from cdmtrain.data.fresh import FreshEvents
 from cdmtrain.data.loader import Accumulation, EpochOrder, EventLoader
 from cdmtrain.data.split import PARTS, Parts, Split
 from cdmtrain.data.store import EventStore, is_whole
@@ -70,6 +71,7 @@ class EventData(lightning.LightningDataModule):
         self.cache_dir = Path(cache_dir)
         self._resume_state: dict[str, int] | None = None
         self._train_loader: EventLoader
+        self._fresh: FreshEvents | None = None
         self.store: EventStore
         self.parts: Parts
 
@@ -85,6 +87,10 @@ class EventData(lightning.LightningDataModule):
     def reuse_stores(self, fingerprints: Sequence[str]) -> None:
         """Fall back on the stores with these fingerprints, one for each source, where a source is gone."""
         self._recorded = list(fingerprints)
+
+    def make_fresh(self, num_events: int) -> FreshEvents | None:
+        """What replaces the training events from epoch to epoch; None where they stay."""
+        return None
 
     def split(self, class_index: Int[Tensor, " event"]) -> Parts:
         """The dataset indices of each part."""
@@ -112,6 +118,7 @@ class EventData(lightning.LightningDataModule):
             self._check_part(name, self.store.class_index[getattr(self.parts, name)])
 
     def train_dataloader(self) -> EventLoader:
+        self._fresh = self.make_fresh(len(self.parts.train))
         self._train_loader = self._loader(self.parts.train, shuffle=True)
         if self._resume_state is not None:
             self._train_loader.load_state_dict(self._resume_state)
@@ -122,6 +129,10 @@ class EventData(lightning.LightningDataModule):
 
     def test_dataloader(self) -> EventLoader:
         return self._loader(self.parts.test, shuffle=False)
+
+    def teardown(self, stage: str) -> None:
+        if self._fresh is not None:
+            self._fresh.stop()
 
     def transfer_batch_to_device(self, batch: EventBatch, device: torch.device, dataloader_idx: int) -> EventBatch:
         """Leave a batch as it is: loaders give it on the device."""
@@ -171,6 +182,7 @@ class EventData(lightning.LightningDataModule):
             rank=rank,
             world_size=world_size,
             accumulated=self._accumulated if shuffle else None,
+            fresh=self._fresh.of_epoch if shuffle and self._fresh else None,
         )
 
     def _accumulated(self) -> Accumulation:
@@ -181,10 +193,17 @@ class EventData(lightning.LightningDataModule):
 
     def _place_store(self) -> Events:
         """The store on the device of the Trainer, uploaded at most once."""
-        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        if device not in self._placed:
-            self._placed = {device: place(self.store, device, self._on_device)}
-        return self._placed[device]
+        if self._device not in self._placed:
+            self._placed = {self._device: self.place(self.store)}
+        return self._placed[self._device]
+
+    def place(self, store: EventStore) -> Events:
+        """A store on the device of the Trainer."""
+        return place(store, self._device, self._on_device)
+
+    @property
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
     def _check_part(self, name: str, class_index: Int[Tensor, " chosen"]) -> None:
         if len(class_index) == 0:

@@ -34,13 +34,16 @@ class EpochOrder:
         """Called by Lightning at the start of an epoch."""
         self.epoch = epoch
 
+    def position(self) -> Int[Tensor, " chosen"]:
+        """The order of this epoch: numbers from 0 on."""
+        if not self._shuffle:
+            return torch.arange(len(self), dtype=torch.int32)
+        generator = torch.Generator().manual_seed(_epoch_seed(self._seed, self.epoch))
+        return torch.randperm(len(self), generator=generator, dtype=torch.int32)
+
     def dataset_index(self) -> Int[Tensor, " chosen"]:
         """The events of this epoch, in order."""
-        if not self._shuffle:
-            return self._dataset_index
-        generator = torch.Generator().manual_seed(_epoch_seed(self._seed, self.epoch))
-        order = torch.randperm(len(self._dataset_index), generator=generator, dtype=torch.int32)
-        return self._dataset_index[order]
+        return self._dataset_index[self.position()] if self._shuffle else self._dataset_index
 
 
 class Accumulation(NamedTuple):
@@ -64,6 +67,7 @@ class EventLoader:
         batch_size: events in a batch, over all processes together.
         rank, world_size: number of this process, and of all processes.
         accumulated: tells, when an epoch begins, which batches make a step together; None: each by itself.
+        fresh: gives as many other events in place of those of the order, by epoch, or None where the order's are used.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class EventLoader:
         rank: int = 0,
         world_size: int = 1,
         accumulated: Callable[[], Accumulation] | None = None,
+        fresh: Callable[[int], Events | None] | None = None,
     ) -> None:
         self.events = events
         self.sampler, self.batch_sampler = order, None  # names by which Lightning finds set_epoch
@@ -82,6 +87,7 @@ class EventLoader:
         self._rank = rank
         self._world_size = world_size
         self._accumulated = accumulated or Accumulation
+        self._fresh = fresh
         self._state = {"epoch": 0, "event": 0}
         self._resuming = False
 
@@ -89,13 +95,15 @@ class EventLoader:
         return len(self._boundaries(0)) - 1
 
     def __iter__(self) -> Iterator[EventBatch]:
-        epoch, dataset_index = self.sampler.epoch, self.sampler.dataset_index()
+        epoch = self.sampler.epoch
+        fresh = self._fresh(epoch) if self._fresh else None
+        dataset_index = self.sampler.position() if fresh else self.sampler.dataset_index()
         first = self._state["event"] if self._resuming and self._state["epoch"] == epoch else 0
         self._resuming = False
         batches = list(pairwise(self._boundaries(first)))
         for (start, end), weight in zip(batches, self._weights(batches), strict=True):
             self._state = {"epoch": epoch, "event": end}
-            yield self._share(dataset_index[start:end].long(), weight)
+            yield self._share(fresh or self.events, dataset_index[start:end].long(), weight)
 
     def state_dict(self) -> dict[str, int]:
         """The epoch of the last batch and how many events of it were given, over all processes, however many."""
@@ -121,11 +129,11 @@ class EventLoader:
             step_end = batches[int(max(min(first + num_batches, last), number + 1)) - 1][1]
             yield num_batches * (end - start) / (step_end - batches[first][0])
 
-    def _share(self, dataset_index: Int[Tensor, " chosen"], weight: float) -> EventBatch:
+    def _share(self, events: Events, dataset_index: Int[Tensor, " chosen"], weight: float) -> EventBatch:
         """This process's events of a batch; if a resumed epoch leaves it none, one event of weight 0."""
         mine = dataset_index[self._rank :: self._world_size]
         weight *= self._world_size * len(mine) / len(dataset_index)
-        return replace(self.events.make_batch(mine if len(mine) else dataset_index[:1]), weight=weight)
+        return replace(events.make_batch(mine if len(mine) else dataset_index[:1]), weight=weight)
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:

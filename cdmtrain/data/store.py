@@ -19,7 +19,7 @@ from torch import Tensor
 
 from cdmtrain.batch import EventBatch
 from cdmtrain.data.hits import copy_events, locate_events
-from cdmtrain.data.store_check import MOST_ABOUT_BYTES, read_store, regular_file
+from cdmtrain.data.store_check import MOST_ABOUT_BYTES, StoreFiles, read_store, regular_file
 from cdmtrain.errors import InputError
 
 STORE_VERSION = 1
@@ -63,12 +63,13 @@ class StoreWriter:
 
 
 class EventStore:
-    """The events of one or several store directories, one after another, acting as one store."""
+    """The events of one or several stores, directories or content in memory, one after another, acting as one store."""
 
     where: ClassVar[str] = "in the memory of the host"
 
-    def __init__(self, directories: Sequence[Path]) -> None:
-        stores = [read_store(directory) for directory in directories]
+    def __init__(self, sources: Sequence[Path | StoreFiles]) -> None:
+        stores = [source if isinstance(source, StoreFiles) else read_store(source) for source in sources]
+        directories = [source for source in sources if isinstance(source, Path)]
         self.about = [store.about for store in stores]
         self.image_size = int(self.about[0]["image_size"])
         columns = [store.columns for store in stores]

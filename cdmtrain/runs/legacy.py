@@ -51,6 +51,7 @@ NEW_KEYS: tuple[tuple[str, str, Any, str], ...] = (
     ("model", "num_event_features", 0, ""),
     ("trainer", "matmul_precision", None, ""),
     ("data", "on_device", "auto", ""),
+    *(("data", key, value, "cdmtrain.data.datamodule.SimulatedData") for key, value in (("fresh", False), ("uses", 1))),
     ("model", "pool_stride", None, ""),
     ("model", "dense", False, "cdmtrain.model.cnn."),
     ("scheduler.scheduler", "mode", "min", "torch.optim.lr_scheduler.ReduceLROnPlateau"),
