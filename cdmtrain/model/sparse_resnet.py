@@ -97,6 +97,10 @@ class SparseResNet(nn.Module):
         """The features of an event, from which the last layer computes its logits."""
         return self.head[:-1](self._pooled(hits, self._find_stages(hits)))
 
+    def first_kernels(self) -> Float[Tensor, "kernel 3 3"]:
+        """What the first convolution does with the first feature of the hits."""
+        return self.stem.weight[:, 0].t().reshape(-1, 3, 3)
+
     def _find_stages(self, hits: Hits) -> list[Stage]:
         compiling, traced = torch.compiler.is_dynamo_compiling(), torch.compiler.is_compiling()
         pairs = hits.pixel.device.type == "cpu" and not traced

@@ -10,7 +10,8 @@ from cdmtrain.batch import EventBatch, Graph, Image
 def look_inside(representation: nn.Module, model: nn.Module, batch: EventBatch) -> dict[str, Tensor]:
     """Return what a network can show of itself and of some events, by name; nothing where it can show nothing.
 
-    - kernel (K, rows, columns): those of the first convolution of images with one channel.
+    - kernel (K, rows, columns): what the first convolution does with the energy of pixels: of images with one channel,
+      or of hits whose first feature is the energy, where the class of the model has a method `first_kernels`.
     - attention (hit): how much the decision attends to each lit pixel, where the class of the model has a method
       `attention`, which gives it for each pixel of an Image or each element of a Sequence.
     - edge (2, E): the hits that an edge of the graph goes from and to, where the nodes are hits above a threshold.
@@ -23,6 +24,9 @@ def look_inside(representation: nn.Module, model: nn.Module, batch: EventBatch) 
     first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
     if first is not None and first.in_channels == 1:
         found["kernel"] = first.weight.detach()[:, 0]
+    first_kernels = getattr(type(model), "first_kernels", None)
+    if first_kernels is not None and next(iter(getattr(representation, "features", ())), None) == "energy":
+        found["kernel"] = first_kernels(model)
     inputs = representation(batch)
     if isinstance(inputs, EventBatch):  # an ensemble of networks
         return {}
