@@ -1,7 +1,8 @@
 """Write files and directories atomically: under a temporary name beside the target, on disk, then renamed.
 
 A file that is whole for other processes may still be empty after a power cut, unless its content is on disk before it
-is renamed and its directory afterwards (fsync(2)).
+is renamed and its directory afterwards (fsync(2)). What a killed process left is removed by the next one that writes
+the same file.
 """
 
 import errno
@@ -11,8 +12,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import Any
+
+from cdmtrain.liveness import identity, machine_digest
 
 
 @contextmanager
@@ -27,7 +31,7 @@ def whole_file(path: Path, *, synced: bool = True) -> Iterator[Path]:
         OSError: with the name of `path` where the error has none, as that of a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     try:
         yield temporary
         replace(temporary, path, synced=synced)
@@ -60,7 +64,7 @@ def set_aside(path: Path) -> Path:
 @contextmanager
 def whole_directory(path: Path) -> Iterator[Path]:
     """Yield a new empty directory beside `path`; on success it becomes `path`, on any error it is removed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
@@ -79,6 +83,17 @@ def write_text(path: Path, text: str, *, synced: bool = True) -> None:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` to `path` atomically, as indented JSON."""
     write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def _temporary(path: Path) -> Path:
+    """The temporary name for `path` in this process; what killed processes of this machine left of it is removed."""
+    machine = machine_digest()
+    beginning = f".{path.name}.{machine}-"
+    for left in path.parent.glob(f"{escape(beginning)}*.tmp") if machine else ():
+        if not identity(left.name.removeprefix(beginning).removesuffix(".tmp")):
+            with suppress(OSError):
+                left.unlink() if left.is_symlink() or not left.is_dir() else shutil.rmtree(left)
+    return path.with_name(f"{beginning}{os.getpid()}.tmp")
 
 
 def _sync(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import os
 from contextlib import suppress
+from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 
 STATE, STARTED = 0, 19  # in /proc/<pid>/stat after the name of the program; see proc_pid_stat(5)
@@ -32,6 +34,14 @@ def is_alive(known: str | None) -> bool | None:
         if number.isdecimal() and f"{machine}]" == _machine():
             return identity(number) == known
     return None
+
+
+@cache
+def machine_digest() -> str:
+    """8 hexadecimal digits for this machine and its processes; "" where the system does not tell (macOS)."""
+    with suppress(OSError):
+        return blake2b(_machine().encode(), digest_size=4).hexdigest()
+    return ""
 
 
 def _machine() -> str:

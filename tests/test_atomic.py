@@ -1,6 +1,8 @@
 """What is written is whole or absent, whatever interrupts it."""
 
 import json
+import os
+import sys
 
 import pytest
 
@@ -49,6 +51,24 @@ def test_an_interrupted_directory_leaves_nothing(error, tmp_path):
     with pytest.raises(type(error)), whole_directory(tmp_path / "store") as temporary:
         write_half(temporary / "a", error)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write_and_that_of_a_living_one_stays(tmp_path):
+    with whole_file(tmp_path / "file[1].txt") as temporary:
+        temporary.write_text("")
+        ours = temporary.name
+    beginning = ours.rpartition("-")[0]
+    left = [beginning + "-4194305.tmp", beginning + "-4194306.tmp"]  # above the largest number of a process
+    (tmp_path / left[0]).write_text("half")
+    (tmp_path / left[1] / "inside").mkdir(parents=True)
+    others = [f"{beginning}-{os.getppid()}.tmp", ".file[1].txt.0badcafe-4194305.tmp", ".file1.txt.tmp"]
+    for name in others:
+        (tmp_path / name).write_text("being written")
+    write_text(tmp_path / "file[1].txt", "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "file[1].txt",
+        *(others if sys.platform == "linux" else [*left, *others]),
+    }
 
 
 def test_a_directory_appears_when_it_is_whole_and_holds_nothing_of_a_killed_one(tmp_path):

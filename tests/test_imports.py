@@ -37,7 +37,7 @@ UPPER = HANDED_IN | {"cdmtrain.report", "cdmtrain.tasks", "cdmtrain.callbacks"} 
 RULES = {
     "__init__": Rule(may={"cdmtrain.api"}, never=set()),
     "errors": Rule(may=set(), never={"cdmtrain"}),
-    "atomic": Rule(may=set(), never={"cdmtrain"}),
+    "atomic": Rule(may=set(), never=SHARED - {"cdmtrain.liveness"}),
     "terminal": Rule(may=set(), never={"cdmtrain"}),
     "liveness": Rule(may=set(), never={"cdmtrain"}),
     "existence_lock": Rule(may=set(), never={"cdmtrain.atomic", "cdmtrain.terminal"}),

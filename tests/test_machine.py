@@ -4,10 +4,12 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from cdmtrain.machine import KEPT_BYTES, WAITING, let_threads_sleep
+from cdmtrain import machine
+from cdmtrain.machine import KEPT_BYTES, WAITING, let_threads_sleep, memory_bytes
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
 
@@ -69,3 +71,26 @@ def test_threads_sleep_unless_the_user_chose(
         monkeypatch.setenv(name, value)
     let_threads_sleep()
     assert os.environ.get("OMP_WAIT_POLICY") == after
+
+
+@pytest.mark.parametrize(
+    ("own", "limits", "expected"),
+    [
+        ("0::/slurm/job_1/step_0", {"slurm/job_1/memory.max": "1000", "slurm/job_1/step_0/memory.max": "max"}, 1000),
+        ("0::/a", {"memory.max": "3000", "a/memory.max": "4000"}, 3000),
+        ("4:cpu,memory:/docker/abc\n0::/", {"memory/memory.limit_in_bytes": "2000"}, 2000),
+        ("4:cpu:/a\n3:memory:/../b", {"memory/b/memory.limit_in_bytes": str(2**63 - 4096)}, None),
+        ("no group", {}, None),
+        ("", {}, None),
+    ],
+)
+def test_the_memory_of_a_job_is_the_smallest_limit_around_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str, limits: dict[str, str], expected: int | None
+) -> None:
+    (tmp_path / "own").write_text(own + "\n")
+    for name, limit in limits.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(limit + "\n")
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
+    monkeypatch.setattr(machine, "OWN_CGROUPS", tmp_path / "own")
+    assert memory_bytes() == (expected or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

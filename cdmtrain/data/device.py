@@ -1,7 +1,6 @@
 """Batches on the device that computes: gathered from its own memory, or copied to it during the step before."""
 
 import gc
-import os
 from dataclasses import replace
 from typing import ClassVar, Protocol
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from cdmtrain.batch import EventBatch
 from cdmtrain.data.store import EventStore
 from cdmtrain.errors import InputError
+from cdmtrain.machine import memory_bytes
 
 SHARE = 0.25  # of a device's free memory that a store may take by itself; the network and its activations need the rest
 HITS_AT_A_TIME = 2**24  # 64 MB of host memory while a store is uploaded
@@ -116,14 +116,14 @@ def place(store: EventStore, device: torch.device, on_device: bool | str) -> Eve
 
 
 def free_bytes(device: torch.device) -> int:
-    """The memory of a GPU that is free; all memory of the machine for the CPU; 0 where it is not known."""
+    """The memory of a GPU that is free; all memory of the machine or job for the CPU; 0 where it is not known."""
     gc.collect()  # the store of the previous run of a sweep
     if device.type == "cuda":
         torch.cuda.empty_cache()
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if device.type == "cpu" else 0
+    return memory_bytes() if device.type == "cpu" else 0
 
 
 def _send(value: Tensor, device: torch.device) -> Tensor:

@@ -66,8 +66,11 @@ def open_run(cfg: DictConfig, *, given: Collection[str] = ()) -> Iterator[RunDir
                 train_longer(path, changes)
             if not cfg.get("run"):
                 _write_config(cfg, resolved, path)
-            if (before := read_status(path)) and before.state == "failed":
+            before = read_status(path)
+            if before and before.state == "failed":
                 _after_failure(path)
+            elif before and before.state == "running":
+                log.info("%s was killed, perhaps because the memory of its machine or job was full, and goes on", path)
         os.environ[RUN_DIR_ENV] = str(path)
         try:
             yield RunDirectory(path, resolved if cfg.get("run") else _lengthened(resolved, path))

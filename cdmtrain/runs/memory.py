@@ -1,6 +1,4 @@
-"""Refuse a network that is larger than the memory of this machine, before any of it is allocated."""
-
-import os
+"""Refuse a network that is larger than the memory of this machine or job, before any of it is allocated."""
 
 import torch
 from omegaconf import DictConfig
@@ -8,6 +6,7 @@ from omegaconf import DictConfig
 from cdmtrain.config.build import build
 from cdmtrain.config.targets import with_num_classes
 from cdmtrain.errors import InputError
+from cdmtrain.machine import memory_bytes
 from cdmtrain.particles import NAMES
 
 
@@ -25,9 +24,9 @@ def check_memory(cfg: DictConfig) -> None:
     except Exception:  # building the network itself says why, if it fails too
         return
     num_bytes = sum(one.numel() * one.element_size() for one in model.parameters())
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    available = memory_bytes()
     if num_bytes > available:
         raise InputError(
-            f"the parameters of the network need {num_bytes / 1e9:,.0f} GB, and this machine has "
-            f"{available / 1e9:,.0f} GB; choose smaller settings of model"
+            f"the parameters of the network need {num_bytes / 1e9:,.0f} GB, and this machine or job has "
+            f"{available / 1e9:,.1f} GB; choose smaller settings of model"
         )

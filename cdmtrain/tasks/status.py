@@ -16,7 +16,7 @@ from cdmtrain.runs.check import check
 from cdmtrain.runs.config_file import read_config_file
 from cdmtrain.runs.find import find_runs
 from cdmtrain.runs.read import RunFiles, is_lost, read_status, read_submission
-from cdmtrain.runs.records import Settings
+from cdmtrain.runs.records import Settings, Status
 from cdmtrain.terminal import printable
 
 ORDER = ("running", "submitted", "preempted", "interrupted", "lost", "failed", "unreadable", "diverged", "finished")
@@ -84,11 +84,17 @@ def time_left(run: RunFiles, now: datetime | None = None) -> str:
     return numbers.duration(max(0, round((end - (now or datetime.now(UTC))).total_seconds())))
 
 
+def _silence(status: Status | None) -> str:
+    """What is known of a run that is lost; the kernel lets no process say that its memory was full."""
+    since = f"{status.updated:%Y-%m-%d %H:%M} UTC" if status and status.updated else "its beginning"
+    return f"no heartbeat since {since}: killed, perhaps because the memory of its machine or job was full"
+
+
 def remark(run: RunFiles) -> str:
     """Where a run is, or what stopped it and where its log is."""
     job, status = run.submission, run.status
     if run.state in ("failed", "unreadable", "lost"):
-        reason = (run.error or f"no heartbeat since {status and status.updated}")[:MOST_CHARACTERS]
+        reason = (run.error or _silence(status))[:MOST_CHARACTERS]
         return reason + (f" (log: {job.log})" if job else "")
     host = f"on {status.host}" if status and run.state == "running" else ""
     return ", ".join(part for part in (host, f"job {job.job}" if job and run.state != "finished" else "") if part)

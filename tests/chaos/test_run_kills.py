@@ -10,17 +10,13 @@ import json
 import os
 import random
 import secrets
-import select
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import h5py
 import numpy as np
@@ -28,6 +24,7 @@ import pytest
 import torch
 
 from cdmtrain.data.store import is_whole
+from tests.chaos.conftest import Server
 
 KILLS = int(os.environ.get("CDMTRAIN_KILLS", "50"))
 SETTINGS = "data=hdf5 data.image_size=64 data.batch_size=10 data.split.train=[0,.01] data.split.val=[.5,.505] "
@@ -37,26 +34,6 @@ TIMES = ("epoch_seconds", "events_per_second", "train_seconds", "peak_memory_byt
 
 SIGNS = {"conversion": "cache/.*.tmp", "training": "cache/*/store.json", "reporting": "run/results.json"}  # of a phase
 
-# everything is imported once: a killed process is one that was split off
-SERVER = """
-import os, sys
-import torch, lightning, matplotlib.pyplot
-import cdmtrain.tasks.train
-from cdmtrain import cli
-torch.set_num_threads(1)
-for line in sys.stdin:
-    child = os.fork()
-    if child == 0:
-        log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(log, 1), os.dup2(log, 2)
-        sys.argv = ["cdmtrain", *line.split()]
-        status = cli.main()
-        sys.stdout.flush(), sys.stderr.flush()
-        os._exit(status)
-    print(child, flush=True)
-    print(os.waitpid(child, 0)[1], flush=True)
-"""
-
 
 @dataclass
 class Life:
@@ -64,7 +41,7 @@ class Life:
 
     folder: Path
     file: Path
-    server: subprocess.Popen[str]
+    server: Server
 
     @property
     def run(self) -> Path:
@@ -77,57 +54,33 @@ class Life:
     def has_reached(self, phase: str) -> bool:
         return any(self.folder.glob(SIGNS[phase])) if phase in SIGNS else False
 
-    def start(self) -> int:
-        """Begin or go on; the number of the process."""
-        words = f"{SETTINGS} data.files=[{self.file}] data.cache_dir={self.cache} run_dir={self.run}"
-        return int(self.said(words))
-
-    def said(self, words: str = "") -> str:
-        assert self.server.stdin is not None
-        assert self.server.stdout is not None
-        if words:
-            print(words, file=self.server.stdin, flush=True)
-        return self.server.stdout.readline()
-
-    def ended(self, seconds: float) -> bool:
-        """Whether the process has ended by itself within so many seconds."""
-        stdout: IO[str] | None = self.server.stdout
-        return bool(select.select([stdout], [], [], seconds)[0])
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": tmp_path}
-    with subprocess.Popen([sys.executable, "-c", SERVER], **pipes) as process:  # type: ignore[call-overload]
-        yield process
-        process.stdin.close()
+    def start(self) -> None:
+        """Begin or go on."""
+        self.server.start(f"{SETTINGS} data.files=[{self.file}] data.cache_dir={self.cache} run_dir={self.run}")
 
 
 def undisturbed(life: Life) -> dict[str, float]:
     """Let it live; how long each phase took."""
     life.start()
     began: dict[str, float] = {}
-    while not life.ended(0.002):
+    while not life.server.has_ended(0.002):
         for phase in SIGNS:
             if phase not in began and life.has_reached(phase):
                 began[phase] = time.monotonic()
-    assert int(life.said()) == 0
+    assert life.server.status() == 0
     ends = [*list(began.values())[1:], time.monotonic()]
     return {phase: end - start for (phase, start), end in zip(began.items(), ends, strict=True)}
 
 
 def killed(life: Life, phase: str, seconds: float) -> bool:
     """Start, and kill so many seconds after a phase has begun; False where it has ended well before."""
-    process = life.start()
+    life.start()
     ended = False
     while not ended and not life.has_reached(phase):
-        ended = life.ended(0.002)
-    if not ended and not life.ended(seconds):
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-    status = int(life.said())
-    assert status in (0, signal.SIGKILL), (life.folder.parent / "log").read_text()[-3000:]
-    return status == signal.SIGKILL
+        ended = life.server.has_ended(0.002)
+    if not ended and not life.server.has_ended(seconds):
+        life.server.kill()
+    return life.server.status() == signal.SIGKILL
 
 
 def check_whole(life: Life) -> None:
@@ -188,7 +141,7 @@ def same(one: Life, other: Life) -> bool:
 def test_a_run_killed_at_random_ends_as_one_left_alone(
     challenge_file: Callable[..., Path],
     tmp_path: Path,
-    server: subprocess.Popen[str],
+    server: Server,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     small, file = challenge_file("small.h5", num_events=500, image_size=64), tmp_path / "events.h5"

@@ -40,3 +40,4 @@ def test_a_killed_leaderboard_leaves_whole_files_and_the_same_command_ends_it(tm
     assert done.stderr.split() == ["-9", "-9", "-9", "-9", "0"]
     assert done.returncode == 0
     assert (tmp_path / "runs/leaderboard.html").read_text().endswith("</html>\n")
+    assert [*tmp_path.rglob("*.tmp")] == []
