@@ -83,10 +83,12 @@ def draw_event(
     """
     (width, height), (left, bottom, size) = figure.get_size_inches(), box
     axes = figure.add_axes((left / width, bottom / height, size / width, size / height), facecolor="#000000")
-    axes.imshow(np.ma.masked_less_equal(event, 0), norm=norm, cmap=COLOURS, interpolation="nearest")
     row, column = _corner(event if window_of is None else window_of, side)
-    axes.set(xticks=[], yticks=[])
-    axes.set(xlim=(column - 0.5, column + side - 0.5), ylim=(row - 0.5, row + side - 0.5))
+    shown = np.ma.masked_less_equal(event[row : row + side, column : column + side], 0)
+    extent = (column - 0.5, column + side - 0.5, row - 0.5, row + side - 0.5)
+    axes.imshow(shown, norm=norm, cmap=COLOURS, interpolation="nearest", origin="lower", extent=extent)
+    axes.xaxis.set_visible(False)
+    axes.yaxis.set_visible(False)
     axes.spines[:].set_color("#2a313c")
     return axes
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from cdmtrain.atomic import whole_file, write_text
 from cdmtrain.report.kit import markup
+from cdmtrain.report.kit.png import png_bytes
 from cdmtrain.runs import files
 
 Rows = list[Sequence[Any]]  # the first row holds the names of the columns
@@ -31,11 +32,10 @@ class Drawing:
     def write(self, folder: Path) -> str:
         """Write the figure as PNG and its numbers as CSV into `folder`; return it as HTML."""
         write_csv(folder / f"{self.name}.csv", self.rows)
-        buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", metadata={"Software": None})  # the same bytes for the same figure
+        picture = png_bytes(self.figure)
         with whole_file(folder / f"{self.name}.png", synced=False) as temporary:
-            temporary.write_bytes(buffer.getvalue())
-        return markup.picture(buffer.getvalue(), self.title, self.caption, self.alternative)
+            temporary.write_bytes(picture)
+        return markup.picture(picture, self.title, self.caption, self.alternative)
 
 
 def write_csv(path: Path, rows: Rows) -> None:

@@ -1,0 +1,23 @@
+import io
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from cdmtrain.report.kit.png import png_bytes
+
+
+def test_a_picture_has_the_pixels_and_the_resolution_that_matplotlib_writes() -> None:
+    figure = Figure(figsize=(1.3, 0.7), dpi=90, facecolor="#0d1117")
+    figure.add_axes((0.1, 0.2, 0.8, 0.7)).plot([0, 1, 0.5])
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    expected, found = Image.open(buffer), Image.open(io.BytesIO(png_bytes(figure)))
+    assert found.mode == expected.mode
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+    assert found.info["dpi"] == expected.info["dpi"]
+
+
+def test_the_same_figure_gives_the_same_bytes() -> None:
+    figure = Figure(figsize=(1, 1))
+    assert png_bytes(figure) == png_bytes(figure)
