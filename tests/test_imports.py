@@ -116,6 +116,7 @@ RULES = {
 OPENERS = ("runs.open", "runs.trust", "runs.checkpoint", "runs.memory", "runs.weights")
 MAY_MORE = {key: {"torch", "lightning"} for key in OPENERS}
 MAY_MORE |= {"data.conversion.labels": {"particle"}, "data.conversion.larcv": {"uproot"}}
+MAY_MORE["augmentation.recombination"] = {f"cdmtrain.simulation.{name}" for name in ("argon", "block")}
 MAY_MORE["callbacks.loggers"] = {"matplotlib", "mlflow", "wandb"}
 
 PDG_CODES = {11, 13, 22, 2212}

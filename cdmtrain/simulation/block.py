@@ -24,6 +24,7 @@ from cdmtrain.simulation.transport import transport
 BUDGET_COLUMNS = 6
 KEPT, OUTSIDE, UNDER_THRESHOLD, RECOMBINED, LOST, INITIAL = 0, 1, 2, 3, 4, 5
 BOX_ALPHA, BOX_BETA = 0.93, 0.212  # beta in (kV/cm)(g/cm2)/MeV
+LEAST_MEV_CM = 0.5  # smaller densities recombine like this one
 CLOUD_PARTS = 8  # points that stand for a diffused deposit
 # columns of `settings`, see Simulator
 WIDTH, PITCH, VOXEL_THRESHOLD, FIELD, DIFFUSION, NOISE, PIXEL_THRESHOLD = 0, 1, 2, 3, 4, 5, 6
@@ -78,7 +79,7 @@ def surviving_charge(density_mev_cm: float, field_kv_cm: float) -> float:
     """Fraction of the ionisation charge that escapes recombination; 1 without a drift field."""
     if field_kv_cm <= 0:
         return 1.0
-    strength = BOX_BETA / (argon.DENSITY * field_kv_cm) * max(density_mev_cm, 0.5)
+    strength = BOX_BETA / (argon.DENSITY * field_kv_cm) * max(density_mev_cm, LEAST_MEV_CM)
     return min(max(math.log(BOX_ALPHA + strength) / strength, 0.0), 1.0)
 
 

@@ -35,6 +35,7 @@ ROWS = [
     "model=sparse_resnet representation/event_features=[energy] data.on_device=false",
     "model=cnn data.on_device=true trainer.deterministic=true",
     "model=dnn trainer=default",
+    "model=perceptron augmentation=[recombination,diffusion,noise,noisy_lines,dead_lines,lost_region,threshold]",
     "model=perceptron trainer=overfit trainer.max_epochs=2 trainer.check_val_every_n_epoch=1",
 ]
 SHORT = ["trainer.limit_train_batches=2", "trainer.limit_val_batches=1", "trainer.limit_test_batches=1"]
