@@ -95,7 +95,7 @@ class GNN(nn.Module):
 
     def embed(self, graph: Graph) -> Float[Tensor, "event feature"]:
         """The features of an event, from which the last layer computes its logits."""
-        if self.is_gcn_mean:  # the lecture's choice: the same function as below, at an eighth of the time
+        if self.is_gcn_mean:  # the lecture's choice: the same function as below, in a fraction of the time
             return gcn_mean(self.convolutions, graph, self.activation)
         x = graph.feature
         for number, convolution in enumerate(self.convolutions):

@@ -7,6 +7,7 @@ import torch
 from torch_geometric.nn import GCNConv, global_mean_pool
 
 from cdmtrain.batch import Graph
+from cdmtrain.benchmark.cost import flops
 from cdmtrain.layers.gcn_mean import gcn_mean
 
 NUM_NODES, NUM_EVENTS = 40, 5
@@ -59,3 +60,10 @@ def test_self_loops_of_the_graph_are_those_that_every_node_has(depth):
     expected = global_mean_pool(x, graph.event, size=NUM_EVENTS)
     for one in (looped, once, graph):
         torch.testing.assert_close(gcn_mean(layers, one, torch.nn.ReLU()), expected)
+
+
+def test_all_products_of_matrices_are_counted():
+    layers = torch.nn.ModuleList([GCNConv(1, 6), GCNConv(6, 6)]).double()
+    graph = random_graph(1, directed=False)
+    forward, _ = flops(lambda: gcn_mean(layers, graph, torch.nn.ReLU()))
+    assert forward == 2 * NUM_NODES * 1 * 6 + 2 * NUM_EVENTS * 6 * 6
