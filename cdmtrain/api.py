@@ -1,8 +1,7 @@
 """The program in Python: train, open runs, compare them."""
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
@@ -16,12 +15,12 @@ from omegaconf import DictConfig
 from torch import nn
 
 import cdmtrain.cli  # noqa: F401  (registers the resolvers that the configuration uses)
-from cdmtrain.config.calls import checked_words, composed_call, record_class
+from cdmtrain.config.calls import alone, checked_words, composed_call, record_class
 from cdmtrain.config.check import check
 from cdmtrain.config.explain import explained
 from cdmtrain.config.targets import targets
 from cdmtrain.data.conversion.convert import write_events as write_events
-from cdmtrain.errors import InputError, Interrupted
+from cdmtrain.errors import Interrupted
 from cdmtrain.particles import NAMES
 from cdmtrain.probe.features import embed
 from cdmtrain.report.kit.columns import Columns
@@ -36,8 +35,6 @@ from cdmtrain.runs.trust import OPENED
 from cdmtrain.terminal import messages_printed
 from cdmtrain.training import train_run
 
-_TRAINING = threading.Lock()
-
 AnyPath = str | PathLike[str]
 
 
@@ -48,7 +45,7 @@ class Run:
         run.results["accuracy"]
         probability, name = run.predict(images)     # (N, 192, 192) in MeV -> (N, 4), (N,)
 
-    The files are read anew each time, so a run that is being trained can be watched.
+    Files are read anew each time, so a run in training can be watched.
     """
 
     classes = NAMES  # names of the columns of a probability
@@ -167,7 +164,7 @@ def train(*words: str, model: nn.Module | str | None = None, representation: str
     if network is not None and not any(word.startswith(("representation=", "run=")) for word in typed):
         representation = representation or "image"
     typed += [f"representation={representation}"] if representation else []
-    with _alone(), messages_printed(), ExitStack() as stack:
+    with alone(), messages_printed(), ExitStack() as stack:
         cfg = stack.enter_context(composed_call(typed))
         with explained():
             check(cfg)
@@ -187,6 +184,7 @@ def load_run(
     device: str = "cpu",
     trust: Sequence[str] = (),
     model: nn.Module | None = None,
+    calibrated: bool = False,
 ) -> Run:
     """Open a trained run; safe for runs from strangers.
 
@@ -196,11 +194,13 @@ def load_run(
         device: to compute on, such as "cuda".
         trust: packages whose classes the run may build too, beside those in the environment variable CDMTRAIN_TRUST.
         model: a network like the one that was trained, for a run whose network was an object; it is copied.
+        calibrated: whether `predict` gives calibrated probabilities, as `task=calibrate` found.
 
     Raises:
         InputError: where this is not a run, or the checkpoint is absent, damaged, or of another network.
     """
-    run = Run(Path(path), partial(open_network, path, checkpoint=checkpoint, device=device, trust=trust, model=model))
+    options: dict[str, Any] = {"device": device, "trust": trust, "model": model, "calibrated": calibrated}
+    run = Run(Path(path), partial(open_network, path, checkpoint=checkpoint, **options))
     _ = run.network
     return run
 
@@ -237,14 +237,3 @@ def leaderboard(runs: AnyPath | Sequence[Run | AnyPath], *, rank: str = "cross_e
 def _packages(cfg: DictConfig) -> list[str]:
     """The packages of the classes that a training has built: opening its run may build them again."""
     return sorted({target.partition(".")[0] for part in OPENED for _, target in targets(part, cfg[part])})
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Refuse a second training in this process, which shares random numbers and Hydra with the first one."""
-    if not _TRAINING.acquire(blocking=False):
-        raise InputError("a training runs in this process already; wait for it, or train in another process")
-    try:
-        yield
-    finally:
-        _TRAINING.release()

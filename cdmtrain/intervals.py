@@ -1,6 +1,7 @@
 """Figures with their 68 % intervals, in double precision: fractions, means, and areas under ROC curves."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -15,6 +16,17 @@ class Figure(NamedTuple):
 
 
 UNDEFINED = Figure(np.nan, np.nan, np.nan)
+UNCERTAINTY = "uncertainty"
+
+
+def as_results(figures: Mapping[str, Figure | dict[str, Figure]]) -> dict[str, Any]:
+    """Return the values by name, of a class or one for all, and their intervals under "uncertainty"."""
+    intervals = {name: _each(figure, lambda one: [one.low, one.high]) for name, figure in figures.items()}
+    return {**{name: _each(figure, lambda one: one.value) for name, figure in figures.items()}, UNCERTAINTY: intervals}
+
+
+def _each(figure: Figure | dict[str, Figure], part: Callable[[Figure], Any]) -> Any:
+    return part(figure) if isinstance(figure, Figure) else {name: part(one) for name, one in figure.items()}
 
 
 def fraction(passed: float, total: float) -> Figure:

@@ -1,6 +1,5 @@
 """The metrics of a network, and the mean of a loss, without waiting for the device before the end of an epoch."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,13 +8,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, distributed
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from cdmtrain.intervals import UNDEFINED, Figure, around, fraction, mean, roc_area
+from cdmtrain.intervals import UNCERTAINTY, UNDEFINED, Figure, around, as_results, fraction, mean, roc_area
 from cdmtrain.particles import ELECTRON, NAMES, NUM_CLASSES, PHOTON
 
 CALIBRATION_BINS = 15
 EQUAL_WIDTH = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS  # the inner edges
 RESAMPLINGS = 400
-UNCERTAINTY = "uncertainty"
 
 Doubles = Float[np.ndarray, "..."]
 Classes = Int[np.ndarray, " event"]
@@ -115,16 +113,8 @@ def _metrics(logits: Float[Tensor, "event class"], truth: Int[Tensor, " event"])
     counts = torch.cat([confusion, unanswered[:, None]], dim=1).numpy()
     is_defined = bool(len(truth) and answered.all())
     figures = _of_counts(counts) | _of_logits(logits.double().numpy(), truth.numpy(), is_defined=is_defined)
-    return {
-        **{name: _each(figure, lambda one: one.value) for name, figure in figures.items()},
-        "confusion_matrix": counts[:, :-1].tolist(),
-        **({} if answered.all() else {"undefined_events": int((~answered).sum())}),
-        UNCERTAINTY: {name: _each(figure, lambda one: [one.low, one.high]) for name, figure in figures.items()},
-    }
-
-
-def _each(figure: Figure | dict[str, Figure], part: Callable[[Figure], Any]) -> Any:
-    return part(figure) if isinstance(figure, Figure) else {name: part(one) for name, one in figure.items()}
+    undefined = {} if answered.all() else {"undefined_events": int((~answered).sum())}
+    return {**as_results(figures), "confusion_matrix": counts[:, :-1].tolist(), **undefined}
 
 
 def _of_counts(counts: Int[np.ndarray, "class answer"]) -> dict[str, Figure | dict[str, Figure]]:

@@ -29,7 +29,7 @@ ARRAYS = {"numpy", "jaxtyping"}
 TENSORS = ARRAYS | {"torch"}
 PARTICLES, BATCH, COMPILED = {"cdmtrain.particles"}, {"cdmtrain.batch"}, {"cdmtrain.compiled"}
 DATA, REPRESENTATION, MODEL = {"cdmtrain.data"}, {"cdmtrain.representation"}, {"cdmtrain.model"}
-RUN_READERS = {f"cdmtrain.runs.{name}" for name in ("files", "find", "read", "records", "predictions")}
+RUN_READERS = {f"cdmtrain.runs.{name}" for name in ("calibration", "files", "find", "read", "records", "predictions")}
 HANDED_IN = DATA | REPRESENTATION | MODEL
 CONFIG, RUNS = {"cdmtrain.config"}, {"cdmtrain.runs"}
 UPPER = HANDED_IN | {"cdmtrain.report", "cdmtrain.tasks", "cdmtrain.callbacks"}  # rooms above or beside
@@ -45,6 +45,7 @@ RULES = {
     "machine": Rule(may=set(), never={"cdmtrain"}),
     "compiled": Rule(may={"numba"}, never={"cdmtrain"}),
     "intervals": Rule(may=ARRAYS, never={"cdmtrain"}),
+    "calibration": Rule(may=ARRAYS | {"cdmtrain.intervals"}, never={"torch", "lightning"}),
     "particles": Rule(may=TENSORS, never={"cdmtrain"}),
     "batch": Rule(may=TENSORS, never={"cdmtrain"}),
     "simulation": Rule(may=PARTICLES | ARRAYS | COMPILED, never={"torch", "lightning", "hydra"}),
@@ -84,7 +85,7 @@ RULES = {
         | BATCH
         | DATA
         | ARRAYS
-        | {"cdmtrain", "cdmtrain.config", "cdmtrain.augmentation"}
+        | {"cdmtrain", "cdmtrain.config", "cdmtrain.augmentation", "cdmtrain.calibration"}
         | {"cdmtrain.classifier", "cdmtrain.loss", "h5py", "hydra", "omegaconf", "yaml"},
         never=MODEL
         | {f"cdmtrain.{room}" for room in ("callbacks", "report", "tasks", "cluster", "devices", "training")},
@@ -113,7 +114,15 @@ RULES = {
 }
 
 # modules that open a run build its network
-OPENERS = ("runs.open", "runs.trust", "runs.checkpoint", "runs.memory", "runs.weights")
+OPENERS = (
+    "runs.open",
+    "runs.trust",
+    "runs.checkpoint",
+    "runs.memory",
+    "runs.weights",
+    "runs.combined",
+    "runs.evaluation",
+)
 MAY_MORE = {key: {"torch", "lightning"} for key in OPENERS}
 MAY_MORE |= {"data.conversion.labels": {"particle"}, "data.conversion.larcv": {"uproot"}}
 MAY_MORE["augmentation.recombination"] = {f"cdmtrain.simulation.{name}" for name in ("argon", "block")}

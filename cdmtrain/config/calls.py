@@ -1,5 +1,6 @@
 """From the words of a call in Python to a composed configuration; errors are raised, with the command's sentences."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -16,6 +17,8 @@ from cdmtrain.config.roots import FLAGS, using, without_dirs
 from cdmtrain.config.suggestions import explain_composition
 from cdmtrain.config.words import with_paths_as_words
 from cdmtrain.errors import InputError
+
+_TRAINING = threading.Lock()
 
 
 def checked_words(words: Sequence[str]) -> list[str]:
@@ -62,3 +65,14 @@ def record_class(cfg: DictConfig, model: object) -> None:
     job: Any = HydraConfig.get()
     with read_write(job):
         job.runtime.choices.model = kind.__name__
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Refuse a second training in this process, which shares random numbers and Hydra with the first one."""
+    if not _TRAINING.acquire(blocking=False):
+        raise InputError("a training runs in this process already; wait for it, or train in another process")
+    try:
+        yield
+    finally:
+        _TRAINING.release()

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from torch import nn
 
 from cdmtrain.config.build import build
 from cdmtrain.config.overrides import apply_overrides, override_keys
 from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
+from cdmtrain.runs.calibration import Calibration, find_calibration
+from cdmtrain.runs.combined import combine_networks
 from cdmtrain.runs.open import TrainedNetwork, open_network
 from cdmtrain.runs.provenance import summary_of
 from cdmtrain.runs.read import read_provenance
@@ -25,6 +28,13 @@ def open_runs(cfg: DictConfig) -> list[TrainedNetwork]:
     return [open_network(path, checkpoint=str(cfg.ckpt), trust=trusted(cfg.trust)) for path in paths]
 
 
+def combine_runs(runs: Sequence[TrainedNetwork], cfg: DictConfig) -> tuple[nn.Module, Calibration | None]:
+    """Return the network of one run or several, as `symmetries=` and `calibrated=` ask for it, and its calibration."""
+    calibration = find_calibration(runs, symmetries=cfg.symmetries) if cfg.calibrated else None
+    networks = [run.classifier for run in runs]
+    return combine_networks(networks, symmetries=cfg.symmetries, calibration=calibration), calibration
+
+
 def evaluation_config(runs: Sequence[TrainedNetwork], cfg: DictConfig, *, free: Sequence[str] = ()) -> DictConfig:
     """The configuration of the first run with what was typed beside it.
 
@@ -36,7 +46,7 @@ def evaluation_config(runs: Sequence[TrainedNetwork], cfg: DictConfig, *, free: 
         cfg: as composed from the command line.
         free: further keys that may be typed, which are the task's own.
     """
-    own = ("ckpt", "symmetries", "simulation", "trainer", *free)
+    own = ("ckpt", "symmetries", "calibrated", "simulation", "trainer", *free)
     used = apply_overrides(runs[0].cfg, cfg, parts=("data",), free=own)
     typed = override_keys()
     used.trainer = _trainer(runs[0], cfg, typed)

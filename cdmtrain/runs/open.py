@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_type_hints
@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import nn
 
 from cdmtrain.augmentation.chain import Chain
-from cdmtrain.augmentation.symmetries import transformed
 from cdmtrain.batch import EventBatch
 from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build, build_each, recorded
@@ -24,11 +23,11 @@ from cdmtrain.errors import InputError
 from cdmtrain.loss import check_loss
 from cdmtrain.particles import NAMES
 from cdmtrain.runs import files
+from cdmtrain.runs.calibration import find_calibration
 from cdmtrain.runs.checkpoint import checkpoint_path, read_checkpoint
+from cdmtrain.runs.combined import combine_networks
 from cdmtrain.runs.memory import check_memory
 from cdmtrain.runs.trust import OPENED, read_config, trusted
-
-NUM_SYMMETRIES = 8  # of the square
 
 
 class Prediction(NamedTuple):
@@ -52,6 +51,7 @@ class TrainedNetwork:
     cfg: DictConfig  # the run's own configuration
     checkpoint: Path  # the file that the weights are from
     classifier: Classifier
+    calibrated: bool = False  # whether its probabilities are to be calibrated
     classes = NAMES  # names of the columns of a probability
 
     @property
@@ -68,14 +68,17 @@ class TrainedNetwork:
 
     def predict(self, images: object, *, symmetries: bool = False) -> Prediction:
         """Classify images, as `cdmtrain.api.Run.predict` describes."""
-        parts = [self.probability(batch, symmetries=symmetries).cpu() for batch in self.batches(images)]
-        probability = torch.cat(parts).numpy() if parts else np.empty((0, len(NAMES)), np.float32)
+        network, device = self.combined(symmetries=symmetries), self.classifier.device
+        with torch.inference_mode():
+            parts = [network(batch.to(device)).softmax(1).cpu() for batch in self.batches(images)]
+        probability = torch.cat(parts).numpy() if parts else np.empty((0, len(self.classes)), np.float32)
         return Prediction(probability, most_probable(probability))
 
-    @torch.inference_mode()
-    def probability(self, batch: EventBatch, *, symmetries: bool = False) -> Float[Tensor, "event class"]:
-        """Return the softmax probabilities of the events in a batch, float32 on the network's device."""
-        return combine_networks([self.classifier], symmetries=symmetries)(batch.to(self.classifier.device)).softmax(1)
+    def combined(self, *, symmetries: bool) -> nn.Module:
+        """Return the network on its device, over symmetries and calibrated where that is wanted."""
+        calibration = find_calibration([self], symmetries=symmetries) if self.calibrated else None
+        network = combine_networks([self.classifier], symmetries=symmetries, calibration=calibration)
+        return network.to(self.classifier.device)
 
     def batches(self, images: object) -> Iterator[EventBatch]:
         """Yield the images in batches of the size that the run was trained with; an EventBatch as it is.
@@ -95,37 +98,6 @@ class TrainedNetwork:
             first += len(some)
 
 
-class Ensemble(nn.Module):
-    """The logarithm of the mean probability of several networks and views.
-
-    p(event) = 1/(R S) sum_r sum_s softmax(network_r(view_s(event))), with S = 1 or 8 views. The output log p takes the
-    place of logits: its softmax is p again.
-
-    Args:
-        networks: R of them, each maps an EventBatch to logits (event, class).
-        symmetries: whether each network sees the eight turned and mirrored views of an event, or the event alone.
-    """
-
-    def __init__(self, networks: Sequence[nn.Module], *, symmetries: bool) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-        self._num_views = NUM_SYMMETRIES if symmetries else 1
-
-    def forward(self, batch: EventBatch) -> Float[Tensor, "event class"]:
-        views = [batch]  # number 0 is the identity
-        for number in range(1, self._num_views):
-            views.append(transformed(batch, torch.full_like(batch.class_index, number)))
-        probability = [network(view).softmax(1) for view in views for network in self.networks]
-        return torch.stack(probability).mean(0).log()
-
-
-def combine_networks(networks: Sequence[nn.Module], *, symmetries: bool = False) -> nn.Module:
-    """Return a single network without symmetries as it is, anything else as an Ensemble."""
-    if len(networks) == 1 and not symmetries:
-        return networks[0]
-    return Ensemble(networks, symmetries=symmetries)
-
-
 def check_image_size(network: TrainedNetwork, image_size: int, *, source: Path | None = None) -> None:
     """Refuse images whose size is not that of the training; `source` is the file they are from, if any."""
     if image_size != network.image_size:
@@ -142,6 +114,7 @@ def open_network(
     device: str = "cpu",
     trust: Sequence[str] = (),
     model: nn.Module | None = None,
+    calibrated: bool = False,
 ) -> TrainedNetwork:
     """Open the network of a run for inference.
 
@@ -154,6 +127,7 @@ def open_network(
         device: to compute on, such as "cuda".
         trust: packages whose classes the run may build too, beside those in the environment variable CDMTRAIN_TRUST.
         model: a network like the one that was trained, for a run whose network was an object; it is copied.
+        calibrated: whether to calibrate what it predicts, as `task=calibrate` found.
 
     Raises:
         InputError: where this is not a run, or the checkpoint is absent, damaged, or of another network.
@@ -167,8 +141,8 @@ def open_network(
     network = TrainedNetwork(directory, cfg, weights, classifier.to(device).eval())
     if model is None:
         with recorded(directory / files.CONFIG):  # some values fail only when they are used
-            network.probability(_one_hit(network.image_size))
-    return network
+            network.predict(_one_hit(network.image_size))
+    return replace(network, calibrated=calibrated)
 
 
 def _one_hit(image_size: int) -> EventBatch:

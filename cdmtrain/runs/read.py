@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from cdmtrain.errors import InputError
 from cdmtrain.existence_lock import file_system_time
 from cdmtrain.liveness import is_alive
-from cdmtrain.particles import NUM_CLASSES
 from cdmtrain.runs import files
 from cdmtrain.runs.check import check, wrong
 from cdmtrain.runs.config_file import read_config_file
@@ -27,13 +26,12 @@ from cdmtrain.runs.records import (
     Status,
     Submission,
 )
+from cdmtrain.runs.results import check_results
 
 if TYPE_CHECKING:
+    from cdmtrain.runs.calibration import Calibration
     from cdmtrain.runs.predictions import Learned, Mistakes, Predictions
 
-PER_CLASS = ("efficiency", "purity", "roc_auc", "class_calibration_error")
-UNCERTAINTY = "uncertainty"
-CONFUSION_MATRIX = "confusion_matrix"
 Record = TypeVar("Record")
 
 
@@ -53,6 +51,7 @@ class RunFiles:
     predictions: "Predictions | None" = None
     mistakes: "Mistakes | None" = None
     learned: "Learned | None" = None
+    calibrations: "list[Calibration]" = field(default_factory=list)
     missing: tuple[str, ...] = ()  # names out of files.EXPECTED
     problem: str | None = None  # why the run cannot be read
 
@@ -79,7 +78,7 @@ def read_run(run: Path, *, with_predictions: bool = True) -> RunFiles:
     """
     if not run.is_dir():
         raise InputError(f"{run} is not a directory; give the directory of a run, one that holds a {files.CONFIG}")
-    from cdmtrain.runs import predictions  # slow, because of h5py, and task=status needs none
+    from cdmtrain.runs import calibration, predictions  # slow, because of h5py, and task=status needs none
 
     config, status = read_config_file(run) or {}, read_status(run)
     return RunFiles(
@@ -95,6 +94,7 @@ def read_run(run: Path, *, with_predictions: bool = True) -> RunFiles:
         predictions=predictions.read_predictions(run) if with_predictions else None,
         mistakes=predictions.read_mistakes(run) if with_predictions else None,
         learned=predictions.read_learned(run) if with_predictions else None,
+        calibrations=calibration.read_calibrations(run) if with_predictions else [],
         missing=tuple(name for name in files.EXPECTED if not (run / name).is_file()),
     )
 
@@ -154,7 +154,7 @@ def read_results(run: Path) -> Results | None:
     content = read_json(run, files.RESULTS)
     if content is None:
         return None
-    return {name: _check_result(name.removeprefix("val_"), value, f"{path}: {name}") for name, value in content.items()}
+    return check_results(content, str(path))
 
 
 def read_history(run: Path) -> dict[str, NDArray[np.float64]]:
@@ -197,37 +197,6 @@ def read_json(run: Path, name: str) -> dict[str, Any] | None:
 def _read_record(run: Path, name: str, kind: type[Record]) -> Record | None:
     content = read_json(run, name)
     return None if content is None else check(content, kind, str(run / name))
-
-
-def _check_result(name: str, value: Any, where: str) -> Any:
-    if value is None:
-        return None
-    if name in PER_CLASS:
-        return check(value, dict[str, float | None], where)
-    if name == UNCERTAINTY:
-        figures = check(value, dict[str, Any], where)
-        return {figure: _check_interval(figure, ends, f"{where}: {figure}") for figure, ends in figures.items()}
-    if name == "diverged":
-        return check(value, bool, where)
-    if name != CONFUSION_MATRIX:
-        return check(value, int if isinstance(value, int) else float, where)
-    counts = check(value, list[list[int]], where)
-    if len(counts) != NUM_CLASSES or any(len(row) != NUM_CLASSES or min(row) < 0 for row in counts):
-        raise wrong(where, value, f"{NUM_CLASSES} x {NUM_CLASSES} counts")
-    return counts
-
-
-def _check_interval(figure: str, value: Any, where: str) -> Any:
-    """The ends of a figure's interval, or those of each class."""
-    if value is None or figure not in PER_CLASS:
-        ends = check(value, list[float | None] | None, where)
-        if ends is not None and len(ends) != 2:
-            raise wrong(where, value, "two numbers")
-        return ends
-    return {
-        name: _check_interval("", ends, f"{where}: {name}")
-        for name, ends in check(value, dict[str, Any], where).items()
-    }
 
 
 def _number(field: str, where: str) -> float:

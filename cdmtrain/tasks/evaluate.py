@@ -1,26 +1,32 @@
 """cdmtrain task=evaluate: a run's network on its test events or on other files, with the report of a training."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from cdmtrain.atomic import whole_directory, write_json, write_text
+from cdmtrain.calibration.conformal import in_set, set_figures
 from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build
 from cdmtrain.config.overrides import override_keys
 from cdmtrain.data.event_data import EventData
 from cdmtrain.devices.accelerator import accelerator_name, check_accelerator
+from cdmtrain.intervals import as_results
 from cdmtrain.report.run.page import write_report
 from cdmtrain.report.run.tables import show_results
 from cdmtrain.runs import files
-from cdmtrain.runs.evaluation import check_same_events, evaluation_config, open_runs, open_test_data
+from cdmtrain.runs.calibration import Calibration
+from cdmtrain.runs.evaluation import check_same_events, combine_runs, evaluation_config, open_runs, open_test_data
 from cdmtrain.runs.inside import read_text
 from cdmtrain.runs.names import new_output_path
-from cdmtrain.runs.open import TrainedNetwork, check_image_size, combine_networks
+from cdmtrain.runs.open import TrainedNetwork, check_image_size
+from cdmtrain.runs.predictions import read_predictions
 from cdmtrain.runs.provenance import describe_process
 from cdmtrain.runs.read import read_provenance, read_results
 from cdmtrain.training import configure_logging, evaluate_run
@@ -41,11 +47,14 @@ def evaluate(cfg: DictConfig) -> None:
         check_same_events(runs, data)
     for run in runs:
         check_image_size(run, data.store.image_size)
-    classifier = ensemble(runs, used, symmetries=cfg.symmetries)
+    network, calibration = combine_runs(runs, cfg)
+    classifier = as_classifier(network, used)
     with whole_directory(folder) as temporary:
         trainer = build(used, "trainer", callbacks=[], logger=False, default_root_dir=temporary)
         metrics = evaluate_run(trainer, classifier, data, temporary)
         parameters = sum(parameter.numel() for parameter in classifier.model.parameters())
+        if calibration is not None:
+            add_sets(metrics, temporary, calibration)
         results = metrics | {"parameters": parameters} | cost(runs)
         write_json(temporary / files.RESULTS, results)
         write_text(temporary / files.CONFIG, OmegaConf.to_yaml(used))
@@ -56,13 +65,23 @@ def evaluate(cfg: DictConfig) -> None:
     show_results(results, folder / files.PAGE)
 
 
-def ensemble(runs: Sequence[TrainedNetwork], cfg: DictConfig, *, symmetries: bool) -> Classifier:
-    """The classifier of one run, or one that averages several runs or views."""
-    network = combine_networks([run.classifier for run in runs], symmetries=symmetries)
+def as_classifier(network: nn.Module, cfg: DictConfig) -> Classifier:
+    """The classifier of one run, or one around a network that takes events and averages or calibrates."""
     if isinstance(network, Classifier):
         return network
     unused = torch.optim.SGD
     return Classifier(model=network, representation=nn.Identity(), loss=build(cfg, "loss"), optimizer=unused)
+
+
+def add_sets(metrics: dict[str, Any], folder: Path, calibration: Calibration) -> None:
+    """Add how often prediction sets hold the true class of the events in predictions.h5, and their sizes."""
+    events = read_predictions(folder)
+    assert events is not None
+    for level, least in calibration.sets.items():
+        contained = in_set(events.probability, np.array(least))
+        found = as_results(set_figures(contained, events.class_index, calibration.classes, level))
+        metrics["uncertainty"] |= found.pop("uncertainty")
+        metrics |= found
 
 
 def cost(runs: Sequence[TrainedNetwork]) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from cdmtrain.devices.torch_private import any_number_of_events
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES
 from cdmtrain.representation.image import ImageRepresentation
-from cdmtrain.runs.evaluation import evaluation_config, open_runs, open_test_data
-from cdmtrain.runs.open import TrainedNetwork, combine_networks
+from cdmtrain.runs.evaluation import combine_runs, evaluation_config, open_runs, open_test_data
+from cdmtrain.runs.open import TrainedNetwork
 from cdmtrain.terminal import say
 from cdmtrain.training import configure_logging
 
@@ -86,14 +86,14 @@ def export(cfg: DictConfig) -> None:
         raise InputError(f"output={output} exists; choose another name or remove it")
     runs = open_runs(cfg)
     used = evaluation_config(runs, cfg, free=("output", "format", "takes"))
-    network = combine_networks([run.classifier for run in runs], symmetries=cfg.symmetries).eval()
+    network, _ = combine_runs(runs, cfg)
     data = open_test_data(used, runs[0])
     dataset_index = data.parts.test[:NUM_CHECKED]
-    wrapper = kinds[cfg.takes](network, runs[0].image_size)
+    wrapper = kinds[cfg.takes](network.eval(), runs[0].image_size)
     with silenced():
         program = traced(wrapper, data.store.make_batch(dataset_index[:2]), runs[0])
         with whole_file(output) as temporary:
-            exported = write(program, wrapper.inputs, describe(runs, cfg.takes), temporary)
+            exported = write(program, wrapper.inputs, describe(runs, cfg), temporary)
             difference = largest_difference(network, wrapper, exported, data, dataset_index)
     agreement = f"the same as the run to {difference:.1e} on {len(dataset_index)} events"
     say(f"{output}: {', '.join(wrapper.inputs)} -> probability; {agreement}")
@@ -114,10 +114,11 @@ def traced(wrapper: FromHits, batch: EventBatch, run: TrainedNetwork) -> Any:
         ) from error
 
 
-def describe(runs: list[TrainedNetwork], takes: str) -> dict[str, str]:
+def describe(runs: list[TrainedNetwork], cfg: DictConfig) -> dict[str, str]:
     """The metadata of the file."""
-    content = {"classes": list(NAMES), "image_size": runs[0].image_size, "takes": takes, "unit": "MeV"}
-    return {name: json.dumps(value) for name, value in {**content, "runs": [str(run.path) for run in runs]}.items()}
+    content = {"classes": list(NAMES), "image_size": runs[0].image_size, "takes": cfg.takes, "unit": "MeV"}
+    content |= {"calibrated": bool(cfg.calibrated), "runs": [str(run.path) for run in runs]}
+    return {name: json.dumps(value) for name, value in content.items()}
 
 
 def write_onnx(program: Any, inputs: tuple[str, ...], about: dict[str, str], path: Path) -> Exported:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
 import lightning
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cdmtrain.atomic import whole_file
 from cdmtrain.batch import EventBatch
+from cdmtrain.calibration.answers import entropy, set_columns
 from cdmtrain.callbacks.predictions import event_columns
 from cdmtrain.config.overrides import apply_overrides
 from cdmtrain.data.hdf5 import ChallengeFile
@@ -22,8 +24,9 @@ from cdmtrain.data.stream import stream_batches
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES, NUM_CLASSES, UNKNOWN_CLASS
 from cdmtrain.report.kit.numbers import count, percent
-from cdmtrain.runs.evaluation import open_runs
-from cdmtrain.runs.open import check_image_size, combine_networks, most_probable
+from cdmtrain.runs.calibration import Calibration
+from cdmtrain.runs.evaluation import combine_runs, open_runs
+from cdmtrain.runs.open import check_image_size, most_probable
 from cdmtrain.terminal import say
 from cdmtrain.training import configure_logging
 
@@ -44,17 +47,21 @@ def predict(cfg: DictConfig) -> None:
     if output.suffix not in writers:
         raise InputError(f"output={output}: a name that ends in {', '.join(writers)} is expected")
     runs = open_runs(cfg)
-    apply_overrides(runs[0].cfg, cfg, parts=(), free=("input", "output", "ckpt", "symmetries", "trainer"))
+    free = ("input", "output", "ckpt", "symmetries", "calibrated", "trainer")
+    apply_overrides(runs[0].cfg, cfg, parts=(), free=free)
     device = lightning.Fabric(accelerator=cfg.trainer.accelerator, devices=1).device
-    network = combine_networks([run.classifier for run in runs], symmetries=cfg.symmetries).to(device)
+    network, calibration = combine_runs(runs, cfg)
+    network.to(device)
     about = {"input": str(source), "symmetries": bool(cfg.symmetries), "checkpoints": [str(r.checkpoint) for r in runs]}
+    about["calibrated"] = bool(cfg.calibrated)
     found = np.zeros(NUM_CLASSES + 1, int)  # the last one: events whose probabilities are NaN
     with ChallengeFile(source) as file:
         for run in runs:
             check_image_size(run, file.image_size, source=source)
         # as in the trainings, and no more than fit into memory
         batch_size = min(MOST_EVENTS, *(run.cfg.data.batch_size for run in runs))
-        parts = counted(joined(classified(file, network, device, batch_size)), found)
+        parts = joined(classified(file, network, device, batch_size))
+        parts = counted(with_uncertainty(parts, calibration), found)
         with whole_file(output) as temporary:
             writers[output.suffix](temporary, parts, file.num_events, about)
     total = found.sum()
@@ -75,6 +82,14 @@ def classified(
         del own["dataset_index"]
         truth = {name: values[rows] for name, values in file.truth.items()}
         yield {"index": file.index[rows], **{name: values.numpy() for name, values in own.items()}, **truth}
+
+
+def with_uncertainty(parts: Iterable[Columns], calibration: Calibration | None) -> Iterator[Columns]:
+    """Yield the same columns, with the entropy of the probabilities and, where they are calibrated, prediction sets."""
+    for columns in parts:
+        probability = columns["probability"]
+        sets = {} if calibration is None else set_columns(probability, calibration.sets, calibration.classes)
+        yield {**columns, "entropy": entropy(probability), **sets}
 
 
 def joined(parts: Iterable[Columns]) -> Iterator[Columns]:
@@ -124,8 +139,9 @@ def write_hdf5(path: Path, parts: Iterable[Columns], num_events: int, about: Map
         file.attrs.update({**about, "classes": list(NAMES)})
         for columns in parts:
             for name, values in columns.items():
-                dataset = file.require_dataset(name, (num_events, *values.shape[1:]), values.dtype)
-                dataset[first : first + len(values)] = values
+                kind = h5py.string_dtype() if values.dtype.kind == "U" else values.dtype
+                dataset = file.require_dataset(name, (num_events, *values.shape[1:]), kind)
+                dataset[first : first + len(values)] = values.astype(kind)
             first += len(columns["index"])
             target.check()
 

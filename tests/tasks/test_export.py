@@ -67,6 +67,20 @@ def test_onnxruntime_gives_the_probabilities_of_the_run(
     assert json.loads(told["image_size"]) == 16
 
 
+def test_a_calibrated_file_gives_the_calibrated_probabilities(
+    trained: SimpleNamespace, calibrated: Path, export: Export
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    words = [f"run={calibrated}", "calibrated=true", f"data.cache_dir={trained.path.parent}"]
+    assert export(*words, "output=net.onnx") == 0
+    session = onnxruntime.InferenceSession("net.onnx", providers=["CPUExecutionProvider"])
+    (said,) = session.run(["probability"], {"image": trained.images})
+    run, plain = load_run(calibrated, calibrated=True), load_run(calibrated)
+    np.testing.assert_allclose(said, run.predict(trained.images).probability, atol=1e-6)
+    assert np.abs(said - plain.predict(trained.images).probability).max() > 0.01
+    assert json.loads(session.get_modelmeta().custom_metadata_map["calibrated"]) is True
+
+
 @pytest.mark.parametrize("takes", ["image", "hits"])
 def test_torch_alone_gives_the_probabilities_of_the_run(trained: SimpleNamespace, export: Export, takes: str) -> None:
     assert export(f"run={trained.path}", "format=torch", f"takes={takes}") == 0

@@ -48,7 +48,7 @@ def test_a_labelled_file_is_predicted_as_in_the_test_of_the_run(
 ) -> None:
     assert predict(f"run={trained.path}", f"input={trained.file}") == 0
     ours, run = content("predictions.h5"), content(trained.path / "predictions.h5")
-    assert ours.keys() == run.keys()
+    assert ours.keys() == run.keys() | {"entropy"}
     for name in run:
         np.testing.assert_allclose(ours[name][92:], run[name], rtol=1e-6)  # other events share the batch
         assert ours[name].dtype == run[name].dtype
@@ -63,7 +63,7 @@ def test_a_file_without_labels_becomes_a_table(trained: SimpleNamespace, predict
     with open("new.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     expected = load_run(trained.path).predict(trained.images[:13])
-    assert list(rows[0]) == ["index", "particle", *NAMES, "lit_pixels", "deposited_energy_mev"]
+    assert list(rows[0]) == ["index", "particle", *NAMES, "lit_pixels", "deposited_energy_mev", "entropy"]
     assert [row["index"] for row in rows] == [str(n) for n in range(13)]
     assert [row["particle"] for row in rows] == list(expected.name)
     probability = np.array([[float(row[name]) for name in NAMES] for row in rows])

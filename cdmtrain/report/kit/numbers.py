@@ -17,6 +17,11 @@ def fraction(value: Any) -> str:
     return f"{value:.4f}" if is_number(value) else DASH
 
 
+def two_digits(value: Any) -> str:
+    """1.2345 -> 1.23: numbers of classes in a set."""
+    return f"{value:.2f}" if is_number(value) else DASH
+
+
 def half_width(interval: Any) -> str:
     """[0.701, 0.733] -> ±0.0160; empty where there is no interval."""
     if not isinstance(interval, list) or not all(map(is_number, interval)):

@@ -63,6 +63,7 @@ DASHES = [line.dash for line in PARTICLES.values()]
 LONGEST_NAME = 52  # characters in a legend
 MOST_NAMED = 12  # rows in a legend
 OTHER: Final = LineStyle(INK, "o", "-")
+BEFORE, AFTER = LineStyle(GREY, "s", DASHED), OTHER  # a calibration
 
 
 def line_style(name: str) -> LineStyle:

@@ -8,6 +8,7 @@ from cdmtrain.report.kit.metrics import BY_KEY, HEADLINE
 from cdmtrain.report.kit.numbers import as_typed, count, settings
 from cdmtrain.report.kit.page import Drawing, figures, write_csv, write_page
 from cdmtrain.report.run import correctness, tables
+from cdmtrain.report.run.calibrated import calibration_section, set_table, titled
 from cdmtrain.report.run.confusion import draw_confusion, draw_mistakes
 from cdmtrain.report.run.curves import draw_rocs, draw_training
 from cdmtrain.report.run.learned import draw_learned
@@ -41,6 +42,7 @@ def write_report(run_dir: Path) -> Path:
         sections={
             **_tables(run),
             **{heading: figures(folder, draw(run)) for heading, draw in FIGURES.items()},
+            "Calibrated probabilities": _calibrated(run, folder),
             "Where it fails": _failures(run, folder),
             "What differs from the defaults": _changed(run),
             "Details": _details(run),
@@ -51,7 +53,8 @@ def write_report(run_dir: Path) -> Path:
 
 def drawings(run: RunFiles) -> list[Drawing]:
     """Return every figure of the page of a run."""
-    found = [*(one for draw in FIGURES.values() for one in draw(run)), *_distributions(run), draw_mistakes(run)]
+    found: list[Drawing | None] = [one for draw in FIGURES.values() for one in draw(run)]
+    found += [*calibration_section(run.calibrations)[1], *_distributions(run), draw_mistakes(run)]
     return [one for one in found if one is not None]
 
 
@@ -77,6 +80,14 @@ def _tables(run: RunFiles) -> dict[str, str]:
     validation = markup.folded("The same for validation events", tables.particle_table(run.results, "val_").html())
     both = tables.overall_table(run.results).html() + tables.cost_table(run.results).html()
     return {"By particle": tables.particle_table(run.results).html() + validation, "Overall": markup.pair(both)}
+
+
+def _calibrated(run: RunFiles, folder: Path) -> str:
+    """Return what the calibrations of a run do: before and after, and prediction sets."""
+    html, drawings = calibration_section(run.calibrations)
+    if "uncertainty" in run.results and "coverage_90" in run.results:
+        html += titled(set_table(run.results, run.results["efficiency"]))
+    return html + figures(folder, drawings)
 
 
 def _failures(run: RunFiles, folder: Path) -> str:

@@ -1,0 +1,65 @@
+"""Several networks and views of an event as one network, with calibrated probabilities."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from cdmtrain.augmentation.symmetries import transformed
+from cdmtrain.batch import EventBatch
+from cdmtrain.calibration.scaling import LEAST_LOG
+from cdmtrain.runs.calibration import Calibration
+
+NUM_SYMMETRIES = 8  # of the square
+
+
+class Ensemble(nn.Module):
+    """The logarithm of the mean probability of several networks and views.
+
+    p(event) = 1/(R S) sum_r sum_s softmax(network_r(view_s(event))), with S = 1 or 8 views. The output log p takes the
+    place of logits: its softmax is p again.
+
+    Args:
+        networks: R of them, each maps an EventBatch to logits (event, class).
+        symmetries: whether each network sees the eight turned and mirrored views of an event, or the event alone.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], *, symmetries: bool) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self._num_views = NUM_SYMMETRIES if symmetries else 1
+
+    def forward(self, batch: EventBatch) -> Float[Tensor, "event class"]:
+        views = [batch]  # number 0 is the identity
+        for number in range(1, self._num_views):
+            views.append(transformed(batch, torch.full_like(batch.class_index, number)))
+        log_p = torch.stack([network(view).log_softmax(1) for view in views for network in self.networks])
+        return log_p.logsumexp(0) - math.log(len(log_p))
+
+
+class Calibrated(nn.Module):
+    """The logarithm of the calibrated probabilities of a network: log_softmax(scale * log p + bias)."""
+
+    def __init__(self, network: nn.Module, calibration: Calibration) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("scale", torch.tensor(calibration.scale))
+        self.register_buffer("bias", torch.tensor(calibration.bias))
+
+    def forward(self, batch: EventBatch) -> Float[Tensor, "event class"]:
+        log_p = self.network(batch).log_softmax(1).clamp(min=LEAST_LOG)
+        return (self.scale * log_p + self.bias).log_softmax(1)
+
+
+def combine_networks(
+    networks: Sequence[nn.Module], *, symmetries: bool = False, calibration: Calibration | None = None
+) -> nn.Module:
+    """Return one network for several: their mean probability, also over symmetries and calibrated where that is wanted.
+
+    A single network without symmetries and calibration is returned as it is.
+    """
+    alone = len(networks) == 1 and not symmetries
+    network = networks[0] if alone else Ensemble(networks, symmetries=symmetries)
+    return network if calibration is None else Calibrated(network, calibration)
