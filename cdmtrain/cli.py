@@ -102,10 +102,10 @@ def run_command() -> None:
     from cdmtrain.cluster.launcher import register
     from cdmtrain.config import search_path
     from cdmtrain.config.deletions import with_deletable_nulls
-    from cdmtrain.config.words import with_paths_as_words
+    from cdmtrain.config.words import with_keys_of_classes, with_paths_as_words
 
     search_path.register()
-    words = with_deletable_nulls(with_paths_as_words(flags_first(sys.argv[1:])))
+    words = with_deletable_nulls(with_keys_of_classes(with_paths_as_words(flags_first(sys.argv[1:]))))
     if not any(word.startswith(("-", "hydra", "+hydra", "~hydra")) for word in words):
         run_one(words)
         return

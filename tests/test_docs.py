@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_module
 import cdmtrain
 from cdmtrain.batch import Image
 from cdmtrain.config.deletions import with_deletable_nulls
+from cdmtrain.config.words import with_keys_of_classes
 from tests.your_model import write_files
 
 ROOT = Path(__file__).parents[1]
@@ -53,7 +54,7 @@ def test_a_command_of_the_pages_composes(words: tuple[str, ...], tmp_path: Path)
     write_files(tmp_path)
     own = [f"hydra.searchpath=[file://{tmp_path}/my]"]
     with initialize_config_module("cdmtrain.conf", version_base="1.3"):
-        compose("config", overrides=[*own, *with_deletable_nulls(words)])
+        compose("config", overrides=[*own, *with_deletable_nulls(with_keys_of_classes(words))])
 
 
 @each_page

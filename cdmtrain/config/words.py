@@ -17,6 +17,11 @@ def with_paths_as_words(words: Sequence[str]) -> list[str]:
     return [_quoted(word) for word in words]
 
 
+def with_keys_of_classes(words: Sequence[str]) -> list[str]:
+    """Let `cut.electron=0.9` add the key of a class, whose names Hydra cannot know."""
+    return [f"++{word}" if word.startswith("cut.") else word for word in words]
+
+
 def quoted(word: str) -> str:
     """The word as one types it in a shell, its value in quotes, or each entry where it is a list in brackets."""
     key, _, value = word.partition("=")

@@ -7,7 +7,7 @@ from cdmtrain.runs.check import check, wrong
 from cdmtrain.runs.records import Results
 
 PER_CLASS = ("efficiency", "purity", "roc_auc", "class_calibration_error")
-OF_SETS = ("class_coverage", "class_set_size")  # of the prediction sets of a level, as in class_coverage_90
+OF_SOME = ("class_coverage_", "class_set_size_", "cut_")  # how figures of prediction sets and of cuts begin
 UNCERTAINTY = "uncertainty"
 CONFUSION_MATRIX = "confusion_matrix"
 
@@ -38,7 +38,7 @@ def _check_result(name: str, value: Any, where: str) -> Any:
 
 
 def _is_per_class(name: str) -> bool:
-    return name in PER_CLASS or name.startswith(OF_SETS)
+    return name in PER_CLASS or name.startswith(OF_SOME)
 
 
 def _check_interval(figure: str, value: Any, where: str) -> Any:

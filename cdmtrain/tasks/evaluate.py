@@ -1,6 +1,6 @@
 """cdmtrain task=evaluate: a run's network on its test events or on other files, with the report of a training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +8,12 @@ import lightning
 import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 from torch import nn
 
-from cdmtrain.atomic import whole_directory, write_json, write_text
+from cdmtrain.atomic import nan_to_none, whole_directory, write_json, write_text
 from cdmtrain.calibration.conformal import in_set, set_figures
+from cdmtrain.calibration.cuts import check_cuts, cut_figures, passes
 from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build
 from cdmtrain.config.overrides import override_keys
@@ -20,6 +22,7 @@ from cdmtrain.devices.accelerator import accelerator_name, check_accelerator
 from cdmtrain.intervals import as_results
 from cdmtrain.report.run.page import write_report
 from cdmtrain.report.run.tables import show_results
+from cdmtrain.report.run.working_points import cut_table
 from cdmtrain.runs import files
 from cdmtrain.runs.calibration import Calibration
 from cdmtrain.runs.evaluation import check_same_events, combine_runs, evaluation_config, open_runs, open_test_data
@@ -39,7 +42,8 @@ def evaluate(cfg: DictConfig) -> None:
     configure_logging()
     folder = new_output_path(cfg, "evaluate")
     runs = open_runs(cfg)
-    used = evaluation_config(runs, cfg, free=("run_dir",))
+    used = evaluation_config(runs, cfg, free=("run_dir", "cut"))
+    cuts = check_cuts(cfg.cut, runs[0].classes)
     check_accelerator(str(used.trainer.accelerator))
     lightning.seed_everything(used.seed, workers=True, verbose=False)
     data = open_test_data(used, runs[0])
@@ -53,8 +57,7 @@ def evaluate(cfg: DictConfig) -> None:
         trainer = build(used, "trainer", callbacks=[], logger=False, default_root_dir=temporary)
         metrics = evaluate_run(trainer, classifier, data, temporary)
         parameters = sum(parameter.numel() for parameter in classifier.model.parameters())
-        if calibration is not None:
-            add_sets(metrics, temporary, calibration)
+        add_answers(metrics, temporary, runs[0].classes, cuts, calibration)
         results = metrics | {"parameters": parameters} | cost(runs)
         write_json(temporary / files.RESULTS, results)
         write_text(temporary / files.CONFIG, OmegaConf.to_yaml(used))
@@ -62,6 +65,8 @@ def evaluate(cfg: DictConfig) -> None:
         if len(runs) == 1 and (epochs := read_text(runs[0].path, files.METRICS)) is not None:
             write_text(temporary / files.METRICS, epochs)
         write_report(temporary)
+    if cuts:
+        Console().print(cut_table(results).terminal())
     show_results(results, folder / files.PAGE)
 
 
@@ -73,15 +78,23 @@ def as_classifier(network: nn.Module, cfg: DictConfig) -> Classifier:
     return Classifier(model=network, representation=nn.Identity(), loss=build(cfg, "loss"), optimizer=unused)
 
 
-def add_sets(metrics: dict[str, Any], folder: Path, calibration: Calibration) -> None:
-    """Add how often prediction sets hold the true class of the events in predictions.h5, and their sizes."""
+def add_answers(
+    metrics: dict[str, Any],
+    folder: Path,
+    classes: Sequence[str],
+    cuts: Mapping[str, float],
+    calibration: Calibration | None,
+) -> None:
+    """Add what cuts keep of the events in predictions.h5, and how often prediction sets hold their true class."""
     events = read_predictions(folder)
-    assert events is not None
-    for level, least in calibration.sets.items():
-        contained = in_set(events.probability, np.array(least))
-        found = as_results(set_figures(contained, events.class_index, calibration.classes, level))
-        metrics["uncertainty"] |= found.pop("uncertainty")
-        metrics |= found
+    if events is None:
+        return
+    found = cut_figures(passes(events.probability, cuts, classes), events.class_index, classes) if cuts else {}
+    for level, least in calibration.sets.items() if calibration else ():
+        found |= set_figures(in_set(events.probability, np.array(least)), events.class_index, classes, level)
+    added = nan_to_none(as_results(found))
+    metrics["uncertainty"] |= added.pop("uncertainty")
+    metrics |= added
 
 
 def cost(runs: Sequence[TrainedNetwork]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cdmtrain.atomic import whole_file
 from cdmtrain.batch import EventBatch
 from cdmtrain.calibration.answers import entropy, set_columns
+from cdmtrain.calibration.cuts import check_cuts, passes
 from cdmtrain.callbacks.predictions import event_columns
 from cdmtrain.config.overrides import apply_overrides
 from cdmtrain.data.hdf5 import ChallengeFile
@@ -47,8 +48,9 @@ def predict(cfg: DictConfig) -> None:
     if output.suffix not in writers:
         raise InputError(f"output={output}: a name that ends in {', '.join(writers)} is expected")
     runs = open_runs(cfg)
-    free = ("input", "output", "ckpt", "symmetries", "calibrated", "trainer")
+    free = ("input", "output", "ckpt", "symmetries", "calibrated", "cut", "trainer")
     apply_overrides(runs[0].cfg, cfg, parts=(), free=free)
+    cuts = check_cuts(cfg.cut, runs[0].classes)
     device = lightning.Fabric(accelerator=cfg.trainer.accelerator, devices=1).device
     network, calibration = combine_runs(runs, cfg)
     network.to(device)
@@ -61,7 +63,7 @@ def predict(cfg: DictConfig) -> None:
         # as in the trainings, and no more than fit into memory
         batch_size = min(MOST_EVENTS, *(run.cfg.data.batch_size for run in runs))
         parts = joined(classified(file, network, device, batch_size))
-        parts = counted(with_uncertainty(parts, calibration), found)
+        parts = counted(with_uncertainty(parts, calibration, cuts), found)
         with whole_file(output) as temporary:
             writers[output.suffix](temporary, parts, file.num_events, about)
     total = found.sum()
@@ -84,12 +86,15 @@ def classified(
         yield {"index": file.index[rows], **{name: values.numpy() for name, values in own.items()}, **truth}
 
 
-def with_uncertainty(parts: Iterable[Columns], calibration: Calibration | None) -> Iterator[Columns]:
-    """Yield the same columns, with the entropy of the probabilities and, where they are calibrated, prediction sets."""
+def with_uncertainty(
+    parts: Iterable[Columns], calibration: Calibration | None, cuts: Mapping[str, float]
+) -> Iterator[Columns]:
+    """Yield the same columns, with the entropy, what passes the cuts and, if it is calibrated, prediction sets."""
     for columns in parts:
         probability = columns["probability"]
         sets = {} if calibration is None else set_columns(probability, calibration.sets, calibration.classes)
-        yield {**columns, "entropy": entropy(probability), **sets}
+        passed = {f"passes_{name}": one.astype(np.int8) for name, one in passes(probability, cuts, NAMES).items()}
+        yield {**columns, "entropy": entropy(probability), **sets, **passed}
 
 
 def joined(parts: Iterable[Columns]) -> Iterator[Columns]:

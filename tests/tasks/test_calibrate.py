@@ -117,6 +117,41 @@ def test_a_calibration_of_other_weights_is_not_used(trained: SimpleNamespace, ty
         load_run("run", calibrated=True).predict(trained.images[:1])
 
 
+def test_cuts_say_which_events_pass_and_what_they_keep(trained: SimpleNamespace, typed: Typed) -> None:
+    cuts = {"electron": 0.3, "proton": 0.2}
+    words = [f"cut.{name}={cut}" for name, cut in cuts.items()]
+    assert typed("task=predict", "run=run", f"input={trained.file}", "output=p.csv", *words) == 0
+    assert typed("task=evaluate", "run=run", "run_dir=tested", *words) == 0
+    probability = load_run("run").predict(trained.images).probability
+    results = json.loads(Path("tested/results.json").read_text())
+    with open("p.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for name, cut in cuts.items():
+        passed = probability[:, NAMES.index(name)] >= cut
+        assert [int(row[f"passes_{name}"]) for row in rows] == passed.astype(int).tolist()
+        true, last = trained.pdg[92:] == {"electron": 11, "proton": 2212}[name], passed[92:]
+        assert results["cut_efficiency"][name] == (last & true).sum() / true.sum()
+        assert results["cut_purity"][name] == ((last & true).sum() / last.sum() if last.any() else None)
+        wrong = (last & ~true).sum()
+        assert results["cut_rejection"][name] == ((~true).sum() / wrong if wrong else None)
+        assert len(results["uncertainty"]["cut_rejection"][name]) == 2
+    assert "What the cuts keep" in Path("tested/report/index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["cut.pion=0.9"], "cut.pion: the network tells apart electron, muon, photon, proton; choose one of these"),
+        (["cut.muon=90"], "cut.muon=90: a probability from 0 to 1 is expected"),
+    ],
+)
+def test_a_cut_that_means_nothing_is_said_in_a_sentence(
+    trained: SimpleNamespace, typed: Typed, capsys: Capture, words: list[str], sentence: str
+) -> None:
+    assert typed("task=predict", "run=run", f"input={trained.file}", *words) == 1
+    assert sentence in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -63,6 +63,7 @@ DASHES = [line.dash for line in PARTICLES.values()]
 LONGEST_NAME = 52  # characters in a legend
 MOST_NAMED = 12  # rows in a legend
 OTHER: Final = LineStyle(INK, "o", "-")
+CHOSEN: Final = LineStyle(BEST, "s", DASHED)  # a second quantity of the same events
 BEFORE, AFTER = LineStyle(GREY, "s", DASHED), OTHER  # a calibration
 
 

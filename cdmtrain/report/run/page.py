@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from cdmtrain.particles import NAMES
 from cdmtrain.report.kit import markup
 from cdmtrain.report.kit.metrics import BY_KEY, HEADLINE
 from cdmtrain.report.kit.numbers import as_typed, count, settings
 from cdmtrain.report.kit.page import Drawing, figures, write_csv, write_page
-from cdmtrain.report.run import correctness, tables
+from cdmtrain.report.run import correctness, tables, working_points
 from cdmtrain.report.run.calibrated import calibration_section, set_table, titled
 from cdmtrain.report.run.confusion import draw_confusion, draw_mistakes
 from cdmtrain.report.run.curves import draw_rocs, draw_training
@@ -42,6 +43,7 @@ def write_report(run_dir: Path) -> Path:
         sections={
             **_tables(run),
             **{heading: figures(folder, draw(run)) for heading, draw in FIGURES.items()},
+            "Working points": _working_points(run, folder),
             "Calibrated probabilities": _calibrated(run, folder),
             "Where it fails": _failures(run, folder),
             "What differs from the defaults": _changed(run),
@@ -54,6 +56,7 @@ def write_report(run_dir: Path) -> Path:
 def drawings(run: RunFiles) -> list[Drawing]:
     """Return every figure of the page of a run."""
     found: list[Drawing | None] = [one for draw in FIGURES.values() for one in draw(run)]
+    found += working_points.draw_working_points(run.predictions, NAMES)
     found += [*calibration_section(run.calibrations)[1], *_distributions(run), draw_mistakes(run)]
     return [one for one in found if one is not None]
 
@@ -80,6 +83,18 @@ def _tables(run: RunFiles) -> dict[str, str]:
     validation = markup.folded("The same for validation events", tables.particle_table(run.results, "val_").html())
     both = tables.overall_table(run.results).html() + tables.cost_table(run.results).html()
     return {"By particle": tables.particle_table(run.results).html() + validation, "Overall": markup.pair(both)}
+
+
+def _working_points(run: RunFiles, folder: Path) -> str:
+    """Return what cuts on the probabilities keep and reject: figures, and tables at fixed efficiencies."""
+    html = figures(folder, working_points.draw_working_points(run.predictions, NAMES))
+    if not html or run.predictions is None:
+        return ""
+    write_csv(folder / "rejection_table.csv", working_points.rejection_rows(run.predictions, NAMES))
+    found = working_points.rejection_tables(run.predictions, NAMES)
+    cuts = working_points.cut_table(run.results)
+    html += titled(cuts) if cuts.rows else ""
+    return html + markup.folded("Rejection at fixed efficiencies", "".join(map(titled, found)))
 
 
 def _calibrated(run: RunFiles, folder: Path) -> str:
