@@ -71,6 +71,14 @@ RULES = {
         may=PARTICLES | ARRAYS | RUN_READERS | {"cdmtrain.intervals", "matplotlib", "h5py", "pandas", "rich", "yaml"},
         never={"torch", "lightning"},
     ),
+    "export": Rule(
+        may=BATCH
+        | TENSORS
+        | REPRESENTATION
+        | MODEL
+        | {"cdmtrain.layers", "cdmtrain.devices", "cdmtrain.calibration", "onnx", "torch_geometric"},
+        never=DATA | RUNS | CONFIG | {"cdmtrain.tasks", "lightning", "hydra", "h5py"},
+    ),
     "callbacks": Rule(
         may=PARTICLES | BATCH | TENSORS | {"cdmtrain.runs.files", "h5py", "lightning", "rich"}, never=HANDED_IN
     ),

@@ -1,9 +1,10 @@
 """cdmtrain task=export: write a run's network with its preprocessing to one file that does not need cdmtrain."""
 
+import hashlib
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
@@ -11,164 +12,145 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from omegaconf import DictConfig
-from torch import Tensor, nn
+from omegaconf import DictConfig, OmegaConf
 
 from cdmtrain.atomic import whole_file
 from cdmtrain.batch import EventBatch
-from cdmtrain.data.event_data import EventData
-from cdmtrain.devices.torch_private import any_number_of_events
 from cdmtrain.errors import InputError
-from cdmtrain.particles import NAMES
-from cdmtrain.representation.image import ImageRepresentation
+from cdmtrain.export.check import Comparison, Exported, check_batches, compare
+from cdmtrain.export.traced import WRAPPERS, FromHits, onnx_of_traced, traced
+from cdmtrain.runs.calibration import find_calibration
 from cdmtrain.runs.evaluation import combine_runs, evaluation_config, open_runs, open_test_data
 from cdmtrain.runs.open import TrainedNetwork
+from cdmtrain.runs.read import read_provenance, read_results
 from cdmtrain.terminal import say
 from cdmtrain.training import configure_logging
 
 NUM_CHECKED = 1000  # events
-TOLERANCE = 1e-4  # of a probability; a different order of float32 sums changes it by less
-CHECK_BATCH = 50  # events; the network is traced with two
-Arrays = tuple[np.ndarray, ...]
-Exported = Callable[[Arrays], np.ndarray]  # the probabilities that the file computes from its inputs
-Write = Callable[[Any, tuple[str, ...], dict[str, str], Path], Exported]  # writes a traced network and loads it again
-
-
-class FromHits(nn.Module):
-    """Probabilities (B, 4) of B events from their hits: pixel (H,), energy (H,) in MeV, offset (B + 1,)."""
-
-    inputs: tuple[str, ...] = ("pixel", "energy", "offset")
-
-    def __init__(self, network: nn.Module, image_size: int) -> None:
-        super().__init__()
-        self.network = network
-        self._image_size = image_size
-
-    def forward(
-        self, pixel: Int[Tensor, " hit"], energy: Float[Tensor, " hit"], offset: Int[Tensor, " event_plus_1"]
-    ) -> Float[Tensor, "event class"]:
-        unknown = torch.full_like(offset[1:], -1)
-        size = self._image_size
-        batch = EventBatch(pixel, energy, offset, class_index=unknown, dataset_index=unknown, image_size=size)
-        return self.network(batch).softmax(1)
-
-    def arrays(self, batch: EventBatch) -> Arrays:
-        return batch.pixel.numpy(), batch.energy.numpy(), batch.offset.numpy()
-
-
-class FromImages(FromHits):
-    """Probabilities (B, 4) from dense images (B, S, S) in MeV: every pixel becomes a hit, a dark one with 0 MeV."""
-
-    inputs = ("image",)
-
-    def forward(self, image: Float[Tensor, "event row column"]) -> Float[Tensor, "event class"]:  # type: ignore[override]
-        num_events, pixels = image.shape[0], self._image_size**2
-        pixel = torch.arange(pixels, device=image.device).repeat(num_events)
-        offset = torch.arange(num_events + 1, device=image.device) * pixels
-        return super().forward(pixel, image.flatten(), offset)
-
-    def arrays(self, batch: EventBatch) -> Arrays:
-        return (ImageRepresentation()(batch).energy.squeeze(1).numpy(),)
+TOLERANCE = {32: 1e-5, 16: 0.1}  # of a probability; a different order of float32 sums changes it by less
+ALLOWED: dict[str, tuple[Any, ...]] = {"format": ("onnx", "torch"), "takes": tuple(WRAPPERS), "precision": (32, 16)}
+SUFFIX = {"onnx": ".onnx", "torch": ".pt2"}
 
 
 def export(cfg: DictConfig) -> None:
-    """Trace the network, write it, compare the file with the run on test events, and keep it if they agree."""
+    """Translate or trace the network, compare the file with the run on test events, and keep it if they agree."""
     configure_logging()
-    formats: dict[str, tuple[str, Write]] = {"onnx": (".onnx", write_onnx), "torch": (".pt2", write_torch)}
-    kinds: dict[str, type[FromHits]] = {"image": FromImages, "hits": FromHits}
-    for key, known in {"format": list(formats), "takes": list(kinds)}.items():
-        if cfg[key] not in known:
-            raise InputError(f"{key}={cfg[key]}: one of {', '.join(known)} is expected")
-    suffix, write = formats[cfg.format]
-    output = Path(cfg.output or f"network{suffix}")
-    if output.exists():
-        raise InputError(f"output={output} exists; choose another name or remove it")
+    output = checked_output(cfg)
     runs = open_runs(cfg)
-    used = evaluation_config(runs, cfg, free=("output", "format", "takes"))
+    used = evaluation_config(runs, cfg, free=("output", *ALLOWED))
     network, _ = combine_runs(runs, cfg)
     data = open_test_data(used, runs[0])
-    dataset_index = data.parts.test[:NUM_CHECKED]
-    wrapper = kinds[cfg.takes](network.eval(), runs[0].image_size)
-    with silenced():
-        program = traced(wrapper, data.store.make_batch(dataset_index[:2]), runs[0])
-        with whole_file(output) as temporary:
-            exported = write(program, wrapper.inputs, describe(runs, cfg), temporary)
-            difference = largest_difference(network, wrapper, exported, data, dataset_index)
-    agreement = f"the same as the run to {difference:.1e} on {len(dataset_index)} events"
-    say(f"{output}: {', '.join(wrapper.inputs)} -> probability; {agreement}")
+    chosen = data.parts.test[:NUM_CHECKED]
+    wrapper = WRAPPERS[cfg.takes](network.eval(), runs[0].image_size)
+    two = data.store.make_batch(chosen[:2])
+    write = write_onnx if cfg.format == "onnx" else write_torch
+    with silenced(), whole_file(output) as temporary:
+        exported = write(runs, cfg, wrapper, two, temporary)
+        found = compare(network, exported, check_batches(data.store.make_batch, chosen))
+        refuse_other_answers(found, cfg)
+    say(f"{output}: {cfg.takes} -> probabilities; {agreement(found, len(chosen), cfg.precision)}")
 
 
-def traced(wrapper: FromHits, batch: EventBatch, run: TrainedNetwork) -> Any:
-    """Trace the network as a graph of operations for any number of events and hits."""
-    arguments = tuple(map(torch.from_numpy, wrapper.arrays(batch)))
-    dynamic = {name: {0: torch.export.Dim.DYNAMIC} for name in wrapper.inputs}
-    try:
-        with any_number_of_events():
-            return torch.export.export(wrapper, arguments, dynamic_shapes=dynamic)
-    except Exception as error:  # torch raises many kinds
-        name = type(run.model).__name__
-        raise InputError(
-            f"{name} cannot be exported: what it computes depends on the content of an event (numbers of hits, "
-            "neighbours), which cannot be traced; use cdmtrain.load_run(...) in Python, or task=predict"
-        ) from error
+def checked_output(cfg: DictConfig) -> Path:
+    """The file to write, if the keys have values that are known."""
+    for key, known in ALLOWED.items():
+        if cfg[key] not in known:
+            raise InputError(f"{key}={cfg[key]}: one of {', '.join(map(str, known))} is expected")
+    if cfg.format == "torch" and cfg.precision != 32:
+        raise InputError(f"precision={cfg.precision} needs format=onnx")
+    output = Path(cfg.output or f"network{SUFFIX[cfg.format]}")
+    if output.exists():
+        raise InputError(f"output={output} exists; choose another name or remove it")
+    return output
 
 
-def describe(runs: list[TrainedNetwork], cfg: DictConfig) -> dict[str, str]:
+def describe(runs: list[TrainedNetwork], cfg: DictConfig) -> dict[str, Any]:
     """The metadata of the file."""
-    content = {"classes": list(NAMES), "image_size": runs[0].image_size, "takes": cfg.takes, "unit": "MeV"}
-    content |= {"calibrated": bool(cfg.calibrated), "runs": [str(run.path) for run in runs]}
-    return {name: json.dumps(value) for name, value in content.items()}
+    thresholds = [float(OmegaConf.select(run.cfg, "representation.threshold_mev") or 0) for run in runs]
+    return {
+        "classes": list(runs[0].classes),
+        "image_size": runs[0].image_size,
+        "takes": cfg.takes,
+        "unit": "MeV",
+        "threshold_mev": thresholds if len(runs) > 1 else thresholds[0],
+        "symmetries": bool(cfg.symmetries),
+        "calibrated": bool(cfg.calibrated),
+        "precision": cfg.precision,
+        "runs": [str(run.path) for run in runs],
+        "figures": [read_results(run.path) for run in runs],
+        "weights_sha256": [hashlib.sha256(run.checkpoint.read_bytes()).hexdigest() for run in runs],
+        "data_fingerprints": [read_provenance(run.path).fingerprints for run in runs],
+    }
 
 
-def write_onnx(program: Any, inputs: tuple[str, ...], about: dict[str, str], path: Path) -> Exported:
-    """ONNX, run by onnxruntime."""
+def write_onnx(runs: list[TrainedNetwork], cfg: DictConfig, wrapper: FromHits, two: EventBatch, path: Path) -> Exported:
+    """ONNX, run by onnxruntime; a network that has no translation is traced, from two events."""
     try:
         import onnx
         import onnxruntime
-        import onnxscript  # noqa: F401  what torch exports with
+
+        from cdmtrain.export.layers import NotTranslatedError
+        from cdmtrain.export.network import feeds, onnx_model
     except ModuleNotFoundError as error:
         raise InputError("format=onnx needs more packages: pip install 'cdmtrain[onnx]'") from error
-    names = {"input_names": list(inputs), "output_names": ["probability"]}
+    about = describe(runs, cfg)
+    calibration = find_calibration(runs, symmetries=cfg.symmetries) if cfg.calibrated else None
+    scaling = (calibration.scale, calibration.bias) if calibration else None
+    options = {"takes": cfg.takes, "symmetries": cfg.symmetries, "precision": cfg.precision, "scaling": scaling}
+    networks = [run.classifier for run in runs]
     try:
-        made = torch.onnx.export(program, dynamo=True, verbose=False, **names)  # type: ignore[arg-type]
-    except Exception as error:  # torch and onnxscript raise many kinds
-        raise InputError("this network has operations that ONNX does not know; use format=torch") from error
-    assert made is not None
-    model = made.model_proto
-    onnx.helper.set_model_props(model, about)
+        model = onnx_model(networks, image_size=runs[0].image_size, about=about, **options)
+        arrays = feeds if cfg.takes == "hits" else wrapper_feeds(wrapper)
+    except NotTranslatedError as error:
+        if cfg.precision != 32:
+            raise InputError(
+                f"precision={cfg.precision} is for the networks of cdmtrain, and {error} is not"
+            ) from error
+        model = onnx_of_traced(traced(wrapper, two, type(runs[0].model).__name__), wrapper.inputs, about)
+        arrays = wrapper_feeds(wrapper)
     onnx.save(model, path)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda arrays: session.run(["probability"], dict(zip(inputs, arrays, strict=True)))[0]
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 4  # a failure is told in one sentence
+    session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+    return lambda batch: session.run(["probabilities"], arrays(batch))[0]
 
 
-def write_torch(program: Any, inputs: tuple[str, ...], about: dict[str, str], path: Path) -> Exported:
+def wrapper_feeds(wrapper: FromHits) -> Any:
+    """The inputs of a traced network by their names."""
+
+    def feeds(batch: EventBatch) -> dict[str, np.ndarray]:
+        return dict(zip(wrapper.inputs, wrapper.arrays(batch), strict=True))
+
+    return feeds
+
+
+def write_torch(
+    runs: list[TrainedNetwork], cfg: DictConfig, wrapper: FromHits, two: EventBatch, path: Path
+) -> Exported:
     """A program of torch.export, run by torch alone."""
+    about = {name: json.dumps(value) for name, value in describe(runs, cfg).items()}
+    program = traced(wrapper, two, type(runs[0].model).__name__)
     torch.export.save(program, path, extra_files={"about.json": json.dumps(about)})
     module = torch.export.load(path).module()
-    return lambda arrays: module(*map(torch.from_numpy, arrays)).detach().numpy()
+    return lambda batch: module(*map(torch.from_numpy, wrapper.arrays(batch))).detach().numpy()
 
 
-@torch.no_grad()
-def largest_difference(
-    network: nn.Module,
-    wrapper: FromHits,
-    exported: Exported,
-    data: EventData,
-    dataset_index: Int[Tensor, " chosen"],
-) -> float:
-    """The largest difference of a probability between the file and the run; above TOLERANCE it is an InputError."""
-    worst = 0.0
-    for some in dataset_index.split(CHECK_BATCH):
-        batch = data.store.make_batch(some)
-        expected = network(batch).softmax(1).numpy()
-        worst = max(worst, float(np.abs(exported(wrapper.arrays(batch)) - expected).max()))
-    if not worst <= TOLERANCE:
+def refuse_other_answers(found: Comparison, cfg: DictConfig) -> None:
+    """InputError if the file says something else than the run."""
+    if not found.difference <= TOLERANCE[cfg.precision]:
         raise InputError(
-            f"the exported network differs from the run by {worst:.2g} in a probability, and is not written; it takes "
-            f"{wrapper.inputs[0]}: try the other of takes=image and takes=hits, or format=torch"
+            f"the exported network differs from the run by {found.difference:.2g} in a probability, and is not "
+            f"written; it takes {cfg.takes}: try the other of takes=image and takes=hits, or format=torch"
         )
-    return worst
+
+
+def agreement(found: Comparison, num_events: int, precision: int) -> str:
+    """How well file and run agree, as text."""
+    said = f"the same as the run to {found.difference:.1e} on {num_events} events"
+    if precision == 32 or not found.num_known:
+        return said
+    of_run, of_file = (right / found.num_known for right in (found.right_of_run, found.right_of_file))
+    return f"{said}, accuracy {of_file:.4f} instead of {of_run:.4f}"
 
 
 @contextmanager

@@ -1,0 +1,108 @@
+"""Attention among the rows of each event, in groups of events of similar length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from cdmtrain.export.events import Segments
+from cdmtrain.export.graph import Array
+
+LOWEST = -1e30
+MOST_WEIGHTS = 2**22  # of one head in memory at once
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some events with their rows side by side."""
+
+    index: Array  # (event of the group) which events
+    table: Array  # (event of the group, rank) the row; where there is none, the number of rows
+    mask: Array  # (event of the group, rank) where there is a row
+
+
+def groups_of(segments: Segments, number: int) -> tuple[list[Group], Array]:
+    """Cut events into groups of similar length, the longest event by itself; and which place each event has in them."""
+    graph = segments.graph
+    order = graph.sort(segments.num_rows)
+    shared = segments.num_events - 1
+    bounds = [shared * part / number for part in range(number + 1)] + [segments.num_events]
+    groups = []
+    for first, end in pairwise(bounds):
+        index = order.rows(first, end)
+        groups.append(Group(index, *segments.padded(index)))
+    return groups, graph.full([segments.num_events], 0, np.int64).scatter(order, graph.arange(segments.num_events))
+
+
+class Attention:
+    """softmax(Q K^T / sqrt(d)) V among the rows of each event.
+
+    Args:
+        segments: the rows.
+        tokens: the first rows of x belong to the events, one each, and attend and are attended to as the others.
+        num_groups: of events of similar length, which are padded to the longest of the group.
+    """
+
+    def __init__(self, segments: Segments, *, tokens: bool, num_groups: int = 8) -> None:
+        self.graph = graph = segments.graph
+        self.masks, self.tables, places = list[Array](), list[Array](), list[Array]()
+        groups, _ = groups_of(segments, num_groups)
+        begin = graph.constant(np.array(0, np.int64))
+        num_rows = segments.event.size() + segments.num_events if tokens else segments.event.size()
+        inverse = graph.full([num_rows + 1], 0, np.int64)
+        for group in groups:
+            table, mask = group.table, group.mask
+            if tokens:
+                own = group.index.unsqueeze(1)
+                table = graph.concat([own, table + segments.num_events], 1)
+                mask = graph.concat([own >= 0, mask], 1)
+            self.masks.append(mask)
+            self.tables.append(table)
+            (valid,) = mask.reshape(-1).nonzero()
+            places.append(valid + begin)
+            inverse = inverse.scatter(table.reshape(-1).take(valid), valid + begin)
+            begin = begin + mask.size(0) * mask.size(1)
+        self.inverse = inverse.rows(0, num_rows)
+
+    def __call__(self, query_key_value: Array, heads: int) -> Array:
+        """(row, width) from (row, 3 width): queries, keys and values, each head by head."""
+        graph, three = self.graph, query_key_value.size(1)
+        padded = graph.concat([query_key_value, graph.full([1, three], 0.0)])
+        width = three / 3
+        results = []
+        for table, mask in zip(self.tables, self.masks, strict=True):
+            events, length = table.size(0), table.size(1)
+            shape = events, length, 3, heads, width / heads
+            parts = padded.take(table).reshape(*shape).transpose(2, 0, 3, 1, 4)
+            query, key, value = (parts.take(one) for one in range(3))
+            scale = (width / heads).float().apply("Sqrt")
+            missing = graph.where(mask, 0.0, graph.constant(np.float32(LOWEST))).unsqueeze(1).unsqueeze(1)
+            attended = _in_blocks(query / scale, key.transpose(0, 1, 3, 2), value, missing, events, length)
+            results.append(attended.transpose(0, 2, 1, 3).reshape(events * length, width))
+        return graph.concat(results).take(self.inverse)
+
+
+def _in_blocks(query: Array, key: Array, value: Array, missing: Array, events: Array, length: Array) -> Array:
+    """Attention of (event, head, row, column), in blocks of rows if there are too many weights for the memory."""
+    graph = query.graph
+    most = (graph.constant(np.array(MOST_WEIGHTS)) / (events * length).maximum(1)).maximum(1)
+
+    def attend(rows: Array) -> Array:
+        return (rows @ key + missing).apply("Softmax", axis=-1) @ value
+
+    def in_blocks() -> Array:
+        number = (length + most - 1) / most
+
+        def block(index: Array) -> Array:
+            begin = (index * most).minimum(length - most)  # the last block overlaps: all have one shape
+            return attend(query.part(begin, begin + most, axis=2))
+
+        stacked = graph.blocks(number, block).transpose(1, 2, 0, 3, 4)
+        rows = stacked.reshape(events, stacked.size(1), number * most, stacked.size(4))
+        row = graph.arange(length)
+        overlap = graph.where(row >= (number - 1) * most, number * most - length, 0)
+        return rows.take(row + overlap, axis=2)
+
+    return graph.either(length <= most, lambda: attend(query), in_blocks)
