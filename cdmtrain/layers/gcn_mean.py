@@ -10,7 +10,8 @@ from torch_geometric.nn import GCNConv
 from torch_geometric.utils import degree, scatter
 
 from cdmtrain.batch import Graph
-from cdmtrain.layers.relu_pooling import fits, relu_pooling
+from cdmtrain.layers.one_pass import fits
+from cdmtrain.layers.relu_pooling import MOST_FEATURES, relu_pooling
 
 
 def gcn_mean(convolutions: Iterable[GCNConv], graph: Graph, activation: nn.Module) -> Float[Tensor, "event width"]:
@@ -42,7 +43,7 @@ def gcn_mean(convolutions: Iterable[GCNConv], graph: Graph, activation: nn.Modul
         scaled = scale * x
         neighbours = scatter(scaled.index_select(0, source), target, dim_size=num_nodes + 1)[:-1]
         x = scale * (neighbours + scaled)
-        if number == len(inner) and isinstance(activation, nn.ReLU) and fits(x):
+        if number == len(inner) and x.shape[1] <= MOST_FEATURES and fits(x, activation):
             weights = convolution.lin.weight, convolution.bias, column_sum.squeeze(1)
             pooled = relu_pooling(x, *weights, graph.event, graph.num_events)
         else:

@@ -13,16 +13,6 @@ from cdmtrain.compiled import jit
 MOST_FEATURES = 16  # of a node: for more, products of matrices are faster
 
 
-def fits(x: Float[Tensor, "node feature"]) -> bool:
-    """Whether `relu_pooling` can compute with this input, and is faster than torch's operations one by one.
-
-    Where oneDNN is switched off it computes with torch's operations alone, which can be counted.
-    """
-    known = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and x.shape[1] <= MOST_FEATURES
-    elsewhere = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
-    return known and not elsewhere and bool(torch.backends.mkldnn.enabled)
-
-
 def relu_pooling(
     x: Float[Tensor, "node feature"],
     weight: Float[Tensor, "width feature"],
@@ -63,23 +53,23 @@ class _ReluPooling(torch.autograd.Function):
 @jit
 @no_type_check  # numba knows the types
 def _pool(x, weight, bias, factor, event, pooled):
-    z = np.empty_like(bias)
+    z, zero = np.empty_like(bias), bias.dtype.type(0)
     for node in range(len(x)):
         _linear(x[node], weight, bias, z)
         scale, row = factor[node], pooled[event[node]]
         for k in range(len(z)):
-            row[k] += scale * (0 if z[k] < 0 else z[k])  # NaN stays
+            row[k] += scale * (zero if z[k] < zero else z[k])  # NaN stays
 
 
 @jit
 @no_type_check
 def _gradients(x, weight, bias, factor, event, gradient, of_x, of_weight, of_bias):
-    z = np.empty_like(bias)
+    z, zero = np.empty_like(bias), bias.dtype.type(0)
     for node in range(len(x)):
         _linear(x[node], weight, bias, z)
         scale, row = factor[node], gradient[event[node]]
         for k in range(len(z)):
-            z[k] = 0 if z[k] <= 0 else scale * row[k]
+            z[k] = zero if z[k] <= zero else scale * row[k]
             of_bias[k] += z[k]
         for feature in range(x.shape[1]):
             value, of_row = x[node, feature], of_weight[feature]

@@ -21,7 +21,10 @@ from torch_geometric.utils import add_self_loops, scatter
 from cdmtrain.batch import Graph
 from cdmtrain.layers.activation import make_activation
 from cdmtrain.layers.nearest_nodes import nearest_nodes
+from cdmtrain.layers.one_pass import fits
 from cdmtrain.layers.pair_linear import PairLinear
+from cdmtrain.layers.relu_pairs import relu_pairs
+from cdmtrain.layers.scatter_max import scatter_max
 
 
 class EdgeConv(nn.Module):
@@ -78,8 +81,11 @@ class EdgeConv(nn.Module):
         for number, (pair, h, norm) in enumerate(zip(self.pairs, self.h, self.norms, strict=True)):
             if self.dynamic and number > 0:
                 edges = nearest_nodes(x.detach(), graph.event, graph.num_events, self.k)
-            x = self.activation(norm(scatter(h(pair(x, edges)), edges[1], dim_size=len(x), reduce="max")))
+            activation, linear = h
+            one_pass = fits(x, activation)
+            hidden = relu_pairs(pair.target(x), pair.source(x), edges) if one_pass else activation(pair(x, edges))
+            x = self.activation(norm(scatter_max(linear(hidden), edges[1], len(x))))
             outputs.append(x)
         nodes = torch.cat(outputs, dim=1)
-        pooled = [scatter(nodes, graph.event, dim_size=graph.num_events, reduce=how) for how in ("mean", "max")]
-        return self.linear[:-1](torch.cat(pooled, dim=1))
+        mean = scatter(nodes, graph.event, dim_size=graph.num_events, reduce="mean")
+        return self.linear[:-1](torch.cat([mean, scatter_max(nodes, graph.event, graph.num_events)], dim=1))

@@ -9,18 +9,26 @@ Differences from the paper: messages do not depend on features of edges; the upd
 message alone, not a recurrent unit; the readout is the mean over nodes.
 """
 
+from functools import partial
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch_geometric.utils import add_self_loops, scatter
+from torch.nn import functional
+from torch_geometric.utils import add_self_loops, degree, scatter
 
 from cdmtrain.batch import Graph
 from cdmtrain.layers.activation import make_activation
+from cdmtrain.layers.one_pass import fits
 from cdmtrain.layers.pair_linear import PairLinear
+from cdmtrain.layers.relu_pairs import relu_pair_sum
+from cdmtrain.layers.scatter_max import scatter_max
 
 AGGREGATIONS = ("sum", "mean", "max")
+Nodes = Float[Tensor, "node feature"]
+Messages = Float[Tensor, "node width"]
+Edges = Int[Tensor, "2 edge"]
 
 
 class MessagePassing(nn.Module):
@@ -78,8 +86,29 @@ class MessagePassing(nn.Module):
         """The features of an event, from which the last layer computes its logits."""
         h = graph.feature
         edges = add_self_loops(graph.edge_index, num_nodes=len(h))[0] if self.self_messages else graph.edge_index
+        aggregate = _maximum if self.aggregation == "max" else partial(_sum, mean=self.aggregation == "mean")
         for pair, rest, norm in zip(self.pairs, self.messages, self.norms, strict=True):
-            message = rest(pair(h, edges))
-            message = message.to(torch.promote_types(message.dtype, torch.float32))  # bfloat16 is too coarse to add in
-            h = self.update(norm(scatter(message, edges[1], dim_size=len(h), reduce=self.aggregation)))
+            h = self.update(norm(aggregate(h, edges, pair, *rest)))
         return scatter(h, graph.event, dim_size=graph.num_events, reduce="mean")
+
+
+def _maximum(h: Nodes, edges: Edges, pair: PairLinear, activation: nn.Module, linear: nn.Linear) -> Messages:
+    """max_j phi(h_i, h_j) over the neighbours j of each node i."""
+    return scatter_max(linear(activation(pair(h, edges))), edges[1], len(h))
+
+
+def _sum(h: Nodes, edges: Edges, pair: PairLinear, activation: nn.Module, linear: nn.Linear, *, mean: bool) -> Messages:
+    """sum_j phi(h_i, h_j), or its mean, over the neighbours j of each node i.
+
+    The last layer of phi is linear, so it is applied to the sum, of which there are fewer than edges.
+    """
+    if fits(h, activation):
+        total = relu_pair_sum(pair.target(h), pair.source(h), edges)
+    else:
+        hidden = activation(pair(h, edges))
+        hidden = hidden.to(torch.promote_types(hidden.dtype, torch.float32))  # bfloat16 is too coarse to add in
+        total = scatter(hidden, edges[1], dim_size=len(h), reduce="sum")
+    number = degree(edges[1], len(h), dtype=total.dtype).unsqueeze(1)
+    if mean:
+        total, number = total / number.clamp(min=1), number.clamp(max=1)
+    return functional.linear(total, linear.weight) + number * linear.bias
