@@ -24,6 +24,7 @@ from cdmtrain.errors import Interrupted
 from cdmtrain.particles import NAMES
 from cdmtrain.probe.features import embed
 from cdmtrain.report.kit.columns import Columns
+from cdmtrain.report.kit.formats import drawn_as
 from cdmtrain.report.leaderboard.notebook import LeaderboardColumns
 from cdmtrain.report.leaderboard.ranking import make_leaderboard
 from cdmtrain.report.run.notebook import figure_named, one_line, prediction_columns, summary_html
@@ -166,7 +167,7 @@ def train(*words: str, model: nn.Module | str | None = None, representation: str
     typed += [f"representation={representation}"] if representation else []
     with alone(), messages_printed(), ExitStack() as stack:
         cfg = stack.enter_context(composed_call(typed))
-        with explained():
+        with explained(), drawn_as(cfg.report.format, cfg.report.style):
             check(cfg)
             if network is not None:
                 record_class(cfg, network)

@@ -67,6 +67,7 @@ def job(cfg: DictConfig) -> object:
     from cdmtrain.config.check import check
     from cdmtrain.config.explain import explain
     from cdmtrain.config.own_code import own_targets
+    from cdmtrain.report.kit.formats import drawn_as
 
     prepare_machine()
     for handler in logging.getLogger().handlers:
@@ -82,7 +83,8 @@ def job(cfg: DictConfig) -> object:
             task = get_method(cfg.task._target_)
             if gc.get_freeze_count() == 0:  # what was imported is no garbage: a search of it costs each run 0.25 s
                 gc.freeze()
-            return task(cfg)
+            with drawn_as(cfg.report.format, cfg.report.style):
+                return task(cfg)
     except BrokenPipeError:
         leave()
     except Exception as error:

@@ -16,6 +16,7 @@ NOT_TRAINING = (
     "print_config",
     "search",
     "trust",
+    "report",
 )  # keys and groups
 
 

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cdmtrain.errors import InputError
 
-ALWAYS_FREE = ("task", "run", "print_config", "trust", "hydra")
+ALWAYS_FREE = ("task", "run", "print_config", "trust", "report", "hydra")
 
 
 def override_keys() -> list[str]:

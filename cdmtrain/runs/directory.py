@@ -29,7 +29,7 @@ from cdmtrain.runs.shipped import GROUPS, check_shipped
 from cdmtrain.runs.trust import PARTS, check_targets, read_config, trusted
 
 RUN_DIR_ENV = "CDMTRAIN_RUN_DIR"  # where a run writes, for its other processes; they read what to build from stdin
-ALLOWED_BESIDE_RUN = ("run", "print_config", "trust", *GROUPS)
+ALLOWED_BESIDE_RUN = ("run", "print_config", "trust", "report", *GROUPS)
 
 log = logging.getLogger(__name__)
 
@@ -200,5 +200,6 @@ def _resolved(cfg: DictConfig, path: Path) -> DictConfig:
     assert isinstance(resolved, DictConfig)
     resolved.run_dir = str(path)
     resolved.pop("trust", None)
+    resolved.pop("report", None)
     OmegaConf.resolve(resolved)
     return resolved

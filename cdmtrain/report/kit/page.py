@@ -10,9 +10,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from cdmtrain.atomic import whole_file, write_text
+from cdmtrain.atomic import write_text
 from cdmtrain.report.kit import markup
-from cdmtrain.report.kit.png import png_bytes
+from cdmtrain.report.kit.output import write_figure
 from cdmtrain.runs import files
 
 Rows = list[Sequence[Any]]  # the first row holds the names of the columns
@@ -30,11 +30,9 @@ class Drawing:
     rows: Rows  # the numbers that are drawn
 
     def write(self, folder: Path) -> str:
-        """Write the figure as PNG and its numbers as CSV into `folder`; return it as HTML."""
+        """Write the figure, in the formats wanted, and its numbers as CSV into `folder`; return it as HTML."""
         write_csv(folder / f"{self.name}.csv", self.rows)
-        picture = png_bytes(self.figure)
-        with whole_file(folder / f"{self.name}.png", synced=False) as temporary:
-            temporary.write_bytes(picture)
+        picture = write_figure(self.figure, folder, self.name)
         return markup.picture(picture, self.title, self.caption, self.alternative)
 
 

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from cdmtrain.report.kit.formats import own_style
+
 BEST: Final = "#D55E00"  # Okabe and Ito's vermillion, which no particle has
 INK: Final = "#1f2430"
 GREY: Final = "#737a87"
@@ -83,7 +85,8 @@ class NotebookFigure(Figure):
 
 def new_figure(height_inches: float = 3.7, width_inches: float = WIDTH_INCHES, colour: str = PAPER) -> Figure:
     """Return an empty figure."""
-    return NotebookFigure(figsize=(width_inches, height_inches), dpi=DPI, facecolor=colour)
+    shown = None if own_style.get() and colour == PAPER else colour
+    return NotebookFigure(figsize=(width_inches, height_inches), dpi=DPI, facecolor=shown)
 
 
 def new_axes(
@@ -111,7 +114,9 @@ def new_plot(xlabel: str, ylabel: str = "", *, height_inches: float = 3.7, **mar
 
 
 def dress(axes: Axes) -> None:
-    """Give axes the colours, ticks and grid of every figure."""
+    """Give axes the colours, ticks and grid of every figure, unless the user has chosen a style."""
+    if own_style.get():
+        return
     axes.tick_params(labelsize=SMALL, colors=INK, color=GREY, length=3)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
