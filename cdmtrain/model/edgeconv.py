@@ -11,7 +11,8 @@ Differences from the paper:
 - no shared layer to 1024 features before the pooling, and no dropout.
 """
 
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -78,10 +79,10 @@ class EdgeConv(nn.Module):
         """The features of an event, from which the last layer computes its logits."""
         edges, _ = add_self_loops(graph.edge_index, num_nodes=len(graph.feature))
         x, outputs = graph.feature, []
-        for number, (pair, h, norm) in enumerate(zip(self.pairs, self.h, self.norms, strict=True)):
+        steps: Iterable[Any] = zip(self.pairs, self.h, self.norms, strict=True)
+        for number, (pair, (activation, linear), norm) in enumerate(steps):
             if self.dynamic and number > 0:
                 edges = nearest_nodes(x.detach(), graph.event, graph.num_events, self.k)
-            activation, linear = h
             one_pass = fits(x, activation)
             hidden = relu_pairs(pair.target(x), pair.source(x), edges) if one_pass else activation(pair(x, edges))
             x = self.activation(norm(scatter_max(linear(hidden), edges[1], len(x))))

@@ -9,8 +9,9 @@ Differences from the paper: messages do not depend on features of edges; the upd
 message alone, not a recurrent unit; the readout is the mean over nodes.
 """
 
+from collections.abc import Iterable
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -87,8 +88,9 @@ class MessagePassing(nn.Module):
         h = graph.feature
         edges = add_self_loops(graph.edge_index, num_nodes=len(h))[0] if self.self_messages else graph.edge_index
         aggregate = _maximum if self.aggregation == "max" else partial(_sum, mean=self.aggregation == "mean")
-        for pair, rest, norm in zip(self.pairs, self.messages, self.norms, strict=True):
-            h = self.update(norm(aggregate(h, edges, pair, *rest)))
+        steps: Iterable[Any] = zip(self.pairs, self.messages, self.norms, strict=True)
+        for pair, (activation, linear), norm in steps:
+            h = self.update(norm(aggregate(h, edges, pair, activation, linear)))
         return scatter(h, graph.event, dim_size=graph.num_events, reduce="mean")
 
 
