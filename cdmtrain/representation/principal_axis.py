@@ -32,8 +32,12 @@ class Covariance(NamedTuple):
     def spread(self) -> Float[Tensor, "event weighting 2"]:
         """Standard deviation along and across the axis in pixels: the square roots of the eigenvalues of C."""
         yy, xx, yx = (self.sums / self.total.unsqueeze(2)).unbind(dim=2)
-        centre, radius = (yy + xx) / 2, torch.hypot((yy - xx) / 2, yx)
-        return torch.stack([centre + radius, centre - radius], dim=2).clamp(min=0).sqrt()
+        centre, half = (yy + xx) / 2, (yy - xx) / 2
+        is_round = (half == 0) & (yx == 0)  # where hypot has no derivative
+        radius = torch.hypot(half.masked_fill(is_round, 1), yx).masked_fill(is_round, 0)
+        square = torch.stack([centre + radius, centre - radius], dim=2)
+        is_flat = square <= 0  # where the square root has none
+        return square.masked_fill(is_flat, 1).sqrt().masked_fill(is_flat, 0)
 
 
 def covariance(hits: LitPixels, weight: Float[Tensor, "hit weighting"]) -> Covariance:
