@@ -1,6 +1,6 @@
 """The program in Python: train, open runs, compare them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
 from os import PathLike
@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 import cdmtrain.cli  # noqa: F401  (registers the resolvers that the configuration uses)
+from cdmtrain.batch import EventBatch
 from cdmtrain.config.calls import alone, checked_words, composed_call, record_class
 from cdmtrain.config.check import check
 from cdmtrain.config.explain import explained
@@ -22,6 +23,7 @@ from cdmtrain.config.targets import targets
 from cdmtrain.data.conversion.convert import write_events as write_events
 from cdmtrain.errors import Interrupted
 from cdmtrain.particles import NAMES
+from cdmtrain.probe.contributions import explained_images
 from cdmtrain.probe.features import embed
 from cdmtrain.report.kit.columns import Columns
 from cdmtrain.report.kit.formats import drawn_as
@@ -129,10 +131,18 @@ class Run:
         Raises:
             InputError: as `predict`, and for a network without such features.
         """
-        network = self.network
-        batches = (batch.to(network.classifier.device) for batch in network.batches(images))
-        parts = [embed(network.representation, network.model, batch).cpu() for batch in batches]
+        parts = [embed(self.representation, self.model, batch).cpu() for batch in self._batches(images)]
         return torch.cat(parts).numpy() if parts else np.empty((0, 0), np.float32)
+
+    def explain(
+        self, images: object, *, method: str = "integrated_gradients", particle: str | None = None
+    ) -> Float[np.ndarray, "event row column"]:
+        """Return how much each pixel speaks for a particle (None: the most probable one): `probe.contributions`."""
+        network = (self.representation, self.model, self._batches(images), self.network.classes)
+        return explained_images(*network, method=method, particle=particle)
+
+    def _batches(self, images: object) -> Iterator[EventBatch]:
+        return (batch.to(self.network.classifier.device) for batch in self.network.batches(images))
 
     def _read(self, *, with_predictions: bool = False) -> RunFiles:
         return read_run(self.path, with_predictions=with_predictions)

@@ -38,6 +38,7 @@ from cdmtrain.devices.processes import Processes, several_processes
 from cdmtrain.devices.trainer import check_trainer
 from cdmtrain.errors import InputError, Interrupted
 from cdmtrain.particles import NAMES
+from cdmtrain.probe.contributions import contributions
 from cdmtrain.probe.learned import first_of_each, look_inside
 from cdmtrain.probe.trial import try_network
 from cdmtrain.runs import files
@@ -131,7 +132,7 @@ def evaluate_run(trainer: lightning.Trainer, classifier: Classifier, data: Event
     Writes predictions.h5, mistakes.h5 and learned.h5 into `folder`. The Trainer may have trained; its callbacks and
     loggers, which belong to a training, are replaced.
     """
-    trainer.callbacks = [EpochProgress(), PredictionsWriter(folder)]  # type: ignore[attr-defined]
+    trainer.callbacks = [EpochProgress(), PredictionsWriter(folder, contributions)]  # type: ignore[attr-defined]
     trainer.loggers = []
     if len(data.parts.val):
         trainer.validate(classifier, datamodule=data, verbose=False)
@@ -150,9 +151,8 @@ def write_learned(path: Path, classifier: Classifier, data: EventData) -> None:
     classifier.eval()
     found = look_inside(classifier.representation, classifier.model, batch.to(classifier.device))
     if found:
-        events = {"class_index": batch.class_index, "offset": batch.offset}
-        hits = {"pixel": batch.pixel, "energy_mev": batch.energy}
-        write_columns(path, events | hits | found, image_size=batch.image_size)
+        events = {name: getattr(batch, name) for name in ("class_index", "offset", "pixel")}
+        write_columns(path, events | {"energy_mev": batch.energy} | found, image_size=batch.image_size)
 
 
 def configure_logging() -> None:

@@ -1,6 +1,7 @@
 """Write predictions.h5: the output of the network for every test event."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
+from torch import nn
 
 from cdmtrain.atomic import whole_file
 from cdmtrain.batch import EventBatch
@@ -18,6 +20,9 @@ MISTAKES = 3  # for each particle, in mistakes.h5
 EVENTS_AT_A_TIME = 1000
 
 
+Explain = Callable[[nn.Module, nn.Module, EventBatch], torch.Tensor]
+
+
 class PredictionsWriter(Callback):
     """Write the outputs of the test to predictions.h5, one row for each event, in the order of the data set.
 
@@ -25,12 +30,17 @@ class PredictionsWriter(Callback):
     deposited_energy_mev, and the truth that the event file has: kinetic_energy_mev, vertex_px, direction.
 
     The most confident mistakes for each particle go to mistakes.h5, with their hits: index, class_index, probability,
-    pixel, energy_mev, offset (event + 1), and the attribute image_size.
+    pixel, energy_mev, contribution (of each hit to the answer), offset (event + 1), and the attribute image_size.
+
+    Args:
+        run: the directory to write to.
+        explain: called with representation, model and a batch; returns the contribution of each hit.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, explain: Explain) -> None:
         super().__init__()
         self._run = run
+        self._explain = explain
         self._outputs: list[tuple[torch.Tensor, torch.Tensor]] = []  # dataset indices and probabilities, on the device
 
     def on_test_batch_end(
@@ -38,7 +48,7 @@ class PredictionsWriter(Callback):
     ) -> None:
         self._outputs.append((batch.dataset_index, outputs.softmax(1)))
 
-    def on_test_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_test_end(self, trainer: lightning.Trainer, module: Any) -> None:
         dataset_index, probability = (torch.cat(part).cpu() for part in zip(*self._outputs, strict=True))
         if trainer.world_size > 1:
             gathered: list[Any] = [None] * trainer.world_size
@@ -56,8 +66,10 @@ class PredictionsWriter(Callback):
         columns |= {name: values[dataset_index] for name, values in store.truth.items()}
         write_columns(self._run / files.PREDICTIONS, columns)
         worst = confident_mistakes(columns["probability"], columns["class_index"])
-        batch = store.make_batch(dataset_index[worst])
-        hits = {"pixel": batch.pixel, "energy_mev": batch.energy, "offset": batch.offset}
+        with torch.inference_mode(False):  # whose tensors have no gradients
+            batch = store.make_batch(dataset_index[worst].clone())
+            contribution = self._explain(module.representation, module.model, batch.to(module.device)).cpu()
+        hits = {"pixel": batch.pixel, "energy_mev": batch.energy, "offset": batch.offset, "contribution": contribution}
         chosen = {name: columns[name][worst] for name in ("index", "class_index", "probability")}
         write_columns(self._run / files.MISTAKES, chosen | hits, image_size=batch.image_size)
 

@@ -1,6 +1,6 @@
 """How much each lit pixel contributes to the answer of a network."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -49,6 +49,35 @@ def contributions(
     points = _path(steps) if method == METHODS[0] else [(1.0, 1.0)]
     parts = [weight * _gradient(representation, model, batch, classes, scale=scale) for scale, weight in points]
     return torch.stack(parts).sum(0) * batch.energy
+
+
+def explained_images(
+    representation: nn.Module,
+    model: nn.Module,
+    batches: Iterable[EventBatch],
+    classes: Sequence[str],
+    *,
+    method: str,
+    particle: str | None,
+) -> Float[np.ndarray, "event row column"]:
+    """Return the contributions of the events of some batches as dense images, float32; 0 where a pixel is dark.
+
+    Args:
+        representation, model, batches: as in `contributions`.
+        classes: names of the classes, in their order.
+        particle: the one of them whose score it is; None for the most probable one of each event.
+
+    Raises:
+        InputError: for another method or particle.
+    """
+    if particle is not None and particle not in classes:
+        raise InputError(f"particle={particle}: one of {', '.join(classes)} is expected")
+    images = []
+    for batch in batches:
+        chosen = None if particle is None else torch.full_like(batch.class_index, classes.index(particle))
+        found = contributions(representation, model, batch, method=method, class_index=chosen)
+        images.append(batch.image(found)[:, 0].float().cpu())
+    return torch.cat(images).numpy() if images else np.empty((0, 0, 0), np.float32)
 
 
 @torch.no_grad()

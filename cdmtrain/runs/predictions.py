@@ -22,7 +22,7 @@ PREDICTIONS = (
 )
 EVENTS = ("class_index", "offset", "pixel", "energy_mev")
 LEARNED = (*EVENTS, "kernel", "attention", "edge")
-MISTAKES = (*EVENTS, "index", "probability")
+MISTAKES = (*EVENTS, "index", "probability", "contribution")
 
 Columns = dict[str, NDArray]
 
@@ -53,6 +53,7 @@ class Mistakes:
     class_index: NDArray[np.int64]  # (M,) truth, 0..3
     probability: NDArray[np.float64]  # (M, 4)
     images: NDArray[np.float32]  # (M, S, S) MeV
+    contributions: NDArray[np.float32] | None = None  # (M, S, S) of each pixel to the answer; None in old runs
 
 
 @dataclass(frozen=True)
@@ -113,15 +114,21 @@ def read_mistakes(run: Path) -> Mistakes | None:
     if path is None:
         return None
     columns, size = _read(path, *MISTAKES)
-    class_index, _, _, images = _events(columns, size, path)
+    class_index, event, pixel, images = _events(columns, size, path)
     num_events = len(class_index)
     if not num_events:
         return None
+    contributions = None
+    if "contribution" in columns:
+        contributions = np.zeros_like(images)
+        found = _column(columns, "contribution", "f", path, pixel.shape)
+        contributions.reshape(num_events, -1)[event, pixel] = np.nan_to_num(found)
     return Mistakes(
         index=_column(columns, "index", "iu", path, (num_events,)).astype(np.int64),
         class_index=class_index,
         probability=_column(columns, "probability", "f", path, (num_events, NUM_CLASSES)).astype(np.float64),
         images=images,
+        contributions=contributions,
     )
 
 

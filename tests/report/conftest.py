@@ -71,6 +71,7 @@ def make_mistakes(predictions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         **{name: predictions[name][rows] for name in ("index", "class_index", "probability")},
         "pixel": np.tile(hits, len(rows)),
         "energy_mev": np.tile(np.linspace(0.1, 3, 30, dtype=np.float32), len(rows)),
+        "contribution": np.tile(np.linspace(-0.5, 1, 30, dtype=np.float32), len(rows)),
         "offset": 30 * np.arange(len(rows) + 1),
     }
 

@@ -156,6 +156,9 @@ HDF5 = {
     ),
     "mistakes that begin later": hdf5(files.MISTAKES, lambda file: file["offset"].__setitem__(0, -3)),
     "mistakes with a negative pixel": hdf5(files.MISTAKES, lambda file: file["pixel"].__setitem__(0, -1)),
+    "mistakes with few contributions": hdf5(
+        files.MISTAKES, lambda file: file.create_dataset("contribution", data=[1.0])
+    ),
     "mistakes of a class 9": hdf5(files.MISTAKES, lambda file: file["class_index"].__setitem__(0, 9)),
     "an image size in words": hdf5(files.MISTAKES, lambda file: file.attrs.__setitem__("image_size", "16")),
     "a list of image sizes": hdf5(files.MISTAKES, lambda file: file.attrs.__setitem__("image_size", [16, 16])),

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 
-from cdmtrain import cli
+from cdmtrain import cli, load_run
 
 Capture = pytest.CaptureFixture[str]
 
@@ -97,6 +97,8 @@ def test_the_most_confident_mistakes_are_kept_as_the_network_saw_them(trained: S
         image[kept["pixel"][hits]] = kept["energy_mev"][hits]
         np.testing.assert_array_equal(image.reshape(16, 16), trained.images[index - 1000])
         assert not right[said["index"] == index].any()
+        found = load_run(trained.path).explain(image.reshape(1, 16, 16))[0].ravel()[kept["pixel"][hits]]
+        np.testing.assert_allclose(kept["contribution"][hits], found, rtol=1e-3, atol=1e-5)
 
 
 def test_the_record_of_a_run_says_what_differs_from_the_defaults(trained: SimpleNamespace) -> None:

@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, LogNorm, Normalize
+from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -73,6 +73,7 @@ def draw_event(
     norm: Normalize,
     *,
     window_of: Image | None = None,
+    colours: Colormap = COLOURS,
 ) -> Axes:
     """Draw the window of an event in a black square, row 0 at the bottom.
 
@@ -80,13 +81,14 @@ def draw_event(
         box: left edge, lower edge and width of the square in inches.
         side: of the window, in pixels.
         window_of: the energies of the event, where `event` holds something else; its window is drawn.
+        colours: of the values other than 0; pixels of 0 stay black.
     """
     (width, height), (left, bottom, size) = figure.get_size_inches(), box
     axes = figure.add_axes((left / width, bottom / height, size / width, size / height), facecolor="#000000")
     row, column = _corner(event if window_of is None else window_of, side)
-    shown = np.ma.masked_less_equal(event[row : row + side, column : column + side], 0)
+    shown = np.ma.masked_equal(event[row : row + side, column : column + side], 0)
     extent = (column - 0.5, column + side - 0.5, row - 0.5, row + side - 0.5)
-    axes.imshow(shown, norm=norm, cmap=COLOURS, interpolation="nearest", origin="lower", extent=extent)
+    axes.imshow(shown, norm=norm, cmap=colours, interpolation="nearest", origin="lower", extent=extent)
     axes.xaxis.set_visible(False)
     axes.yaxis.set_visible(False)
     axes.spines[:].set_color("#2a313c")

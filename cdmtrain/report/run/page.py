@@ -11,6 +11,7 @@ from cdmtrain.report.kit.page import Drawing, figures, write_csv, write_page
 from cdmtrain.report.run import correctness, tables, working_points
 from cdmtrain.report.run.calibrated import calibration_section, set_table, titled
 from cdmtrain.report.run.confusion import draw_confusion, draw_mistakes
+from cdmtrain.report.run.contributions import draw_mistaken_contributions
 from cdmtrain.report.run.curves import draw_rocs, draw_training
 from cdmtrain.report.run.learned import draw_learned
 from cdmtrain.runs import files
@@ -110,10 +111,15 @@ def _failures(run: RunFiles, folder: Path) -> str:
     events = run.predictions
     if events is None or not len(events.class_index):
         return ""
-    rows, gallery = correctness.failure_rows(events), draw_mistakes(run)
+    rows = correctness.failure_rows(events)
     write_csv(folder / "failures.csv", [correctness.HEADER, *rows])
     table = markup.element("p", correctness.failure_sentence(events)) + markup.table(correctness.HEADER, rows)
-    return table + figures(folder, _distributions(run)) + (gallery.write(folder) if gallery else "")
+    return table + figures(folder, _distributions(run)) + "".join(one.write(folder) for one in _gallery(run))
+
+
+def _gallery(run: RunFiles) -> list[Drawing]:
+    """Return the most confident mistakes, and what in them spoke for the answer."""
+    return [one for one in (draw_mistakes(run), draw_mistaken_contributions(run.mistakes)) if one is not None]
 
 
 def _distributions(run: RunFiles) -> list[Drawing]:

@@ -24,6 +24,7 @@ TEST = {
     "failures_mean_pixel",
     "failures_softmax_score",
     "mistakes",
+    "mistakes_explained",
 }
 
 

@@ -79,6 +79,10 @@ def test_the_page_says_where_the_network_fails(make_run: MakeRun) -> None:
     rows = table_of(run_dir, "mistakes")
     assert [row["truth"] for row in rows] == [name for name in NAMES for _ in range(3)]
     assert all(row["called"] != row["truth"] and row["lit_pixels"] == "30" for row in rows)
+    explained = table_of(run_dir, "mistakes_explained")
+    assert [row["truth"] for row in explained] == [name for name in NAMES for _ in range(3 * 30)]
+    assert [row["answer"] for row in explained[::30]] == [row["called"] for row in rows]
+    assert [float(row["contribution"]) for row in explained[:30:29]] == [-0.5, 1]
 
 
 def test_the_page_shows_the_confusion_matrix_of_every_epoch_and_since_when_the_network_overfits(

@@ -21,7 +21,7 @@ def test_a_run_without_any_mistake_has_a_page(make_run: MakeRun) -> None:
 
     run_dir = make_run(change=perfect)
     assert "are classified wrongly" not in page_of(run_dir)
-    assert figures(run_dir) == TRAINING | TEST - {"mistakes"}
+    assert figures(run_dir) == TRAINING | TEST - {"mistakes", "mistakes_explained"}
 
 
 def test_a_run_cut_after_two_epochs_has_a_page_that_says_so(make_run: MakeRun) -> None:

@@ -1,0 +1,86 @@
+"""What in an event spoke for the answer of a network: the contribution of each lit pixel, drawn over the event."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from numpy.typing import NDArray
+
+from cdmtrain.particles import PARTICLES
+from cdmtrain.report.kit import event_display, style
+from cdmtrain.report.kit.numbers import percent
+from cdmtrain.report.kit.page import Drawing, Rows
+from cdmtrain.runs.predictions import Mistakes
+
+PANEL_INCHES, GAP_INCHES, TITLE_INCHES = 1.5, 0.08, 0.3
+# Okabe and Ito's blue against, orange for; grey where a pixel does not matter
+FOR_AND_AGAINST = LinearSegmentedColormap.from_list("for and against", ["#56B4E9", "#4a505a", "#F0A800"])
+SHADES = Normalize(-1, 1)
+HEADER = ["event", "truth", "answer", "row", "column", "energy_mev", "contribution"]
+
+
+class Explained(NamedTuple):
+    """An event, its classes and the contribution of its pixels to the score of the answer."""
+
+    image: NDArray[np.float32]  # (S, S) MeV
+    contribution: NDArray[np.float32]  # (S, S) in units of the log odds
+    truth: int
+    answer: int
+
+
+def draw_mistaken_contributions(mistakes: Mistakes | None) -> Drawing | None:
+    """Draw the contributions to the most confident mistakes; None for runs that did not record them."""
+    if mistakes is None or mistakes.contributions is None:
+        return None
+    columns = (mistakes.images, mistakes.contributions, mistakes.class_index, mistakes.probability.argmax(1))
+    events = [Explained(*one) for one in zip(*columns, strict=True)]
+    rows = [[one for one in events if one.truth == particle.class_index] for particle in PARTICLES]
+    return draw_contributions([row for row in rows if row], "mistakes_explained", "What spoke for the wrong answers")
+
+
+def draw_contributions(rows: Sequence[Sequence[Explained]], name: str, title: str) -> Drawing:
+    """Draw rows of events: orange pixels spoke for the answer, blue ones against it."""
+    events = [one for row in rows for one in row]
+    side, _ = event_display.shared_scale([one.image for one in events])
+    pitch, width = PANEL_INCHES + TITLE_INCHES, max(map(len, rows)) * (PANEL_INCHES + GAP_INCHES) + GAP_INCHES
+    figure = style.new_figure(len(rows) * pitch + GAP_INCHES, width, event_display.NIGHT)
+    for number, row in enumerate(rows):
+        for column, one in enumerate(row):
+            left = GAP_INCHES + column * (PANEL_INCHES + GAP_INCHES)
+            box = (left, GAP_INCHES + (len(rows) - 1 - number) * pitch, PANEL_INCHES)
+            axes = event_display.draw_event(
+                figure, _shade(one.contribution), box, side, SHADES, window_of=one.image, colours=FOR_AND_AGAINST
+            )
+            truth, answer = PARTICLES[one.truth], PARTICLES[one.answer]
+            colour = event_display.on_black(style.line_style(truth.name).colour)
+            axes.set_title(f"{truth.latex} → {answer.latex}", fontsize=style.FONT_SIZE, color=colour, pad=4)
+    caption = (
+        "Above each event: true → predicted particle. Orange pixels speak for the predicted one, blue ones against it: "
+        "integrated gradients of its log odds, from events without energy, on a square root scale up to the largest in "
+        "the event. They add up to how much the energies of the event raise the log odds."
+    )
+    return Drawing(name, title, caption, f"{title}: {'; '.join(map(_sentence, events))}.", figure, _rows(events))
+
+
+def _shade(contribution: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the signed square root of the contributions relative to the largest: small ones stay visible."""
+    return np.sign(contribution) * np.sqrt(np.abs(contribution) / (np.abs(contribution).max() or 1))
+
+
+def _sentence(one: Explained) -> str:
+    positive = np.sort(one.contribution[one.contribution > 0])[::-1]
+    tenth = positive[: -(-int((one.image > 0).sum()) // 10)].sum()
+    share = percent(float(tenth / positive.sum())) if len(positive) else "nothing"
+    return f"a {PARTICLES[one.truth].name} as {PARTICLES[one.answer].name}, {share} from a tenth of its pixels"
+
+
+def _rows(events: Sequence[Explained]) -> Rows:
+    table: Rows = [list(HEADER)]
+    for number, one in enumerate(events):
+        row, column = np.nonzero(one.image)
+        names = PARTICLES[one.truth].name, PARTICLES[one.answer].name
+        energy, found = one.image[row, column], one.contribution[row, column]
+        columns = (row.tolist(), column.tolist(), energy.tolist(), found.tolist())
+        table += [[number, *names, *values] for values in zip(*columns, strict=True)]
+    return table
