@@ -22,7 +22,6 @@ from cdmtrain.config.explain import explained
 from cdmtrain.config.targets import targets
 from cdmtrain.data.conversion.convert import write_events as write_events
 from cdmtrain.errors import Interrupted
-from cdmtrain.particles import NAMES
 from cdmtrain.probe.contributions import explained_images
 from cdmtrain.probe.features import embed
 from cdmtrain.report.kit.columns import Columns
@@ -46,12 +45,10 @@ class Run:
 
         run = cdmtrain.load_run("outputs/train/cnn/2026-11-23_120000_1a2b3c")
         run.results["accuracy"]
-        probability, name = run.predict(images)     # (N, 192, 192) in MeV -> (N, 4), (N,)
+        probability, name = run.predict(images)     # (N, 192, 192) in MeV -> (N, classes), (N,)
 
     Files are read anew each time, so a run in training can be watched.
     """
-
-    classes = NAMES  # names of the columns of a probability
 
     def __init__(self, path: Path, open_network: Callable[[], TrainedNetwork]) -> None:
         self.path = path
@@ -61,6 +58,11 @@ class Run:
     def state(self) -> str:
         """Such as running, finished or interrupted; unreadable where a file is damaged."""
         return read_run_or_problem(self.path).state
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the network tells apart: the names of the columns of a probability."""
+        return self._read().class_names
 
     @property
     def results(self) -> dict[str, Any]:
@@ -235,14 +237,14 @@ def leaderboard(runs: AnyPath | Sequence[Run | AnyPath], *, rank: str = "cross_e
 
     Args:
         runs: runs, run directories, directories that hold runs, or patterns; one of them or several.
-        rank: cross_entropy, accuracy, macro_f1, electron_photon_auc or calibration_error.
+        rank: cross_entropy, accuracy, macro_f1, calibration_error, or an area such as electron_photon_auc.
 
     Raises:
         InputError: where there is no run, or the metric is none to rank by.
     """
     several = [runs] if isinstance(runs, str | PathLike) else runs
-    paths = [one.path if isinstance(one, Run) else Path(one) for one in several]
-    return LeaderboardColumns(make_leaderboard(paths, rank=rank))
+    found = make_leaderboard([one.path if isinstance(one, Run) else Path(one) for one in several], rank=rank)
+    return LeaderboardColumns(found)
 
 
 def _packages(cfg: DictConfig) -> list[str]:

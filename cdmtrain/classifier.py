@@ -1,7 +1,7 @@
 """The LightningModule that trains, validates and tests any network."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cdmtrain.batch import EventBatch
 from cdmtrain.errors import InputError
 from cdmtrain.metrics import ClassificationMetrics, RunningMean, scalars
+from cdmtrain.particles import DEFAULT, Classes, Pair
 
 Split = Literal["val", "test"]
 RATE_SCALE = "lr_scale"  # key of a parameter group
@@ -36,6 +37,8 @@ class Classifier(lightning.LightningModule):
         freeze: names of modules of the network that are not trained: they compute as in a test, without dropout and
             with the running statistics that they have.
         loaded_lr: learning rate of the parameters in `loaded`, as a fraction of that of all others.
+        classes: what the network tells apart.
+        pairs: of classes whose ROC area is a metric; None for the usual one (`cdmtrain.particles.read_pairs`).
 
     Shapes: EventBatch of B events -> logits (B, classes), float32 whatever the precision of the network.
     """
@@ -52,6 +55,8 @@ class Classifier(lightning.LightningModule):
         seed: int = 0,
         freeze: Collection[str] = (),
         loaded_lr: float = 1.0,
+        classes: Classes = DEFAULT,
+        pairs: Sequence[Pair] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -59,10 +64,10 @@ class Classifier(lightning.LightningModule):
         self.loss = loss
         self.train_loss = RunningMean()
         self.metrics: dict[Split, ClassificationMetrics] = {
-            "val": ClassificationMetrics(),
-            "test": ClassificationMetrics(),
+            "val": ClassificationMetrics(classes, pairs),
+            "test": ClassificationMetrics(classes, pairs),
         }
-        self.losses: dict[Split, RunningMean] = {"val": RunningMean(), "test": RunningMean()}
+        self.val_loss = RunningMean()
         self._make_optimizer = optimizer
         self._scheduler = scheduler
         self.augmentation = augmentation
@@ -98,16 +103,24 @@ class Classifier(lightning.LightningModule):
         return loss * batch.weight
 
     def validation_step(self, batch: EventBatch, batch_index: int) -> Float[Tensor, "event class"]:
-        return self._evaluate(batch, "val")
+        logits = self(batch)
+        self.val_loss.update(self.loss(logits, batch.class_index), batch.num_events)
+        self.metrics["val"].update(logits, batch.class_index)
+        return logits
 
     def test_step(self, batch: EventBatch, batch_index: int) -> Float[Tensor, "event class"]:
-        return self._evaluate(batch, "test")
+        """Classify events, of which those of no class (class index -1) count in no metric."""
+        logits = self(batch)
+        self.metrics["test"].update(logits, batch.class_index)
+        return logits
 
     def on_train_epoch_end(self) -> None:
         self.log("train_loss", self.train_loss.compute(), sync_dist=True)
         self.train_loss.reset()
 
     def on_validation_epoch_end(self) -> None:
+        self.log("val_loss", self.val_loss.compute(), sync_dist=True)
+        self.val_loss.reset()
         self._log_metrics("val")
 
     def on_test_epoch_end(self) -> None:
@@ -159,22 +172,14 @@ class Classifier(lightning.LightningModule):
         groups = ({"params": new, RATE_SCALE: 1.0}, {"params": loaded, RATE_SCALE: self._loaded_lr})
         return [group for group in groups if group["params"]]
 
-    def _evaluate(self, batch: EventBatch, split: Split) -> Float[Tensor, "event class"]:
-        logits = self(batch)
-        self.losses[split].update(self.loss(logits, batch.class_index), batch.num_events)
-        self.metrics[split].update(logits, batch.class_index)
-        return logits
-
     def _log_metrics(self, split: Split) -> None:
-        metrics, loss = self.metrics[split], self.losses[split]
+        metrics = self.metrics[split]
         self.results[split] = metrics.compute()
-        self.log(f"{split}_loss", loss.compute(), sync_dist=True)
         values = scalars(self.results[split])
         # on the CPU where possible: on a GPU Lightning copies each metric some ten times, and waits for it
         numbers = torch.tensor(list(values.values()), device=self.device if self.trainer.world_size > 1 else "cpu")
         self.log_dict({f"{split}_{name}": value for name, value in zip(values, numbers, strict=True)}, sync_dist=True)
         metrics.reset()
-        loss.reset()
 
     def _generator(self, batch_index: int) -> torch.Generator:
         seeds = (self._seed, self.current_epoch, batch_index, self.global_rank)

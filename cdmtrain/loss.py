@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from cdmtrain.errors import InputError
-from cdmtrain.particles import NAMES, NUM_CLASSES
+from cdmtrain.particles import Classes, names_of
 
 
 class CrossEntropy(nn.CrossEntropyLoss):
@@ -19,11 +19,11 @@ class CrossEntropy(nn.CrossEntropyLoss):
     `cross_entropy` of a run uses neither weights nor smoothing, so that runs can be compared.
 
     Args:
-        label_smoothing: epsilon. The target of the true class is 1 - epsilon, and every class gets epsilon / 4 on top
-            (Szegedy 2015, arXiv:1512.00567, sec. 7).
-        class_weights: w of electron, muon, photon and proton; None for equal weights.
+        label_smoothing: epsilon. The target of the true class is 1 - epsilon, and every class gets epsilon / C on top,
+            with C classes (Szegedy 2015, arXiv:1512.00567, sec. 7).
+        class_weights: w of each class, in their order; None for equal weights.
 
-    Shapes: logits (events, 4), class indices (events) -> scalar.
+    Shapes: logits (events, classes), class indices (events) -> scalar.
     """
 
     def __init__(self, *, label_smoothing: float = 0.0, class_weights: Sequence[float] | None = None) -> None:
@@ -39,9 +39,9 @@ class Focal(nn.Module):
 
     Args:
         gamma: from 0 on; 2 in the paper.
-        class_weights: w of electron, muon, photon and proton, as for CrossEntropy; None for equal weights.
+        class_weights: w of each class, as for CrossEntropy; None for equal weights.
 
-    Shapes: logits (events, 4), class indices (events) -> scalar.
+    Shapes: logits (events, classes), class indices (events) -> scalar.
     """
 
     weight: Tensor | None
@@ -61,14 +61,17 @@ class Focal(nn.Module):
         return -(weight * far**self.gamma * log_p).sum() / weight.sum()
 
 
-def check_loss(loss: nn.Module) -> None:
+def check_loss(loss: nn.Module, classes: Classes) -> None:
     """Refuse a loss that does not turn logits and class indices into their mean, by an example of two events.
 
     Raises:
         InputError: with what the loss says or gives.
     """
+    if isinstance(loss, CrossEntropy | Focal) and loss.weight is not None and len(loss.weight) != len(classes):
+        names = ", ".join(names_of(classes))
+        raise InputError(f"loss.class_weights={loss.weight.tolist()}: {len(classes)} numbers are expected, for {names}")
     try:
-        value = loss(torch.zeros(2, NUM_CLASSES), torch.tensor([0, 1]))
+        value = loss(torch.zeros(2, len(classes)), torch.tensor([0, 1]))
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise InputError(
             f"loss: {type(loss).__name__} does not take logits (event, class) and class indices (event) "
@@ -81,13 +84,9 @@ def check_loss(loss: nn.Module) -> None:
 def _as_tensor(class_weights: Sequence[float] | None) -> Tensor | None:
     if class_weights is None:
         return None
-    if not _are_weights(class_weights):
+    values = list(class_weights) if isinstance(class_weights, Sequence) else []
+    if not values or min(values) < 0 or not sum(values) > 0:
         raise InputError(
-            f"loss.class_weights={class_weights}: {NUM_CLASSES} numbers from 0 on are expected, for "
-            f"{', '.join(NAMES)}, and not all of them 0"
+            f"loss.class_weights={class_weights}: a number from 0 on for each class is expected, and not all of them 0"
         )
-    return torch.tensor(list(class_weights), dtype=torch.float32)
-
-
-def _are_weights(values: Sequence[float]) -> bool:
-    return isinstance(values, Sequence) and len(values) == NUM_CLASSES and min(values) >= 0 and sum(values) > 0
+    return torch.tensor(values, dtype=torch.float32)

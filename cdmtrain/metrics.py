@@ -1,5 +1,6 @@
 """The metrics of a network, and the mean of a loss, without waiting for the device before the end of an epoch."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,14 @@ from torch import Tensor, distributed
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from cdmtrain.intervals import UNCERTAINTY, UNDEFINED, Figure, around, as_results, fraction, mean, roc_area
-from cdmtrain.particles import ELECTRON, NAMES, NUM_CLASSES, PHOTON
+from cdmtrain.particles import DEFAULT, Classes, Pair, names_of, read_pairs
 
 CALIBRATION_BINS = 15
 EQUAL_WIDTH = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS  # the inner edges
 RESAMPLINGS = 400
 
 Doubles = Float[np.ndarray, "..."]
-Classes = Int[np.ndarray, " event"]
+Ints = Int[np.ndarray, " event"]
 Counts = Int[np.ndarray, "sample class answer"]
 Bools = Bool[np.ndarray, " event"]
 
@@ -68,7 +69,7 @@ class ClassificationMetrics:
     - efficiency: recall of each class; NaN for a class without true events.
     - purity: precision of each class; NaN for a class that is never predicted.
     - roc_auc: area under the ROC curve of each class against all others; NaN if one side has no events.
-    - electron_photon_auc: the same area for electrons against photons alone, by the difference of their logits.
+    - electron_photon_auc, and so for each other pair: the same area for these two alone, by the difference of logits.
     - confusion_matrix: numbers of events; rows are the true classes, columns the predicted ones.
     - undefined_events: number of events whose logits are NaN or infinite, if there are any. They are given no class, so
       they count as wrong and are not in the confusion matrix, and areas and calibration are not defined.
@@ -81,10 +82,16 @@ class ClassificationMetrics:
 
     The logits stay on their device until `compute`, which works on the CPU and includes the events of all processes.
 
-    Shapes: logits (events, classes), class_index (events).
+    Args:
+        classes: what the network tells apart.
+        pairs: of classes whose area is a figure; None for electron and photon, where both are classes.
+
+    Shapes: logits (events, classes), class_index (events), of which those below 0 are left out of every figure.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, classes: Classes = DEFAULT, pairs: Sequence[Pair] | None = None) -> None:
+        self._names = names_of(classes)
+        self._pairs = read_pairs(None, classes) if pairs is None else tuple(pairs)
         self._logits: list[Tensor] = []
         self._class_index: list[Tensor] = []
 
@@ -97,27 +104,31 @@ class ClassificationMetrics:
 
     def compute(self) -> dict[str, Any]:
         """Return plain numbers, {particle name: number} for metrics of a class, lists for matrix and intervals."""
-        logits = torch.cat(self._logits or [torch.zeros(0, NUM_CLASSES)]).cpu()
+        logits = torch.cat(self._logits or [torch.zeros(0, len(self._names))]).cpu()
         class_index = torch.cat(self._class_index or [torch.zeros(0, dtype=torch.int64)]).cpu()
         if _is_distributed():
             parts: list[Any] = [None] * distributed.get_world_size()
             distributed.all_gather_object(parts, (logits, class_index))
             logits, class_index = (torch.cat(part) for part in zip(*parts, strict=True))
-        return _metrics(logits, class_index)
+        known = class_index >= 0
+        return _metrics(logits[known], class_index[known], self._names, self._pairs)
 
 
-def _metrics(logits: Float[Tensor, "event class"], truth: Int[Tensor, " event"]) -> dict[str, Any]:
+def _metrics(
+    logits: Float[Tensor, "event class"], truth: Int[Tensor, " event"], names: Sequence[str], pairs: Sequence[Pair]
+) -> dict[str, Any]:
     answered = logits.isfinite().all(1)
-    confusion = multiclass_confusion_matrix(logits.argmax(1)[answered], truth[answered], NUM_CLASSES)
-    unanswered = torch.bincount(truth[~answered], minlength=NUM_CLASSES)
+    confusion = multiclass_confusion_matrix(logits.argmax(1)[answered], truth[answered], len(names))
+    unanswered = torch.bincount(truth[~answered], minlength=len(names))
     counts = torch.cat([confusion, unanswered[:, None]], dim=1).numpy()
     is_defined = bool(len(truth) and answered.all())
-    figures = _of_counts(counts) | _of_logits(logits.double().numpy(), truth.numpy(), is_defined=is_defined)
+    figures = _of_counts(counts, names)
+    figures |= _of_logits(logits.double().numpy(), truth.numpy(), names, pairs, is_defined=is_defined)
     undefined = {} if answered.all() else {"undefined_events": int((~answered).sum())}
     return {**as_results(figures), "confusion_matrix": counts[:, :-1].tolist(), **undefined}
 
 
-def _of_counts(counts: Int[np.ndarray, "class answer"]) -> dict[str, Figure | dict[str, Figure]]:
+def _of_counts(counts: Int[np.ndarray, "class answer"], names: Sequence[str]) -> dict[str, Figure | dict[str, Figure]]:
     """The figures that follow from the most probable classes: rows are true classes, the last column has no answer."""
     right, true, chosen, total = counts.diagonal(), counts.sum(1), counts.sum(0)[:-1], counts.sum()
     draws = np.random.default_rng(0).multinomial(total, counts.ravel() / max(total, 1), RESAMPLINGS)
@@ -125,8 +136,8 @@ def _of_counts(counts: Int[np.ndarray, "class answer"]) -> dict[str, Figure | di
     return {
         "accuracy": fraction(right.sum(), total),
         "macro_f1": around(float(macro_f1), float(resampled.std())) if total else UNDEFINED,
-        "efficiency": dict(zip(NAMES, map(fraction, right, true), strict=True)),
-        "purity": dict(zip(NAMES, map(fraction, right, chosen), strict=True)),
+        "efficiency": dict(zip(names, map(fraction, right, true), strict=True)),
+        "purity": dict(zip(names, map(fraction, right, chosen), strict=True)),
     }
 
 
@@ -139,20 +150,22 @@ def _macro_f1(counts: Counts) -> Float[np.ndarray, " sample"]:
         return f1.sum(1) / (either > 0).sum(1)
 
 
-def _of_logits(logits: Doubles, truth: Classes, *, is_defined: bool) -> dict[str, Figure | dict[str, Figure]]:
+def _of_logits(
+    logits: Doubles, truth: Ints, names: Sequence[str], pairs: Sequence[Pair], *, is_defined: bool
+) -> dict[str, Figure | dict[str, Figure]]:
     """The figures that follow from the probabilities, undefined where one of them is."""
-    classes = range(NUM_CLASSES)
+    classes = range(len(names))
     if not is_defined:
-        each = dict.fromkeys(NAMES, UNDEFINED)
-        names = ("cross_entropy", "brier_score", "calibration_error", "calibration_error_equal_bins")
+        each = dict.fromkeys(names, UNDEFINED)
+        keys = ("cross_entropy", "brier_score", "calibration_error", "calibration_error_equal_bins")
         return {
-            **dict.fromkeys(names, UNDEFINED),
+            **dict.fromkeys(keys, UNDEFINED),
             "class_calibration_error": each,
             "roc_auc": each,
-            "electron_photon_auc": UNDEFINED,
+            **{pair.key: UNDEFINED for pair in pairs},
         }
     log_p = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-    probability, is_class = np.exp(log_p), truth[:, None] == np.arange(NUM_CLASSES)
+    probability, is_class = np.exp(log_p), truth[:, None] == np.arange(len(names))
     confidence, is_right = probability.max(1), logits.argmax(1) == truth
     scores = [logits[:, k] - np.logaddexp.reduce(np.delete(logits, k, axis=1), axis=1) for k in classes]
     areas = [roc_area(scores[k].astype(np.float32), is_class[:, k]) for k in classes]
@@ -162,16 +175,16 @@ def _of_logits(logits: Doubles, truth: Classes, *, is_defined: bool) -> dict[str
         "brier_score": mean(((probability - is_class) ** 2).sum(1), high=2),
         "calibration_error": _calibration_error(confidence, is_right, EQUAL_WIDTH),
         "calibration_error_equal_bins": _calibration_error(confidence, is_right, _equal_population(confidence)),
-        "class_calibration_error": dict(zip(NAMES, errors, strict=True)),
-        "roc_auc": dict(zip(NAMES, areas, strict=True)),
-        "electron_photon_auc": _pair_area(logits, truth),
+        "class_calibration_error": dict(zip(names, errors, strict=True)),
+        "roc_auc": dict(zip(names, areas, strict=True)),
+        **{pair.key: _pair_area(logits, truth, *map(names.index, pair)) for pair in pairs},
     }
 
 
-def _pair_area(logits: Doubles, truth: Classes) -> Figure:
-    in_pair = np.isin(truth, (ELECTRON.class_index, PHOTON.class_index))
-    score = (logits[:, ELECTRON.class_index] - logits[:, PHOTON.class_index])[in_pair]
-    return roc_area(score.astype(np.float32), truth[in_pair] == ELECTRON.class_index)
+def _pair_area(logits: Doubles, truth: Ints, signal: int, background: int) -> Figure:
+    in_pair = np.isin(truth, (signal, background))
+    score = (logits[:, signal] - logits[:, background])[in_pair]
+    return roc_area(score.astype(np.float32), truth[in_pair] == signal)
 
 
 def _calibration_error(probability: Doubles, happened: Bools, edges: Doubles) -> Figure:
@@ -201,8 +214,9 @@ def scalars(metrics: dict[str, Any]) -> dict[str, float]:
     The numbers of electrons classified as electrons, muons ... become `confusion_electron_electron`, ...
     """
     flat: dict[str, float] = {}
-    for truth, row in zip(NAMES, metrics["confusion_matrix"], strict=True):
-        flat.update({f"confusion_{truth}_{name}": float(number) for name, number in zip(NAMES, row, strict=True)})
+    names = list(metrics["efficiency"])
+    for truth, row in zip(names, metrics["confusion_matrix"], strict=True):
+        flat.update({f"confusion_{truth}_{name}": float(number) for name, number in zip(names, row, strict=True)})
     for name, value in metrics.items():
         if isinstance(value, dict) and name != UNCERTAINTY:
             flat.update({f"{name}_{particle}": number for particle, number in value.items()})

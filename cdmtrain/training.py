@@ -37,14 +37,14 @@ from cdmtrain.devices.interruption import Interruption
 from cdmtrain.devices.processes import Processes, several_processes
 from cdmtrain.devices.trainer import check_trainer
 from cdmtrain.errors import InputError, Interrupted
-from cdmtrain.particles import NAMES
+from cdmtrain.particles import names_of
 from cdmtrain.probe.contributions import contributions
 from cdmtrain.probe.learned import first_of_each, look_inside
 from cdmtrain.probe.trial import try_network
 from cdmtrain.runs import files
 from cdmtrain.runs.checkpoint import check_states, read_checkpoint, restoring
 from cdmtrain.runs.directory import RunDirectory, open_run
-from cdmtrain.runs.open import load_weights, make_classifier
+from cdmtrain.runs.open import classes_and_pairs, load_weights, make_classifier
 from cdmtrain.runs.process import is_first_process, slurm_job
 from cdmtrain.runs.provenance import RunProvenance
 from cdmtrain.runs.read import is_finished, read_history, read_metrics, read_results
@@ -62,6 +62,7 @@ class TrainedRun:
 
     path: Path  # of the run directory
     results: dict[str, Any]  # of results.json
+    classes: tuple[str, ...]
     page: Path | None  # None in other processes than the first, and for a run that a sweep passes over
 
 
@@ -83,10 +84,11 @@ def train_run(
     """
     with open_run(cfg, given=() if model is None else ("model",)) as run, closed_afterwards() as loggers:
         steps, results = 0, read_results(run.path) if is_finished(run.path) else None
+        classes = names_of(classes_and_pairs(run.cfg)[0])
         if results is not None:
             log.info("%s is finished; nothing is left to train", run.path)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                return TrainedRun(run.path, results, None)  # the leaderboard shows what a sweep has already
+                return TrainedRun(run.path, results, classes, None)  # the leaderboard shows what a sweep has already
         else:
             status = RunStatus(run.path, explain_failure)
             interruption = Interruption(run.path, model=model, answers_sigterm=preemption is None or not slurm_job())
@@ -102,8 +104,8 @@ def train_run(
                     raise
                 raise Interrupted(run.path) from None
         page = write_page(run.path) if is_first_process() else None
-        log_run(loggers, run.path, results, steps)
-        return TrainedRun(run.path, results, page)
+        log_run(loggers, run.path, results, classes, steps)
+        return TrainedRun(run.path, results, classes, page)
 
 
 def make_trainer(
@@ -129,8 +131,7 @@ def make_trainer(
 def evaluate_run(trainer: lightning.Trainer, classifier: Classifier, data: EventData, folder: Path) -> dict[str, Any]:
     """Compute the test metrics, with those of the validation events, if there are any, under the prefix `val_`.
 
-    Writes predictions.h5, mistakes.h5 and learned.h5 into `folder`. The Trainer may have trained; its callbacks and
-    loggers, which belong to a training, are replaced.
+    Writes predictions.h5, mistakes.h5 and learned.h5 into `folder`; replaces the callbacks and loggers of a training.
     """
     trainer.callbacks = [EpochProgress(), PredictionsWriter(folder, contributions)]  # type: ignore[attr-defined]
     trainer.loggers = []
@@ -226,7 +227,7 @@ def _fit_and_evaluate(
             raise InputError("a network that is given as an object trains on one device; write it in two files")
         remember("model", f"{type(model).__module__}.{type(model).__qualname__}")
     some = data.store.make_batch(data.parts.train[:2]).to(device)
-    try_network(classifier.to(device), some, own_parts(), classes=len(NAMES))
+    try_network(classifier.to(device), some, own_parts(), classes=len(data.classes))
     processes.join(trainer)
     source = resumed_from or (run.path / files.CONFIG if cfg.get("run") else None)
     with restoring(source, lambda: checkpoint.has_begun):

@@ -46,7 +46,7 @@ RULES = {
     "compiled": Rule(may={"numba"}, never={"cdmtrain"}),
     "intervals": Rule(may=ARRAYS, never={"cdmtrain"}),
     "calibration": Rule(may=ARRAYS | {"cdmtrain.intervals"}, never={"torch", "lightning"}),
-    "particles": Rule(may=TENSORS, never={"cdmtrain"}),
+    "particles": Rule(may=ARRAYS | {"particle"}, never={"cdmtrain.atomic", "cdmtrain.terminal"}),
     "batch": Rule(may=TENSORS, never={"cdmtrain"}),
     "simulation": Rule(may=PARTICLES | ARRAYS | COMPILED, never={"torch", "lightning", "hydra"}),
     "data": Rule(
@@ -132,7 +132,7 @@ OPENERS = (
     "runs.evaluation",
 )
 MAY_MORE = {key: {"torch", "lightning"} for key in OPENERS}
-MAY_MORE |= {"data.conversion.labels": {"particle"}, "data.conversion.larcv": {"uproot"}}
+MAY_MORE["data.conversion.larcv"] = {"uproot"}
 MAY_MORE["augmentation.recombination"] = {f"cdmtrain.simulation.{name}" for name in ("argon", "block")}
 MAY_MORE["callbacks.loggers"] = {"matplotlib", "mlflow", "wandb"}
 
@@ -200,7 +200,7 @@ def test_pdg_codes_are_written_in_particles_only(module, source):
     ("module", "source"),
     [
         ("errors", "from cdmtrain.atomic import write_text"),
-        ("particles", "from cdmtrain.errors import InputError"),
+        ("particles", "from cdmtrain.batch import EventBatch"),
         ("batch", "import h5py"),
         ("simulation.tracks", "def step():\n    import torch"),
         ("data.datamodule", "from cdmtrain import simulation"),

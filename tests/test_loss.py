@@ -8,6 +8,7 @@ import torch
 
 from cdmtrain.errors import InputError
 from cdmtrain.loss import CrossEntropy, Focal, check_loss
+from cdmtrain.particles import DEFAULT
 
 LOGITS = torch.randn(8, 4, generator=torch.Generator().manual_seed(1))
 TRUTH = torch.tensor([0, 1, 2, 3, 0, 0, 1, 2])
@@ -38,7 +39,7 @@ def test_focal_loss_has_a_finite_gradient_where_an_event_is_certain():
 
 @pytest.mark.parametrize("loss", [torch.nn.CrossEntropyLoss(), torch.nn.MultiMarginLoss(), Focal()])
 def test_a_loss_of_classes_is_accepted(loss):
-    check_loss(loss)
+    check_loss(loss, DEFAULT)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_a_loss_of_classes_is_accepted(loss):
 )
 def test_a_loss_of_something_else_is_refused_before_the_training(loss, sentence):
     with pytest.raises(InputError, match=f"^loss: {sentence}"):
-        check_loss(loss)
+        check_loss(loss, DEFAULT)
 
 
 def test_equal_weights_and_none_are_the_plain_loss():
@@ -77,8 +78,16 @@ def test_weights_move_with_the_loss_and_are_saved_as_a_plain_tensor():
     assert not CrossEntropy().state_dict()
 
 
-@pytest.mark.parametrize("weights", [[1, 1, 1], [1, 1, 1, -1], [0, 0, 0, 0], [], [1, 1, 1, math.nan], 2])
-def test_what_are_no_weights_of_four_classes_is_one_sentence(weights):
+@pytest.mark.parametrize("weights", [[1, 1, 1, -1], [0, 0, 0, 0], [], [1, 1, 1, math.nan], 2])
+def test_what_are_no_weights_is_one_sentence(weights):
     for kind in (CrossEntropy, Focal):
-        with pytest.raises(InputError, match=r"^loss.class_weights=.*: 4 numbers from 0 on are expected"):
+        with pytest.raises(InputError, match=r"^loss.class_weights=.*: a number from 0 on for each class is expected"):
             kind(class_weights=weights)
+
+
+@pytest.mark.parametrize("kind", [CrossEntropy, Focal])
+def test_other_numbers_of_weights_than_of_classes_are_one_sentence(kind):
+    check_loss(kind(class_weights=[1, 2, 3, 4]), DEFAULT)
+    check_loss(kind(class_weights=[1, 2]), DEFAULT[:2])
+    with pytest.raises(InputError, match="4 numbers are expected, for electron, muon, photon, proton"):
+        check_loss(kind(class_weights=[1, 1, 1]), DEFAULT)

@@ -1,6 +1,6 @@
 """Loggers that receive, beside the curves, the test metrics, figures and page of a run and count epochs from one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.image import imread
 
 from cdmtrain.lock import Lock
-from cdmtrain.particles import NAMES
 from cdmtrain.runs import files
 
 Results = Mapping[str, Any]  # of results.json
@@ -33,11 +32,11 @@ def closed_afterwards() -> Iterator[list[Logger]]:
 
 
 @rank_zero_only
-def log_run(loggers: list[Logger], run: Path, results: Results, step: int) -> None:
+def log_run(loggers: list[Logger], run: Path, results: Results, classes: Sequence[str], step: int) -> None:
     """Give a run to its loggers after `step` steps: the final metrics to all, its figures and files to our own."""
     for logger in loggers:
         if isinstance(logger, RunLogger):
-            logger.log_run(run, results, step)
+            logger.log_run(run, results, classes, step)
         else:
             logger.log_metrics(final_metrics(results), step)
 
@@ -64,7 +63,7 @@ class RunLogger(Logger):
         from_one = {"epoch": metrics["epoch"] + 1} if "epoch" in metrics else {}
         super().log_metrics({**metrics, **from_one}, step)  # type: ignore[safe-super]
 
-    def log_run(self, run: Path, results: Results, step: int) -> None:
+    def log_run(self, run: Path, results: Results, classes: Sequence[str], step: int) -> None:
         """Log the final metrics, the confusion matrix of the test events, and the figures and files of a run."""
         raise NotImplementedError
 
@@ -85,9 +84,9 @@ class TensorBoard(RunLogger, TensorBoardLogger):
     def __init__(self, *, save_dir: str, **settings: Any) -> None:
         super().__init__(save_dir, default_hp_metric=False, **settings)
 
-    def log_run(self, run: Path, results: Results, step: int) -> None:
+    def log_run(self, run: Path, results: Results, classes: Sequence[str], step: int) -> None:
         self.log_hyperparams(self.hparams, final_metrics(results), step)
-        head, *rows = confusion_table(results)
+        head, *rows = confusion_table(results, classes)
         table = [head, ["---"] * len(head), *rows]
         text = "\n".join(f"| {' | '.join(map(str, row))} |" for row in table)
         self.experiment.add_text("test_confusion_matrix", text, step)
@@ -128,7 +127,7 @@ class MLflow(RunLogger, MLFlowLogger):
         if not self.experiment.get_run(self.run_id).data.params:
             super().log_hyperparams(params)
 
-    def log_run(self, run: Path, results: Results, step: int) -> None:
+    def log_run(self, run: Path, results: Results, classes: Sequence[str], step: int) -> None:
         self.log_metrics(final_metrics(results), step)
         self.experiment.log_artifacts(self.run_id, str(run / files.REPORT), files.REPORT)
         for name in FILES:
@@ -138,11 +137,11 @@ class MLflow(RunLogger, MLFlowLogger):
 class WeightsAndBiases(RunLogger, WandbLogger):
     """Weights & Biases with the page, figures and confusion matrix of a run, and its files as an artifact."""
 
-    def log_run(self, run: Path, results: Results, step: int) -> None:
+    def log_run(self, run: Path, results: Results, classes: Sequence[str], step: int) -> None:
         import wandb
 
         self.log_metrics(final_metrics(results), step)
-        head, *rows = confusion_table(results)
+        head, *rows = confusion_table(results, classes)
         self.experiment.log(
             {name: wandb.Image(str(picture)) for name, picture in figures(run).items()}
             | {"page": wandb.Html((run / files.PAGE).read_text(encoding="utf-8"))}
@@ -165,10 +164,10 @@ def figures(run: Path) -> dict[str, Path]:
     return {f"report/{picture.stem}": picture for picture in sorted((run / files.REPORT).glob("*.png"))}
 
 
-def confusion_table(results: Results) -> list[list[Any]]:
+def confusion_table(results: Results, classes: Sequence[str]) -> list[list[Any]]:
     """Return the confusion matrix of the test events under its header: a row for each true particle."""
     counts = results["confusion_matrix"]
-    return [["true, classified as", *NAMES], *([name, *row] for name, row in zip(NAMES, counts, strict=True))]
+    return [["true, classified as", *classes], *([name, *row] for name, row in zip(classes, counts, strict=True))]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from torch import nn
 
 from cdmtrain.atomic import whole_file
 from cdmtrain.batch import EventBatch
+from cdmtrain.particles import UNKNOWN_CLASS, names_of
 from cdmtrain.runs import files
 
 MISTAKES = 3  # for each particle, in mistakes.h5
@@ -26,8 +27,9 @@ Explain = Callable[[nn.Module, nn.Module, EventBatch], torch.Tensor]
 class PredictionsWriter(Callback):
     """Write the outputs of the test to predictions.h5, one row for each event, in the order of the data set.
 
-    Datasets: index (in the event file), class_index (truth, -1 unknown), probability (N, 4), lit_pixels,
-    deposited_energy_mev, and the truth that the event file has: kinetic_energy_mev, vertex_px, direction.
+    Datasets: index (in the event file), class_index (truth, -1 for none of the classes), probability (N,
+    classes), lit_pixels, deposited_energy_mev, and the truth that the event file has: kinetic_energy_mev, vertex_px,
+    direction; pdg where an event is of another particle. The attribute `classes` holds the names of the classes.
 
     The most confident mistakes for each particle go to mistakes.h5, with their hits: index, class_index, probability,
     pixel, energy_mev, contribution (of each hit to the answer), offset (event + 1), and the attribute image_size.
@@ -64,7 +66,10 @@ class PredictionsWriter(Callback):
         del columns["dataset_index"]
         columns["index"] = store.index[dataset_index]
         columns |= {name: values[dataset_index] for name, values in store.truth.items()}
-        write_columns(self._run / files.PREDICTIONS, columns)
+        if (columns["class_index"] == UNKNOWN_CLASS).any():
+            columns["pdg"] = store.pdg[dataset_index]
+        classes = list(names_of(trainer.datamodule.classes))  # type: ignore[attr-defined]
+        write_columns(self._run / files.PREDICTIONS, columns, classes=classes)
         worst = confident_mistakes(columns["probability"], columns["class_index"])
         with torch.inference_mode(False):  # whose tensors have no gradients
             batch = store.make_batch(dataset_index[worst].clone())
@@ -84,7 +89,7 @@ def confident_mistakes(probability: torch.Tensor, class_index: torch.Tensor) -> 
     return torch.cat(rows)
 
 
-def write_columns(path: Path, columns: dict[str, torch.Tensor], **attributes: int) -> None:
+def write_columns(path: Path, columns: dict[str, torch.Tensor], **attributes: int | list[str]) -> None:
     """Write an HDF5 file with a dataset for each column."""
     buffer = io.BytesIO()  # the HDF5 library crashes when it closes a file on a full disk
     with h5py.File(buffer, "w") as file:

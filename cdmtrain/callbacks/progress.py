@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,8 @@ from lightning.pytorch.callbacks import RichProgressBar
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
-SHOWN = {"val_loss": "val", "val_accuracy": "acc", "val_electron_photon_auc": "e/γ"}  # and its name in a bar
+SHOWN = {"val_loss": "val", "val_accuracy": "acc"}  # and its name in a bar
+AREAS = {"val_electron_photon_auc": "e/γ"}  # the name of a pair of particles in a bar, if it is not its key
 
 
 class EpochProgress(RichProgressBar):
@@ -65,7 +67,7 @@ class EpochProgress(RichProgressBar):
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         figures = trainer.callback_metrics
         self._validated = True
-        self._figures |= {short: f"{float(figures[name]):.3f}" for name, short in SHOWN.items() if name in figures}
+        self._figures |= {short: f"{float(figures[name]):.3f}" for name, short in shown(figures).items()}
         super().on_validation_end(trainer, module)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
@@ -73,7 +75,11 @@ class EpochProgress(RichProgressBar):
         self._time = str(timedelta(seconds=round(time.monotonic() - self._since)))
         figures = {"train_loss": module.train_loss.compute()}  # of every process: all take part in it
         if self._validated:  # what is known of an earlier epoch is not this one's
-            figures |= {name: value for name, value in trainer.callback_metrics.items() if name in SHOWN}
+            figures |= {
+                name: value
+                for name, value in trainer.callback_metrics.items()
+                if name in shown(trainer.callback_metrics)
+            }
         if self._on_terminal or not trainer.is_global_zero:
             return
         line = "  ".join(f"{name} {float(value):.4f}" for name, value in figures.items())
@@ -88,6 +94,13 @@ class EpochProgress(RichProgressBar):
             return "-:--:-- left"
         pace = (now - self._first[0]) / (done - self._first[1])
         return f"{timedelta(seconds=round(pace * (1 - done)))} left"
+
+
+def shown(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """The metrics that are shown, of the areas of pairs the first, and their names in a bar."""
+    areas = [name for name in metrics if name.startswith("val_") and name.endswith("_auc")][:1]
+    found = SHOWN | {name: AREAS.get(name, name.removeprefix("val_").removesuffix("_auc")) for name in areas}
+    return {name: short for name, short in found.items() if name in metrics}
 
 
 class Figures(ProgressColumn):

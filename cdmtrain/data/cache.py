@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -22,7 +22,6 @@ from cdmtrain.data.hdf5 import TRUTH, ChallengeFile
 from cdmtrain.data.store import STORE_VERSION, StoreWriter, is_whole
 from cdmtrain.errors import InputError
 from cdmtrain.lock import Lock
-from cdmtrain.particles import class_indices
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -38,6 +37,7 @@ class Simulation(Protocol):
     image_size: int
 
     def settings(self) -> dict[str, Any]: ...
+    def only(self, codes: Sequence[int]) -> "Simulation": ...
     def blocks(self, *, events: int, seed: int, workers: int | None = None) -> Iterable[Any]: ...
 
 
@@ -66,7 +66,7 @@ def load_or_convert(path: Path, cache_dir: Path) -> Path:
                 for block in interruptible(file.blocks()):
                     writer.append(*block)
                     progress.advance(task, len(block.offset) - 1)
-                columns = {"class_index": file.class_index, "index": file.index, **file.truth}
+                columns = {"pdg": file.pdg, "index": file.index, **file.truth}
                 about = {"image_size": file.image_size, "fingerprint": fingerprint, "file": path.name}
                 writer.finish(columns=columns, about=about)
             if file_fingerprint(path) != fingerprint:
@@ -82,14 +82,13 @@ def load_or_simulate(simulation: Simulation, *, events: int, seed: int, cache_di
     fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def simulate(directory: Path) -> None:
-        columns: dict[str, list[np.ndarray]] = {name: [] for name in ("class_index", *TRUTH)}
+        columns: dict[str, list[np.ndarray]] = {name: [] for name in ("pdg", *TRUTH)}
         with StoreWriter(directory) as writer, _progress() as progress:
             task = progress.add_task("simulating (compiling at first use)", total=events)
             for block in simulation.blocks(events=events, seed=seed):
                 writer.append(block.offset, block.pixel, block.energy_mev)
-                columns["class_index"].append(class_indices(block.pdg))
-                for name in TRUTH:
-                    columns[name].append(getattr(block, name))
+                for name, parts in columns.items():
+                    parts.append(getattr(block, name))
                 progress.update(task, advance=len(block.pdg), description="simulating")
             whole = {name: np.concatenate(parts) for name, parts in columns.items()}
             about = {"image_size": simulation.image_size, "fingerprint": fingerprint, "simulation": sample}

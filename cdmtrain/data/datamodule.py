@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from cdmtrain.data.fresh import FreshEvents
 from cdmtrain.data.split import Parts
 from cdmtrain.data.store import EventStore
 from cdmtrain.errors import InputError
+from cdmtrain.particles import DEFAULT
 
 log = logging.getLogger(__name__)
 
@@ -80,17 +80,17 @@ class ChallengeData(Hdf5Data):
             )
         return super()._make_store(number, file)
 
-    def split(self, class_index: Int[Tensor, " event"]) -> Parts:
+    def split(self, dataset_index: Int[Tensor, " kept"]) -> Parts:
         if not self._has_test_file:
-            return super().split(class_index)
-        num_split = len(class_index) - int(self.store.about[-1]["num_events"])
-        parts = super().split(class_index[:num_split])
+            return super().split(dataset_index)
+        of_test_file = dataset_index >= len(self.store) - int(self.store.about[-1]["num_events"])
+        parts = super().split(dataset_index[~of_test_file])
         if len(parts.test):
             raise InputError(
                 f"data.split.test keeps {len(parts.test)} events of the file that trains, and all of data.test_file "
                 "are tested; set data.split.test=[1,1]"
             )
-        return parts._replace(test=torch.arange(num_split, len(class_index)))
+        return parts._replace(test=dataset_index[of_test_file])
 
 
 class SimulatedData(EventData):
@@ -127,14 +127,14 @@ class SimulatedData(EventData):
             raise InputError(f"data.events={events}: at least 1 event is expected")
         self._events = events
         self._sample_seed = sample_seed
-        self._simulation = simulation
+        self._simulation = simulation if self.classes == DEFAULT else simulation.only([one.pdg for one in self.classes])
 
     def make_fresh(self, num_events: int) -> FreshEvents | None:
         if not self._replaces:
             return None
         epochs = (self.trainer.max_epochs if self.trainer else None) or -1
         settings = {"seed": self._sample_seed, "events": num_events, "uses": self._uses, "epochs": epochs}
-        return FreshEvents(self._simulation, **settings, place=self.place)
+        return FreshEvents(self._simulation, **settings, place=self.place, classes=self.classes)
 
     def make_stores(self) -> list[Path]:
         if recorded := self._recorded_store(0):

@@ -12,13 +12,14 @@ from jaxtyping import Int
 from torch import Tensor
 
 from cdmtrain.batch import EventBatch
+from cdmtrain.data.classes import OTHERS, absent_classes, check_labelled, kept_events, without_others
 from cdmtrain.data.device import Events, place
 from cdmtrain.data.fresh import FreshEvents
 from cdmtrain.data.loader import Accumulation, EpochOrder, EventLoader
 from cdmtrain.data.split import PARTS, Parts, Split
 from cdmtrain.data.store import EventStore, is_whole
 from cdmtrain.errors import InputError
-from cdmtrain.particles import NAMES, UNKNOWN_CLASS
+from cdmtrain.particles import read_classes
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,9 @@ class EventData(lightning.LightningDataModule):
         batch_size: events in a batch, over all devices together.
         train_events: use at most this many training events; None for all.
         seed: seed of the shuffle.
+        particles: the classes; None for the default ones (`cdmtrain.particles.read_classes`).
+        others: what happens to events of other particles: "refuse", "drop", or "test", which keeps those of the test
+            part, so that their predictions are written, and drops those of the others.
         on_device: where the hits are while a run uses them: true for the memory of the device that computes, false for
             that of the host, auto for whichever suits (`cdmtrain.data.device.place`). Batches are the same.
     """
@@ -49,6 +53,8 @@ class EventData(lightning.LightningDataModule):
         batch_size: int,
         train_events: int | None,
         seed: int,
+        particles: Sequence[object] | None = None,
+        others: str = "refuse",
         on_device: bool | str = "auto",
     ) -> None:
         super().__init__()
@@ -58,6 +64,8 @@ class EventData(lightning.LightningDataModule):
             raise InputError(f"data.split={split}: a split is expected; choose one with data/split=")
         if train_events is not None and not is_positive_integer(train_events):
             raise InputError(f"data.train_events={train_events}: at least 1 event, or null for all, is expected")
+        if others not in OTHERS:
+            raise InputError(f"data.others={others}: {', '.join(OTHERS)} is expected")
         if on_device not in (True, False, "auto"):
             raise InputError(f"data.on_device={on_device}: auto, true or false is expected")
         self._split = split
@@ -66,6 +74,8 @@ class EventData(lightning.LightningDataModule):
         self._train_events = train_events
         self._seed = seed
         self._on_device = on_device
+        self.classes = read_classes(particles)
+        self._others = others
         self._placed: dict[torch.device, Events] = {}
         self._recorded: list[str] = []
         self.cache_dir = Path(cache_dir)
@@ -92,9 +102,10 @@ class EventData(lightning.LightningDataModule):
         """What replaces the training events from epoch to epoch; None where they stay."""
         return None
 
-    def split(self, class_index: Int[Tensor, " event"]) -> Parts:
-        """The dataset indices of each part."""
-        return self._split(class_index)
+    def split(self, dataset_index: Int[Tensor, " kept"]) -> Parts:
+        """The parts of the events that are kept."""
+        parts = self._split(self.store.class_index[dataset_index])
+        return Parts(*(dataset_index[part] for part in parts))
 
     def prepare_data(self) -> None:
         """Make the stores; Lightning calls this again before it validates and tests."""
@@ -104,18 +115,19 @@ class EventData(lightning.LightningDataModule):
         """Open the stores and choose the parts; for the stage "test" the other two parts may be empty."""
         if hasattr(self, "store"):
             return
-        self.store = EventStore(self.store_paths)
+        self.store = EventStore(self.store_paths, self.classes)
         if self.store.image_size != self._image_size:
             size = self.store.image_size
             raise InputError(
                 f"the images are {size} x {size}, data.image_size is {self._image_size}: set data.image_size={size}"
             )
-        if absent := _absent(self.store.class_index):
+        if absent := absent_classes(self.store.class_index, self.classes):
             log.warning("the data have no %s", ", ".join(absent))
-        parts = self.split(self.store.class_index)
+        parts = self.split(kept_events(self.store, self.classes, self._others))
+        parts = without_others(self.store, parts) if self._others == "test" else parts
         self.parts = parts._replace(train=parts.train[: self._train_events])
         for name in ("test",) if stage == "test" else PARTS:
-            self._check_part(name, self.store.class_index[getattr(self.parts, name)])
+            self._check_part(name)
 
     def train_dataloader(self) -> EventLoader:
         self._fresh = self.make_fresh(len(self.parts.train))
@@ -205,23 +217,13 @@ class EventData(lightning.LightningDataModule):
     def _device(self) -> torch.device:
         return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
-    def _check_part(self, name: str, class_index: Int[Tensor, " chosen"]) -> None:
-        if len(class_index) == 0:
-            raise InputError(
-                f"the {name} part of {len(self.store)} events is empty; widen data.split.{name} or give more events"
-            )
-        if (class_index == UNKNOWN_CLASS).any():
-            raise InputError(
-                f"the {name} part has events without 'pdg'; a classifier is trained and tested on labelled ones"
-            )
-        absent = [particle for particle in _absent(class_index) if particle not in _absent(self.store.class_index)]
+    def _check_part(self, name: str) -> None:
+        part, class_index = getattr(self.parts, name), self.store.class_index
+        check_labelled(name, part, self.store)
+        everywhere = absent_classes(class_index, self.classes)
+        absent = [one for one in absent_classes(class_index[part], self.classes) if one not in everywhere]
         if absent:
             log.warning("the %s part has no %s; data/split=stratified shares every class out", name, ", ".join(absent))
-
-
-def _absent(class_index: Int[Tensor, " chosen"]) -> list[str]:
-    """The particles that do not occur."""
-    return [NAMES[k] for k in range(len(NAMES)) if not (class_index == k).any()]
 
 
 def is_positive_integer(value: object) -> bool:

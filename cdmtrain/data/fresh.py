@@ -11,7 +11,7 @@ from cdmtrain.data.cache import Simulation
 from cdmtrain.data.device import Events
 from cdmtrain.data.store import EventStore
 from cdmtrain.data.store_check import StoreFiles
-from cdmtrain.particles import class_indices
+from cdmtrain.particles import DEFAULT, Classes
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ class FreshEvents:
         uses: epochs that train on the same events.
         epochs: epochs of the whole training; -1 for no end.
         place: puts new events where batches are made.
+        classes: what their class indices stand for.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class FreshEvents:
         uses: int,
         epochs: int,
         place: Callable[[EventStore], Events],
+        classes: Classes = DEFAULT,
     ) -> None:
         self._simulation = simulation
         self._seed = seed
@@ -48,6 +50,7 @@ class FreshEvents:
         self._uses = uses
         self._last = (epochs - 1) // uses if epochs > 0 else None
         self._place = place
+        self._classes = classes
         self._stopped = Event()
         self._prepared: tuple[int, Future[EventStore]] | None = None
         self._used: tuple[int, Events] | None = None
@@ -94,8 +97,8 @@ class FreshEvents:
                 blocks.append((np.diff(block.offset), block.pixel, block.energy_mev, block.pdg))
             num_hits, pixel, energy, pdg = (np.concatenate(column) for column in zip(*blocks, strict=True))
             offset = np.concatenate([[0], np.cumsum(num_hits)])
-            columns = {"offset": offset, "class_index": class_indices(pdg), "index": np.arange(len(pdg))}
+            columns = {"offset": offset, "pdg": pdg, "index": np.arange(len(pdg))}
             about = {"image_size": self._simulation.image_size}
-            result.set_result(EventStore([StoreFiles(about, columns, pixel, energy)]))
+            result.set_result(EventStore([StoreFiles(about, columns, pixel, energy)], self._classes))
         except Exception as error:  # raised where the events are wanted
             result.set_exception(error)

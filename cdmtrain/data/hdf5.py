@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import h5py
 import numpy as np
-from jaxtyping import Float32, Int8, Int64
+from jaxtyping import Float32, Int32, Int64
 
 from cdmtrain.atomic import whole_file
 from cdmtrain.data.deflate import compress_words
@@ -21,7 +21,7 @@ from cdmtrain.data.hdf5_datasets import CheckedFile
 from cdmtrain.data.hdf5_images import ImageReader, SparseBlock
 from cdmtrain.data.hdf5_writer import Target, new_hdf5
 from cdmtrain.errors import InputError
-from cdmtrain.particles import PDG_CODES, UNKNOWN_CLASS, class_indices
+from cdmtrain.particles import ELECTRON, UNKNOWN_PDG
 
 # optional datasets that a simulation adds, and the shape of their entry for one event
 TRUTH: dict[str, tuple[int, ...]] = {"kinetic_energy_mev": (), "vertex_px": (2,), "direction": (3,)}
@@ -45,7 +45,7 @@ class ChallengeFile:
             image = self._image()
             self.num_events, self.image_size = int(image.shape[0]), int(image.shape[1])
             self._images = ImageReader(image, self._file)
-            self.class_index = self._class_index()
+            self.pdg = self._pdg()
             index = self._integers("index")
             self.index = np.arange(self.num_events) if index is None else index
             truth = {name: self._truth(name) for name in TRUTH}
@@ -98,18 +98,18 @@ class ChallengeFile:
             )
         return image
 
-    def _class_index(self) -> Int8[np.ndarray, " event"]:
+    def _pdg(self) -> Int32[np.ndarray, " event"]:
+        """The PDG code of each event; UNKNOWN_PDG without the dataset."""
         pdg = self._integers("pdg")
         if pdg is None:
-            return np.full(self.num_events, UNKNOWN_CLASS, np.int8)
-        class_index = class_indices(pdg)
-        unknown = np.flatnonzero(class_index == UNKNOWN_CLASS)
-        if len(unknown):
+            return np.full(self.num_events, UNKNOWN_PDG, np.int32)
+        codes = pdg.astype(np.int32)
+        if len(wrong := np.flatnonzero((codes != pdg) | (np.abs(codes) < ELECTRON.pdg))):
             raise InputError(
-                f"pdg code {pdg[unknown[0]]} at entry {unknown[0]} of {self.path} is not one of "
-                f"{', '.join(map(str, PDG_CODES))}; remove those events"
+                f"pdg code {pdg[wrong[0]]} at entry {wrong[0]} of {self.path} is of no particle that leaves a track; "
+                "where pdg holds class indices, task=convert takes what they mean: labels=[electron,photon]"
             )
-        return class_index
+        return codes
 
     def _integers(self, name: str) -> Int64[np.ndarray, " event"] | None:
         values = self._file.column(name, num_events=self.num_events, kinds="iu", expected="integers")

@@ -21,6 +21,7 @@ from cdmtrain.batch import EventBatch
 from cdmtrain.data.hits import copy_events, locate_events
 from cdmtrain.data.store_check import MOST_ABOUT_BYTES, StoreFiles, read_store, regular_file
 from cdmtrain.errors import InputError
+from cdmtrain.particles import DEFAULT, Classes, class_indices
 
 STORE_VERSION = 1
 BUFFER_BYTES = 2**18  # written at a time; the hits of a block are a tenth of that
@@ -63,11 +64,16 @@ class StoreWriter:
 
 
 class EventStore:
-    """The events of one or several stores, directories or content in memory, one after another, acting as one store."""
+    """The events of one or several stores, directories or content in memory, one after another, acting as one store.
+
+    Args:
+        sources: directories of stores, or what they hold.
+        classes: what the class indices of the events stand for.
+    """
 
     where: ClassVar[str] = "in the memory of the host"
 
-    def __init__(self, sources: Sequence[Path | StoreFiles]) -> None:
+    def __init__(self, sources: Sequence[Path | StoreFiles], classes: Classes = DEFAULT) -> None:
         stores = [source if isinstance(source, StoreFiles) else read_store(source) for source in sources]
         directories = [source for source in sources if isinstance(source, Path)]
         self.about = [store.about for store in stores]
@@ -79,9 +85,10 @@ class EventStore:
         self._hit_files = [(path, path.stat()) for folder in directories for path in (folder / name for name in names)]
         lengths = np.concatenate([np.diff(column["offset"]) for column in columns])
         self.offset: Int[Tensor, " event_plus_1"] = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]))
-        self.class_index: Int[Tensor, " event"] = _concatenate(columns, "class_index").long()
+        self.pdg: Int[Tensor, " event"] = _concatenate(columns, "pdg")  # UNKNOWN_PDG where it is not known
+        self.class_index: Int[Tensor, " event"] = torch.from_numpy(class_indices(self.pdg.numpy(), classes)).long()
         self.index: Int[Tensor, " event"] = _concatenate(columns, "index")
-        shared = set.intersection(*(set(column) for column in columns)) - {"offset", "class_index", "index"}
+        shared = set.intersection(*(set(column) for column in columns)) - {"offset", "pdg", "index"}
         self.truth: dict[str, Float[Tensor, " event *component"]] = {
             name: _concatenate(columns, name) for name in sorted(shared)
         }

@@ -11,7 +11,7 @@ from jaxtyping import Int32, Int64
 
 from cdmtrain.compiled import jit
 from cdmtrain.errors import InputError
-from cdmtrain.particles import NUM_CLASSES, UNKNOWN_CLASS
+from cdmtrain.particles import PDG_CODES, UNKNOWN_CLASS, UNKNOWN_PDG
 
 MOST_ABOUT_BYTES = 2**20
 MAX_IMAGE_SIZE = 8192  # pixels along a side, as in a file of the challenge's format
@@ -37,7 +37,7 @@ def read_store(directory: Path) -> StoreFiles:
     try:
         about = json.loads(regular_file(directory / "store.json", most_bytes=MOST_ABOUT_BYTES).read_text("utf-8"))
         num_hits, size = _count(about, "num_hits"), _count(about, "image_size")
-        columns = _read_columns(regular_file(directory / "events.npz"))
+        columns = _with_pdg(_read_columns(regular_file(directory / "events.npz")))
         pixel, energy = _map(directory / "pixel.i32", "<i4", num_hits), _map(directory / "energy.f32", "<f4", num_hits)
         _check_columns(columns, _count(about, "num_events"))
         if not 0 < size <= MAX_IMAGE_SIZE:
@@ -92,18 +92,28 @@ def _read_columns(path: Path) -> dict[str, np.ndarray]:
         return dict(columns)
 
 
+def _with_pdg(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Columns with the PDG codes of the events; stores of version 0.1 have the class index of the default particles."""
+    if "class_index" not in columns:
+        return columns
+    class_index = columns.pop("class_index")
+    if class_index.dtype.kind != "i" or (
+        class_index.size and not UNKNOWN_CLASS <= class_index.min() <= class_index.max() < len(PDG_CODES)
+    ):
+        raise ValueError("class_index has other classes, or another type")
+    return {**columns, "pdg": np.array([*PDG_CODES, UNKNOWN_PDG], np.int32)[class_index]}
+
+
 def _check_columns(columns: dict[str, np.ndarray], num_events: int) -> None:
-    offset, class_index = columns["offset"], columns["class_index"]
+    offset, pdg = columns["offset"], columns["pdg"]
     if offset.dtype != np.int64 or offset.shape != (num_events + 1,):
         raise ValueError(f"offset is {offset.dtype} of shape {offset.shape}")
     for name, column in columns.items():
-        kinds = "iu" if name in ("class_index", "index") else "f"
+        kinds = "iu" if name in ("pdg", "index") else "f"
         if name != "offset" and (column.dtype.kind not in kinds or column.shape[:1] != (num_events,)):
             raise ValueError(f"{name} is {column.dtype} of shape {column.shape}")
-    if {class_index.ndim, columns["index"].ndim} != {1} or (
-        num_events and not UNKNOWN_CLASS <= class_index.min() <= class_index.max() < NUM_CLASSES
-    ):
-        raise ValueError("class_index has other classes, or another shape")
+    if {pdg.ndim, columns["index"].ndim} != {1}:
+        raise ValueError("pdg or index has more than one number an event")
 
 
 def _map(path: Path, dtype: str, length: int) -> np.ndarray:

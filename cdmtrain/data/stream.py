@@ -8,10 +8,12 @@ import torch
 from cdmtrain.batch import EventBatch
 from cdmtrain.data.cache import interruptible
 from cdmtrain.data.hdf5 import ChallengeFile
+from cdmtrain.particles import Classes, class_indices
 
 
-def stream_batches(file: ChallengeFile, *, batch_size: int) -> Iterator[EventBatch]:
+def stream_batches(file: ChallengeFile, classes: Classes, *, batch_size: int) -> Iterator[EventBatch]:
     """Every event of the file, `batch_size` at a time; the last batch holds the rest."""
+    class_index = torch.from_numpy(class_indices(file.pdg, classes)).long()
     num_hits, pixel, energy = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
     first = 0  # index in the file of the first event that has not been given
     for block in interruptible(file.blocks()):
@@ -26,7 +28,7 @@ def stream_batches(file: ChallengeFile, *, batch_size: int) -> Iterator[EventBat
                 pixel=torch.from_numpy(pixel[:hits]).long(),
                 energy=torch.from_numpy(energy[:hits]),
                 offset=torch.from_numpy(offset),
-                class_index=torch.from_numpy(file.class_index[dataset_index]).long(),
+                class_index=class_index[dataset_index],
                 dataset_index=torch.from_numpy(dataset_index),
                 image_size=file.image_size,
             )

@@ -23,7 +23,7 @@ def look_inside(representation: nn.Module, model: nn.Module, batch: EventBatch) 
     found: dict[str, Tensor] = {}
     first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
     if first is not None and first.in_channels == 1:
-        found["kernel"] = first.weight.detach()[:, 0]
+        found["kernel"] = first.weight[:, 0]
     first_kernels = getattr(type(model), "first_kernels", None)
     if first_kernels is not None and next(iter(getattr(representation, "features", ())), None) == "energy":
         found["kernel"] = first_kernels(model)
@@ -37,7 +37,7 @@ def look_inside(representation: nn.Module, model: nn.Module, batch: EventBatch) 
     if isinstance(inputs, Graph) and threshold_mev is not None:
         hit_of_node = (batch.energy > threshold_mev).nonzero().squeeze(1)
         found["edge"] = hit_of_node[inputs.edge_index]
-    return {name: values.cpu() for name, values in found.items()}
+    return {name: values.detach().cpu() for name, values in found.items()}
 
 
 def first_of_each(class_index: Tensor, num_hits: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ def draw_probe(sensitivities: Sensitivities, model: str) -> Drawing:
     figure.suptitle(title, **corner, fontsize=style.FONT_SIZE, color=style.INK)
     axes.grid(axis="y", visible=False)
     rows = range(len(known))
-    axes.barh(rows, changed, height=0.62, color=style.PARTICLES["electron"].colour, label="prediction changed")
+    axes.barh(rows, changed, height=0.62, color=style.ACCENT, label="prediction changed")
     axes.plot(variation, rows, "D", color=style.BEST, markersize=5, clip_on=False, label="total variation")
     axes.set_yticks(rows, names)
     axes.invert_yaxis()

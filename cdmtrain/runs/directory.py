@@ -17,6 +17,7 @@ from cdmtrain.atomic import write_text
 from cdmtrain.config.overrides import apply_overrides, override_keys
 from cdmtrain.errors import InputError, Locked
 from cdmtrain.lock import Lock
+from cdmtrain.particles import read_classes
 from cdmtrain.runs import files
 from cdmtrain.runs.config_file import read_config_file
 from cdmtrain.runs.inside import refuse_links
@@ -61,7 +62,7 @@ def open_run(cfg: DictConfig, *, given: Collection[str] = ()) -> Iterator[RunDir
     with _locked(path):
         if is_first_process():
             _remove_temporary_files(path)
-            set_aside_unreadable(path)
+            set_aside_unreadable(path, len(read_classes(resolved.data.get("particles"))))
             if changes:
                 train_longer(path, changes)
             if not cfg.get("run"):

@@ -9,6 +9,7 @@ from cdmtrain.config.build import build
 from cdmtrain.config.overrides import apply_overrides, override_keys
 from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
+from cdmtrain.particles import read_classes
 from cdmtrain.runs.calibration import Calibration, find_calibration
 from cdmtrain.runs.combined import combine_networks
 from cdmtrain.runs.open import TrainedNetwork, open_network
@@ -17,6 +18,7 @@ from cdmtrain.runs.read import read_provenance
 from cdmtrain.runs.trust import trusted
 
 ALL_EVENTS_TEST = {"_target_": "cdmtrain.data.split.FractionSplit", "train": [0, 0], "val": [0, 0], "test": [0, 1]}
+SOURCES = ("data", "data.files", "data.dir")  # keys that name other events
 ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
 
 
@@ -25,7 +27,14 @@ def open_runs(cfg: DictConfig) -> list[TrainedNetwork]:
     paths = [str(path) for path in cfg.run] if isinstance(cfg.run, ListConfig) else [str(cfg.run)]
     if not paths or len(set(paths)) < len(paths):
         raise InputError(f"run={cfg.run}: one run directory, or a list of different ones, is expected")
-    return [open_network(path, checkpoint=str(cfg.ckpt), trust=trusted(cfg.trust)) for path in paths]
+    runs = [open_network(path, checkpoint=str(cfg.ckpt), trust=trusted(cfg.trust)) for path in paths]
+    for run in runs[1:]:
+        if run.particles != runs[0].particles:
+            raise InputError(
+                f"{run.path} tells {', '.join(run.classes)} apart, and {runs[0].path} {', '.join(runs[0].classes)}; "
+                "only runs of the same classes in the same order can be averaged"
+            )
+    return runs
 
 
 def combine_runs(runs: Sequence[TrainedNetwork], cfg: DictConfig) -> tuple[nn.Module, Calibration | None]:
@@ -39,7 +48,7 @@ def evaluation_config(runs: Sequence[TrainedNetwork], cfg: DictConfig, *, free: 
     """The configuration of the first run with what was typed beside it.
 
     The Trainer, but for its precision, and the cache are the default ones, or those that were typed. With other data
-    every event is tested.
+    every event is tested, and those of other particles are predicted too. The classes are those of the run.
 
     Args:
         runs: the first of them gives the configuration.
@@ -57,6 +66,15 @@ def evaluation_config(runs: Sequence[TrainedNetwork], cfg: DictConfig, *, free: 
                 used.data[key] = runs[0].cfg.data[key]
         if not any(key.startswith("data.split") for key in typed):
             used.data.split = ALL_EVENTS_TEST
+    if any(key in typed for key in SOURCES) and "data.others" not in typed and "others" in used.data:
+        used.data.others = "test"
+    if read_classes(used.data.get("particles")) != runs[0].particles:
+        if "data.particles" in typed:
+            raise InputError(
+                f"data.particles={used.data.particles}: {runs[0].path} tells {', '.join(runs[0].classes)} apart; leave "
+                "data.particles out"
+            )
+        OmegaConf.update(used, "data.particles", runs[0].cfg.data.get("particles"), force_add=True)
     return used
 
 
@@ -72,7 +90,7 @@ def _trainer(run: TrainedNetwork, cfg: DictConfig, typed: Sequence[str]) -> Dict
 def open_test_data(cfg: DictConfig, run: TrainedNetwork) -> EventData:
     """The test events of a configuration; the run's own events no longer need their source file."""
     data: EventData = build(cfg, "data")
-    if {"data", "data.files", "data.dir"}.isdisjoint(override_keys()):
+    if set(SOURCES).isdisjoint(override_keys()):
         data.reuse_stores(read_provenance(run.path).fingerprints)
     try:
         data.prepare_data()

@@ -7,10 +7,9 @@ from cdmtrain.config.build import build
 from cdmtrain.config.targets import with_num_classes
 from cdmtrain.errors import InputError
 from cdmtrain.machine import memory_bytes
-from cdmtrain.particles import NAMES
 
 
-def check_memory(cfg: DictConfig) -> None:
+def check_memory(cfg: DictConfig, num_classes: int) -> None:
     """Build the network without memory and count its bytes.
 
     A network whose constructor computes with its weights cannot be built so; it is not checked.
@@ -20,7 +19,7 @@ def check_memory(cfg: DictConfig) -> None:
     """
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            model = build(with_num_classes(cfg, len(NAMES)), "model")
+            model = build(with_num_classes(cfg, num_classes), "model")
     except Exception:  # building the network itself says why, if it fails too
         return
     num_bytes = sum(one.numel() * one.element_size() for one in model.parameters())

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 import numpy as np
 import torch
 from jaxtyping import Float
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from cdmtrain.augmentation.chain import Chain
@@ -21,7 +21,7 @@ from cdmtrain.config.targets import find_class, with_num_classes
 from cdmtrain.data.images import as_images, batch_of_images
 from cdmtrain.errors import InputError
 from cdmtrain.loss import check_loss
-from cdmtrain.particles import NAMES
+from cdmtrain.particles import Classes, Pair, names_of, read_classes, read_pairs
 from cdmtrain.runs import files
 from cdmtrain.runs.calibration import find_calibration
 from cdmtrain.runs.checkpoint import checkpoint_path, read_checkpoint
@@ -37,10 +37,16 @@ class Prediction(NamedTuple):
     name: np.ndarray  # (N,) the most probable particle
 
 
-def most_probable(probability: Float[np.ndarray, "event class"]) -> np.ndarray:
-    """Return the name of the most probable particle of each event; "undefined" where a probability is NaN."""
+def most_probable(probability: Float[np.ndarray, "event class"], names: Sequence[str]) -> np.ndarray:
+    """Return the name of the most probable class of each event; "undefined" where a probability is NaN."""
     undefined = ~np.isfinite(probability).all(axis=1)
-    return np.array([*NAMES, "undefined"])[np.where(undefined, len(NAMES), probability.argmax(axis=1))]
+    return np.array([*names, "undefined"])[np.where(undefined, len(names), probability.argmax(axis=1))]
+
+
+def classes_and_pairs(cfg: DictConfig) -> tuple[Classes, tuple[Pair, ...]]:
+    """Return what the network of a configuration tells apart, and the pairs whose ROC area is a metric."""
+    classes = read_classes(cfg.data.get("particles"))
+    return classes, read_pairs(OmegaConf.select(cfg, "metrics.pairs"), classes)
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,13 @@ class TrainedNetwork:
     cfg: DictConfig  # the run's own configuration
     checkpoint: Path  # the file that the weights are from
     classifier: Classifier
+    particles: Classes
     calibrated: bool = False  # whether its probabilities are to be calibrated
-    classes = NAMES  # names of the columns of a probability
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the columns of a probability."""
+        return names_of(self.particles)
 
     @property
     def model(self) -> nn.Module:
@@ -72,7 +83,7 @@ class TrainedNetwork:
         with torch.inference_mode():
             parts = [network(batch.to(device)).softmax(1).cpu() for batch in self.batches(images)]
         probability = torch.cat(parts).numpy() if parts else np.empty((0, len(self.classes)), np.float32)
-        return Prediction(probability, most_probable(probability))
+        return Prediction(probability, most_probable(probability, self.classes))
 
     def combined(self, *, symmetries: bool) -> nn.Module:
         """Return the network on its device, over symmetries and calibrated where that is wanted."""
@@ -138,7 +149,7 @@ def open_network(
     with recorded(directory / files.CONFIG), torch.random.fork_rng(devices=[]):  # new weights are replaced at once
         classifier = Classifier(**_network(cfg, model), optimizer=torch.optim.SGD)  # which it never makes
     load_weights(classifier, weights)
-    network = TrainedNetwork(directory, cfg, weights, classifier.to(device).eval())
+    network = TrainedNetwork(directory, cfg, weights, classifier.to(device).eval(), classes_and_pairs(cfg)[0])
     if model is None:
         with recorded(directory / files.CONFIG):  # some values fail only when they are used
             network.predict(_one_hit(network.image_size))
@@ -185,13 +196,14 @@ def make_classifier(cfg: DictConfig, model: nn.Module | None = None) -> Classifi
 
 def _network(cfg: DictConfig, model: nn.Module | None) -> dict[str, Any]:
     """Build the parts of a configuration that inference needs."""
+    classes, pairs = classes_and_pairs(cfg)
     check_fit(find_class(cfg, "model") if model is None else type(model), find_class(cfg, "representation"))
     if model is None:
-        check_memory(cfg)
-    network = build(with_num_classes(cfg, len(NAMES)), "model") if model is None else copy.deepcopy(model)
+        check_memory(cfg, len(classes))
+    network = build(with_num_classes(cfg, len(classes)), "model") if model is None else copy.deepcopy(model)
     parts = {"model": network, **{name: build(cfg, name) for name in ("representation", "loss")}}
-    check_loss(parts["loss"])
-    return parts
+    check_loss(parts["loss"], classes)
+    return {**parts, "classes": classes, "pairs": pairs}
 
 
 def check_fit(model: type[nn.Module], representation: type[nn.Module]) -> None:

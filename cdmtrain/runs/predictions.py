@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from cdmtrain.data.hdf5_datasets import CheckedFile
 from cdmtrain.errors import InputError
-from cdmtrain.particles import NUM_CLASSES
 from cdmtrain.runs import files
 from cdmtrain.runs.inside import file_inside
 
@@ -31,8 +30,8 @@ Columns = dict[str, NDArray]
 class Predictions:
     """The network's output for the N test events whose particle is known."""
 
-    class_index: NDArray[np.int64]  # (N,) truth, 0..3
-    probability: NDArray[np.float64]  # (N, 4) softmax, finite
+    class_index: NDArray[np.int64]  # (N,) truth
+    probability: NDArray[np.float64]  # (N, classes) softmax, finite
     lit_pixels: NDArray[np.int64]  # (N,)
     deposited_energy_mev: NDArray[np.float64]  # (N,)
     kinetic_energy_mev: NDArray[np.float64] | None = None  # (N,), where the event file has it
@@ -50,8 +49,8 @@ class Mistakes:
     """The most confident mistakes of each particle, M in all, as the network saw them."""
 
     index: NDArray[np.int64]  # (M,) number of the event in its file
-    class_index: NDArray[np.int64]  # (M,) truth, 0..3
-    probability: NDArray[np.float64]  # (M, 4)
+    class_index: NDArray[np.int64]  # (M,) truth
+    probability: NDArray[np.float64]  # (M, classes)
     images: NDArray[np.float32]  # (M, S, S) MeV
     contributions: NDArray[np.float32] | None = None  # (M, S, S) of each pixel to the answer; None in old runs
 
@@ -69,7 +68,7 @@ class Learned:
     edge: NDArray[np.int64] | None  # (2, E)
 
 
-def read_predictions(run: Path) -> Predictions | None:
+def read_predictions(run: Path, num_classes: int) -> Predictions | None:
     """Read the events with a known particle and finite probabilities; None where there is no file.
 
     Raises:
@@ -81,11 +80,11 @@ def read_predictions(run: Path) -> Predictions | None:
     columns, _ = _read(path, *PREDICTIONS)
     truth = _column(columns, "class_index", "iu", path)
     num_events = len(truth)
-    probability = _column(columns, "probability", "f", path, (num_events, NUM_CLASSES))
+    probability = _column(columns, "probability", "f", path, (num_events, num_classes))
     with np.errstate(invalid="ignore"):  # a NaN of another kind
         probability = probability.astype(np.float64)
-    if (truth >= NUM_CLASSES).any():
-        raise _damaged(path, f"class_index {truth.max()} is not below {NUM_CLASSES}")
+    if (truth >= num_classes).any():
+        raise _damaged(path, f"class_index {truth.max()} is not below {num_classes}")
     use = (truth >= 0) & np.isfinite(probability).all(axis=1)
 
     def floats(name: str, *shape: int) -> NDArray[np.float64]:
@@ -104,7 +103,7 @@ def read_predictions(run: Path) -> Predictions | None:
     )
 
 
-def read_mistakes(run: Path) -> Mistakes | None:
+def read_mistakes(run: Path, num_classes: int) -> Mistakes | None:
     """Read the mistakes with dense images; None where there is no file (runs of old versions) or no mistake.
 
     Raises:
@@ -114,7 +113,7 @@ def read_mistakes(run: Path) -> Mistakes | None:
     if path is None:
         return None
     columns, size = _read(path, *MISTAKES)
-    class_index, event, pixel, images = _events(columns, size, path)
+    class_index, event, pixel, images = _events(columns, size, num_classes, path)
     num_events = len(class_index)
     if not num_events:
         return None
@@ -126,13 +125,13 @@ def read_mistakes(run: Path) -> Mistakes | None:
     return Mistakes(
         index=_column(columns, "index", "iu", path, (num_events,)).astype(np.int64),
         class_index=class_index,
-        probability=_column(columns, "probability", "f", path, (num_events, NUM_CLASSES)).astype(np.float64),
+        probability=_column(columns, "probability", "f", path, (num_events, num_classes)).astype(np.float64),
         images=images,
         contributions=contributions,
     )
 
 
-def read_learned(run: Path) -> Learned | None:
+def read_learned(run: Path, num_classes: int) -> Learned | None:
     """Read what the network shows of itself; None where there is no file: old runs, networks that show nothing.
 
     Raises:
@@ -142,7 +141,7 @@ def read_learned(run: Path) -> Learned | None:
     if path is None:
         return None
     columns, size = _read(path, *LEARNED)
-    class_index, event, pixel, images = _events(columns, size, path)
+    class_index, event, pixel, images = _events(columns, size, num_classes, path)
     kernel = columns.get("kernel")
     if kernel is not None and (kernel.dtype.kind != "f" or kernel.ndim != 3 or not kernel.size):
         raise _damaged(path, f"kernel is {kernel.dtype} of shape {kernel.shape}")
@@ -156,7 +155,7 @@ def read_learned(run: Path) -> Learned | None:
 
 
 def _events(
-    columns: Columns, size: int, path: Path
+    columns: Columns, size: int, num_classes: int, path: Path
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Return the class of each event, event and pixel of each hit, and the dense images (event, size, size)."""
     class_index = _column(columns, "class_index", "iu", path).astype(np.int64)
@@ -166,8 +165,8 @@ def _events(
     outside = (pixel < 0) | (pixel >= size * size)
     if not 0 < size <= LARGEST_IMAGE or offset[0] or (np.diff(offset) < 0).any() or outside.any():
         raise _damaged(path, f"pixels do not fit images of {size} x {size}")
-    if ((class_index < 0) | (class_index >= NUM_CLASSES)).any():
-        raise _damaged(path, f"a class_index is not in 0..{NUM_CLASSES - 1}")
+    if ((class_index < 0) | (class_index >= num_classes)).any():
+        raise _damaged(path, f"a class_index is not in 0..{num_classes - 1}")
     if len(class_index) * size * size > MOST_PIXELS:
         raise _damaged(path, f"{len(class_index)} images of {size} x {size}")
     event = np.repeat(np.arange(len(class_index)), np.diff(offset))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cdmtrain.errors import InputError
 from cdmtrain.existence_lock import file_system_time
 from cdmtrain.liveness import is_alive
+from cdmtrain.particles import Classes, names_of
 from cdmtrain.runs import files
 from cdmtrain.runs.check import check, wrong
 from cdmtrain.runs.config_file import read_config_file
@@ -26,7 +27,7 @@ from cdmtrain.runs.records import (
     Status,
     Submission,
 )
-from cdmtrain.runs.results import check_results
+from cdmtrain.runs.results import check_classes, check_results
 
 if TYPE_CHECKING:
     from cdmtrain.runs.calibration import Calibration
@@ -56,6 +57,15 @@ class RunFiles:
     problem: str | None = None  # why the run cannot be read
 
     @property
+    def classes(self) -> Classes:
+        """What the network tells apart."""
+        return self.settings.classes
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return names_of(self.classes)
+
+    @property
     def state(self) -> str:
         """The state in status.json, "lost" without a heartbeat, "unreadable" or "unknown"."""
         if self.problem:
@@ -81,22 +91,35 @@ def read_run(run: Path, *, with_predictions: bool = True) -> RunFiles:
     from cdmtrain.runs import calibration, predictions  # slow, because of h5py, and task=status needs none
 
     config, status = read_config_file(run) or {}, read_status(run)
+    settings = check(config, Settings, str(run / files.CONFIG))
+    num_classes = len(_classes(settings, run))
+    results = read_results(run) or {}
+    check_classes(results, num_classes, str(run / files.RESULTS))
     return RunFiles(
         directory=run,
         config=config,
-        settings=check(config, Settings, str(run / files.CONFIG)),
+        settings=settings,
         provenance=read_provenance(run),
         status=status,
         is_lost=status is not None and is_lost(run, status),
         submission=read_submission(run),
-        results=read_results(run) or {},
+        results=results,
         history=read_history(run),
-        predictions=predictions.read_predictions(run) if with_predictions else None,
-        mistakes=predictions.read_mistakes(run) if with_predictions else None,
-        learned=predictions.read_learned(run) if with_predictions else None,
+        predictions=predictions.read_predictions(run, num_classes) if with_predictions else None,
+        mistakes=predictions.read_mistakes(run, num_classes) if with_predictions else None,
+        learned=predictions.read_learned(run, num_classes) if with_predictions else None,
         calibrations=calibration.read_calibrations(run) if with_predictions else [],
         missing=tuple(name for name in files.EXPECTED if not (run / name).is_file()),
     )
+
+
+def _classes(settings: Settings, run: Path) -> Classes:
+    """What the network of a run tells apart, and whose ROC areas are metrics, both checked."""
+    try:
+        _ = settings.pairs
+        return settings.classes
+    except InputError as error:
+        raise InputError(f"{run / files.CONFIG}: {error}") from error
 
 
 def read_run_or_problem(run: Path) -> RunFiles:

@@ -3,9 +3,11 @@
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 from cdmtrain.errors import InputError
+from cdmtrain.particles import Classes, Pair, read_classes, read_pairs
 from cdmtrain.runs import files
 
 HEARTBEAT_SECONDS = 30  # between two writes of status.json while a run is trained
@@ -147,12 +149,18 @@ class SplitSettings:
 @dataclass(frozen=True)
 class DataSettings:
     image_size: int | None = None
+    particles: list[Any] | None = None
     split: SplitSettings = field(default_factory=SplitSettings)
 
 
 @dataclass(frozen=True)
 class TrainerSettings:
     max_epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class MetricsSettings:
+    pairs: list[list[Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -168,3 +176,14 @@ class Settings:
     model: ModelSettings = field(default_factory=ModelSettings)
     data: DataSettings = field(default_factory=DataSettings)
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+
+    @cached_property
+    def classes(self) -> Classes:
+        """What the network tells apart."""
+        return read_classes(self.data.particles)
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The classes whose ROC area is a metric."""
+        return read_pairs(self.metrics.pairs, self.classes)

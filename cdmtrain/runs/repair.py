@@ -17,6 +17,8 @@ READERS: dict[str, Callable[[Path], object]] = {
     files.SUBMISSION: read_submission,
     files.METRICS: read_history,
     files.RESULTS: read_results,
+}
+READERS_OF_CLASSES: dict[str, Callable[[Path, int], object]] = {
     files.PREDICTIONS: read_predictions,
     files.MISTAKES: read_mistakes,
     files.LEARNED: read_learned,
@@ -25,13 +27,18 @@ READERS: dict[str, Callable[[Path], object]] = {
 log = logging.getLogger(__name__)
 
 
-def set_aside_unreadable(run: Path) -> None:
+def set_aside_unreadable(run: Path, num_classes: int) -> None:
     """Rename every file of the run, but its configuration, that cannot be read. The caller holds the run's lock."""
-    for name, read in READERS.items():
+    of_classes = {name: _with_classes(read, num_classes) for name, read in READERS_OF_CLASSES.items()}
+    for name, read in (READERS | of_classes).items():
         try:
             read(run)
         except InputError as error:
             warn_set_aside(run / name, error)
+
+
+def _with_classes(read: Callable[[Path, int], object], num_classes: int) -> Callable[[Path], object]:
+    return lambda run: read(run, num_classes)
 
 
 def set_aside_unreadable_config(run: Path) -> None:

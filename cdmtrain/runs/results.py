@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from cdmtrain.particles import NUM_CLASSES
 from cdmtrain.runs.check import check, wrong
 from cdmtrain.runs.records import Results
 
@@ -19,6 +18,17 @@ def check_results(content: dict[str, Any], where: str) -> Results:
     }
 
 
+def check_classes(results: Results, num_classes: int, where: str) -> None:
+    """Refuse confusion matrices of another number of classes.
+
+    Raises:
+        InputError: with the matrix.
+    """
+    for name, value in results.items():
+        if name.endswith(CONFUSION_MATRIX) and value is not None and len(value) != num_classes:
+            raise wrong(f"{where}: {name}", value, f"{num_classes} x {num_classes} counts")
+
+
 def _check_result(name: str, value: Any, where: str) -> Any:
     if value is None:
         return None
@@ -32,8 +42,8 @@ def _check_result(name: str, value: Any, where: str) -> Any:
     if name != CONFUSION_MATRIX:
         return check(value, int if isinstance(value, int) else float, where)
     counts = check(value, list[list[int]], where)
-    if len(counts) != NUM_CLASSES or any(len(row) != NUM_CLASSES or min(row) < 0 for row in counts):
-        raise wrong(where, value, f"{NUM_CLASSES} x {NUM_CLASSES} counts")
+    if any(len(row) != len(counts) or min(row) < 0 for row in counts):
+        raise wrong(where, value, "a square matrix of counts")
     return counts
 
 

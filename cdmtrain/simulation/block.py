@@ -20,7 +20,7 @@ from cdmtrain.simulation.shower import DEPOSITS, OVERFLOW, Shower
 from cdmtrain.simulation.transport import transport
 
 # columns of the energy budget, MeV: in the image, outside the box, in voxels under the threshold, lost to
-# recombination, lost without a trace, and the initial energy (kinetic energy, and a muon's rest mass)
+# recombination, lost without a trace, and the initial energy (kinetic, a muon's rest mass, that of an annihilation)
 BUDGET_COLUMNS = 6
 KEPT, OUTSIDE, UNDER_THRESHOLD, RECOMBINED, LOST, INITIAL = 0, 1, 2, 3, 4, 5
 BOX_ALPHA, BOX_BETA = 0.93, 0.212  # beta in (kV/cm)(g/cm2)/MeV
@@ -152,7 +152,7 @@ def read_pixels(
 @jit
 def simulate_block(
     kinds: np.ndarray,  # (events,) int64
-    spectra: np.ndarray,  # (4, 3) lowest and highest kinetic energy MeV, mass MeV, by kind
+    spectra: np.ndarray,  # (kind, 3) lowest and highest kinetic energy MeV, mass MeV, by kind
     momentum: bool,
     angles: np.ndarray,  # (4,) cosine range, azimuth range in radians
     axes: np.ndarray,  # (3,) world axis of row, column, projection
@@ -191,6 +191,8 @@ def simulate_block(
         directions[event] = direction
         budget[event, LOST] = shower.lost[0]
         budget[event, INITIAL] = kinetic + (argon.MUON_MASS_MEV if kind == argon.MUON else 0.0)
+        if kind == argon.POSITRON:  # it annihilates with an electron
+            budget[event, INITIAL] += 2 * argon.ELECTRON_MASS_MEV
         for axis in range(2):
             vertex_px[event, axis] = min(np.floor(-low[axis] / settings[PITCH]), size - 1.0)
     total = offset[events]

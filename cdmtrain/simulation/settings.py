@@ -5,9 +5,8 @@ from dataclasses import field
 from typing import Any, TypeVar
 
 from cdmtrain.errors import InputError
-from cdmtrain.particles import PARTICLES
+from cdmtrain.particles import NAMES, POSITRON
 
-NAMES = tuple(particle.name for particle in PARTICLES)
 T = TypeVar("T")
 
 
@@ -52,10 +51,11 @@ def interval(name: str, value: object, low: float, high: float) -> list[float]:
 def by_particle(
     name: str, value: object, check: Callable[[str, object, float, float], T], *bounds: float
 ) -> dict[str, T]:
-    """One value for each of the four particles, each of which passes the check."""
-    if not isinstance(value, Mapping) or set(value) != set(NAMES):
+    """One value for each of the default particles, and for positrons where they are wanted; each passes the check."""
+    if not isinstance(value, Mapping) or set(value) - {POSITRON.name} != set(NAMES):
         raise InputError(f"simulation.{name} is {value!r}: give one entry for each of {', '.join(NAMES)}")
-    return {particle: check(f"{name}.{particle}", value[particle], *bounds) for particle in NAMES}
+    particles = [one for one in (*NAMES, POSITRON.name) if one in value]
+    return {particle: check(f"{name}.{particle}", value[particle], *bounds) for particle in particles}
 
 
 def choice(name: str, value: object, allowed: Sequence[str]) -> str:

@@ -5,13 +5,13 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from cdmtrain.errors import InputError
-from cdmtrain.particles import PDG_CODES
+from cdmtrain.particles import DEFAULT, ELECTRON, POSITRON, name_of
 from cdmtrain.simulation.argon import MASS_MEV
 from cdmtrain.simulation.block import simulate_block
 from cdmtrain.simulation.settings import by_particle, choice, interval, number, setting, switch, whole
@@ -23,6 +23,7 @@ BLOCK_EVENTS = 1000
 WORLD_AXES = ("x", "y", "z")
 SPECTRA = ("flat_momentum", "flat_kinetic_energy")
 DEFAULT_ENERGIES = {"electron": (50, 100), "muon": (75, 150), "photon": (50, 100), "proton": (150, 250)}
+MAKES = (*DEFAULT, POSITRON)  # in the order of the kinds in argon.py
 EQUAL_MIX = {"electron": 1, "muon": 1, "photon": 1, "proton": 1}
 
 # numba recompiles a function when its own file changes, but not when a function that it calls in another file does. So
@@ -51,9 +52,10 @@ class Simulator:
     """Simulate images of single particles in liquid argon.
 
     Args (units in the names):
-        kinetic_energy_mev: [lowest, highest] by particle name, 1 to 2000 MeV.
+        kinetic_energy_mev: [lowest, highest] by particle name, 1 to 2000 MeV; positrons have that of electrons.
         energy_spectrum: "flat_momentum" or "flat_kinetic_energy".
-        class_mix: weight by particle name; every block of 1000 events follows the weights to within one.
+        class_mix: weight by particle name, and of positrons if they are wanted; every block of 1000 events follows the
+            weights to within one.
         image_size: pixels along a side.
         pixel_cm: pitch of voxels and pixels.
         voxel_threshold_mev: voxels with less are dropped before projecting.
@@ -95,6 +97,25 @@ class Simulator:
                 "half of all pixels would light up, set pixel_threshold_mev to 3 or 4 times the noise"
             )
 
+    def only(self, codes: Sequence[int]) -> "Simulator":
+        """Return a simulator of the particles with these PDG codes alone; a positron has the weight of an electron.
+
+        Raises:
+            InputError: for a particle that cannot be simulated.
+        """
+        known = {one.pdg: one.name for one in MAKES}
+        if unknown := [name_of(code) for code in codes if code not in known]:
+            raise InputError(
+                f"the simulation makes {', '.join(known.values())}, and not {', '.join(unknown)}; leave it out of "
+                "data.particles, or give files with such events: data=hdf5 data.files=[a.h5]"
+            )
+        chosen = {known[code] for code in codes}
+        weights = {POSITRON.name: self.class_mix[ELECTRON.name], **self.class_mix}
+        mix = {name: weight if name in chosen else 0.0 for name, weight in weights.items()}
+        if POSITRON.name not in chosen:
+            del mix[POSITRON.name]
+        return replace(self, class_mix=mix)
+
     def settings(self) -> dict[str, object]:
         """Everything that determines the sample besides seed and size, as plain numbers, words and lists."""
         return {"version": VERSION, **vars(self)}
@@ -118,7 +139,9 @@ class Simulator:
         """Some events from event `first` on, and their energy budgets in MeV (columns in block.py)."""
         rng = np.random.Generator(np.random.PCG64([seed, first]))
         kinds = rng.permutation(self._kinds(events, rng.random()))
-        spectra = np.array([[*pair, MASS_MEV[kind]] for kind, pair in enumerate(self.kinetic_energy_mev.values())])
+        energies = self.kinetic_energy_mev
+        ranges = [*(energies[one.name] for one in DEFAULT), energies.get(POSITRON.name, energies[ELECTRON.name])]
+        spectra = np.array([[*pair, MASS_MEV[kind]] for kind, pair in enumerate(ranges)])
         angles = np.array([*self.cos_theta, *(math.radians(part) for part in self.azimuth_deg)])
         depth = WORLD_AXES.index(self.projection_axis)
         axes = np.array([axis for axis in range(3) if axis != depth] + [depth])
@@ -132,7 +155,7 @@ class Simulator:
         if columns[0][-1] < 0:
             raise MemoryError("an event made more particles or deposits than shower.py has room for")
         offset, pixel, energy_mev, kinetic_mev, vertex_px, direction = columns
-        pdg = np.array(PDG_CODES, np.int32)[kinds]
+        pdg = np.array([one.pdg for one in MAKES], np.int32)[kinds]
         return SimulatedEvents(offset, pixel, energy_mev, pdg, kinetic_mev, vertex_px, direction), budget
 
     def _kinds(self, events: int, start: float) -> np.ndarray:

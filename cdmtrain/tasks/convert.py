@@ -11,11 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import cdmtrain
 from cdmtrain.data.conversion.arrays import open_arrays
 from cdmtrain.data.conversion.convert import Settings, Summary, write_converted
-from cdmtrain.data.conversion.labels import name_of
 from cdmtrain.data.conversion.larcv import open_larcv
 from cdmtrain.data.conversion.pixels import Square
 from cdmtrain.data.conversion.source import Source
 from cdmtrain.errors import InputError
+from cdmtrain.particles import name_of
 from cdmtrain.report.kit.numbers import plural
 from cdmtrain.terminal import say
 

@@ -28,7 +28,7 @@ from cdmtrain.runs.calibration import Calibration
 from cdmtrain.runs.evaluation import check_same_events, combine_runs, evaluation_config, open_runs, open_test_data
 from cdmtrain.runs.inside import read_text
 from cdmtrain.runs.names import new_output_path
-from cdmtrain.runs.open import TrainedNetwork, check_image_size
+from cdmtrain.runs.open import TrainedNetwork, check_image_size, classes_and_pairs
 from cdmtrain.runs.predictions import read_predictions
 from cdmtrain.runs.provenance import describe_process
 from cdmtrain.runs.read import read_provenance, read_results
@@ -67,7 +67,7 @@ def evaluate(cfg: DictConfig) -> None:
         write_report(temporary)
     if cuts:
         Console().print(cut_table(results).terminal())
-    show_results(results, folder / files.PAGE)
+    show_results(results, runs[0].classes, folder / files.PAGE)
 
 
 def as_classifier(network: nn.Module, cfg: DictConfig) -> Classifier:
@@ -75,7 +75,9 @@ def as_classifier(network: nn.Module, cfg: DictConfig) -> Classifier:
     if isinstance(network, Classifier):
         return network
     unused = torch.optim.SGD
-    return Classifier(model=network, representation=nn.Identity(), loss=build(cfg, "loss"), optimizer=unused)
+    classes, pairs = classes_and_pairs(cfg)
+    parts = {"model": network, "representation": nn.Identity(), "loss": build(cfg, "loss")}
+    return Classifier(**parts, optimizer=unused, classes=classes, pairs=pairs)
 
 
 def add_answers(
@@ -86,7 +88,7 @@ def add_answers(
     calibration: Calibration | None,
 ) -> None:
     """Add what cuts keep of the events in predictions.h5, and how often prediction sets hold their true class."""
-    events = read_predictions(folder)
+    events = read_predictions(folder, len(classes))
     if events is None:
         return
     found = cut_figures(passes(events.probability, cuts, classes), events.class_index, classes) if cuts else {}

@@ -16,6 +16,7 @@ from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.event_data import EventData
 from cdmtrain.data.store import EventStore
 from cdmtrain.errors import InputError
+from cdmtrain.particles import UNKNOWN_PDG, Classes, Particle, name_of
 from cdmtrain.report.dataset.measure import EventBlock, Sample, measure, pixel_mean_and_std
 from cdmtrain.report.dataset.page import write_inspection
 from cdmtrain.report.dataset.tables import ClassTable, make_tables
@@ -37,8 +38,8 @@ def inspect(cfg: DictConfig) -> None:
     if cfg.examples < 1:
         raise InputError(f"examples={cfg.examples}: at least 1 event of each particle is expected")
     folder = new_output_path(cfg, "inspect")
-    stores = [EventStore(directories) for directories in sources(cfg)]
-    samples = [measure_store(store) for store in stores]
+    stores, classes = open_stores(cfg)
+    samples = [measure_store(store, classes) for store in stores]
     tables = make_tables(samples)
     console = Console()
     for sample in samples:
@@ -51,8 +52,8 @@ def inspect(cfg: DictConfig) -> None:
     say(f"page: {page}")
 
 
-def sources(cfg: DictConfig) -> list[list[Path]]:
-    """The store directories of the data, and of the reference, which must have images of the same size."""
+def open_stores(cfg: DictConfig) -> tuple[list[EventStore], Classes]:
+    """The data, and the reference, which must have images of the same size, with the classes of all their events."""
     reference = None if cfg.reference is None else Path(cfg.reference)
     if reference is not None and not reference.is_file():
         raise InputError(f"reference={reference} is not a file; give an HDF5 file in the challenge's format")
@@ -60,21 +61,27 @@ def sources(cfg: DictConfig) -> list[list[Path]]:
     directories = [data.make_stores()]
     if reference is not None:
         directories.append([load_or_convert(reference, data.cache_dir)])
-        size, other = (EventStore(each).image_size for each in directories)
+    stores = [EventStore(each) for each in directories]
+    if reference is not None:
+        size, other = (store.image_size for store in stores)
         if size != other:
             raise InputError(
                 f"reference={reference} has images of {other} x {other} pixels, the data {size} x {size}; "
                 "give a reference of the same image size"
             )
-    return directories
+    codes = np.unique(np.concatenate([store.pdg.numpy() for store in stores]))
+    others = set(codes.tolist()) - {UNKNOWN_PDG} - {one.pdg for one in data.classes}
+    classes = (*data.classes, *(Particle(name_of(code), code) for code in sorted(others)))
+    return [EventStore(each, classes) for each in directories], classes
 
 
-def measure_store(store: EventStore) -> Sample:
+def measure_store(store: EventStore, classes: Classes) -> Sample:
     """Measure every event of a store, in bounded memory."""
     return measure(
         blocks(store),
         title=title(store.about),
         image_size=store.image_size,
+        particles=classes,
         class_index=store.class_index.numpy(),
         truth={name: values.numpy() for name, values in store.truth.items()},
         sources=[{key: about[key] for key in SOURCE if key in about} for about in store.about],

@@ -1,7 +1,7 @@
 """cdmtrain task=predict: classify every event of a file with one or several trained networks."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from cdmtrain.data.hdf5 import ChallengeFile
 from cdmtrain.data.hdf5_writer import new_hdf5
 from cdmtrain.data.stream import stream_batches
 from cdmtrain.errors import InputError
-from cdmtrain.particles import NAMES, NUM_CLASSES, UNKNOWN_CLASS
+from cdmtrain.particles import UNKNOWN_CLASS, UNKNOWN_PDG, Classes, class_indices, name_of, names_of
 from cdmtrain.report.kit.numbers import count, percent
 from cdmtrain.runs.calibration import Calibration
 from cdmtrain.runs.evaluation import combine_runs, open_runs
@@ -32,6 +32,7 @@ from cdmtrain.terminal import say
 from cdmtrain.training import configure_logging
 
 MOST_EVENTS = 1000  # of a batch: 150 MB of dense images
+UNDEFINED = "undefined"  # what `most_probable` calls an event whose probabilities are NaN
 EVENTS_AT_A_TIME = 10_000  # that are written together: 1 MB, since a write costs a millisecond whatever its size
 Columns = Mapping[str, np.ndarray]  # one row an event
 
@@ -56,44 +57,49 @@ def predict(cfg: DictConfig) -> None:
     network.to(device)
     about = {"input": str(source), "symmetries": bool(cfg.symmetries), "checkpoints": [str(r.checkpoint) for r in runs]}
     about["calibrated"] = bool(cfg.calibrated)
-    found = np.zeros(NUM_CLASSES + 1, int)  # the last one: events whose probabilities are NaN
+    classes = runs[0].particles
+    outcomes = (*names_of(classes), UNDEFINED)
+    found = np.zeros(len(outcomes), int)
     with ChallengeFile(source) as file:
         for run in runs:
             check_image_size(run, file.image_size, source=source)
         # as in the trainings, and no more than fit into memory
         batch_size = min(MOST_EVENTS, *(run.cfg.data.batch_size for run in runs))
-        parts = joined(classified(file, network, device, batch_size))
-        parts = counted(with_uncertainty(parts, calibration, cuts), found)
+        parts = joined(classified(file, network, classes, device, batch_size))
+        parts = counted(with_uncertainty(parts, calibration, cuts, names_of(classes)), outcomes, found)
         with whole_file(output) as temporary:
-            writers[output.suffix](temporary, parts, file.num_events, about)
+            writers[output.suffix](temporary, parts, classes, file.num_events, about)
     total = found.sum()
-    shown = [one for one in zip(found.tolist(), (*NAMES, "undefined"), strict=True) if one[0] or one[1] in NAMES]
+    shown = [one for one in zip(found.tolist(), outcomes, strict=True) if one[0] or one[1] != UNDEFINED]
     shares = ", ".join(f"{percent(n / total)} {name}" for n, name in shown)
     say(f"{count(int(total))} events in {output}: {shares}")
 
 
 def classified(
-    file: ChallengeFile, network: torch.nn.Module, device: torch.device, batch_size: int
+    file: ChallengeFile, network: torch.nn.Module, classes: Classes, device: torch.device, batch_size: int
 ) -> Iterator[Columns]:
-    """Yield the columns of a run's predictions.h5 for every batch."""
-    for batch in with_progress(file, batch_size):
+    """Yield the columns of a run's predictions.h5 for every batch, and PDG codes where the file has other particles."""
+    has_others = ((class_indices(file.pdg, classes) == UNKNOWN_CLASS) & (file.pdg != UNKNOWN_PDG)).any()
+    for batch in with_progress(file, classes, batch_size):
         with torch.inference_mode():
             probability = network(batch.to(device)).softmax(1).cpu()
         rows = slice(int(batch.dataset_index[0]), int(batch.dataset_index[-1]) + 1)
         own = event_columns(batch, probability)
         del own["dataset_index"]
         truth = {name: values[rows] for name, values in file.truth.items()}
+        if has_others:
+            truth["pdg"] = file.pdg[rows]
         yield {"index": file.index[rows], **{name: values.numpy() for name, values in own.items()}, **truth}
 
 
 def with_uncertainty(
-    parts: Iterable[Columns], calibration: Calibration | None, cuts: Mapping[str, float]
+    parts: Iterable[Columns], calibration: Calibration | None, cuts: Mapping[str, float], names: Sequence[str]
 ) -> Iterator[Columns]:
     """Yield the same columns, with the entropy, what passes the cuts and, if it is calibrated, prediction sets."""
     for columns in parts:
         probability = columns["probability"]
         sets = {} if calibration is None else set_columns(probability, calibration.sets, calibration.classes)
-        passed = {f"passes_{name}": one.astype(np.int8) for name, one in passes(probability, cuts, NAMES).items()}
+        passed = {f"passes_{name}": one.astype(np.int8) for name, one in passes(probability, cuts, names).items()}
         yield {**columns, "entropy": entropy(probability), **sets, **passed}
 
 
@@ -115,33 +121,35 @@ def _concatenated(parts: list[Columns]) -> Columns:
     return {name: np.concatenate([columns[name] for columns in parts]) for name in parts[0]}
 
 
-def counted(parts: Iterable[Columns], found: np.ndarray) -> Iterator[Columns]:
-    """Yield the same columns, and add their events in each class to `found`."""
+def counted(parts: Iterable[Columns], outcomes: Sequence[str], found: np.ndarray) -> Iterator[Columns]:
+    """Yield the same columns, and add their events of each outcome to `found`."""
     for columns in parts:
-        names = most_probable(columns["probability"])
-        found += [(names == name).sum() for name in (*NAMES, "undefined")]
+        names = most_probable(columns["probability"], outcomes[:-1])
+        found += [(names == name).sum() for name in outcomes]
         yield columns
 
 
-def with_progress(file: ChallengeFile, batch_size: int) -> Iterator[EventBatch]:
+def with_progress(file: ChallengeFile, classes: Classes, batch_size: int) -> Iterator[EventBatch]:
     """Yield the batches of the file, with a progress bar on a terminal."""
     bar = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console()
     with Progress(*bar, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"reading {file.path.name}", total=file.num_events)
-        for batch in stream_batches(file, batch_size=batch_size):
+        for batch in stream_batches(file, classes, batch_size=batch_size):
             yield batch
             progress.advance(task, batch.num_events)
 
 
-def write_hdf5(path: Path, parts: Iterable[Columns], num_events: int, about: Mapping[str, Any]) -> None:
+def write_hdf5(
+    path: Path, parts: Iterable[Columns], classes: Classes, num_events: int, about: Mapping[str, Any]
+) -> None:
     """Write the format of a run's predictions.h5, with attributes that name the input and the checkpoints.
 
     The datasets have one row per event and are created at the first batch.
     """
     first = 0
     with new_hdf5(path) as (file, target):
-        file.attrs.update({**about, "classes": list(NAMES)})
+        file.attrs.update({**about, "classes": list(names_of(classes))})
         for columns in parts:
             for name, values in columns.items():
                 kind = h5py.string_dtype() if values.dtype.kind == "U" else values.dtype
@@ -151,7 +159,9 @@ def write_hdf5(path: Path, parts: Iterable[Columns], num_events: int, about: Map
             target.check()
 
 
-def write_csv(path: Path, parts: Iterable[Columns], num_events: int, about: Mapping[str, Any]) -> None:
+def write_csv(
+    path: Path, parts: Iterable[Columns], classes: Classes, num_events: int, about: Mapping[str, Any]
+) -> None:
     """Write a table for a spreadsheet.
 
     One line per event: index, most probable particle, probabilities, and what the file knows of the event.
@@ -159,21 +169,30 @@ def write_csv(path: Path, parts: Iterable[Columns], num_events: int, about: Mapp
     with path.open("w", newline="", encoding="utf-8") as stream:
         lines = csv.writer(stream, lineterminator="\n")
         for number, columns in enumerate(parts):
-            table = flat(columns)
+            table = flat(columns, classes)
             if number == 0:
                 lines.writerow(table)
             lines.writerows(zip(*(values.tolist() for values in table.values()), strict=True))
 
 
-def flat(columns: Columns) -> dict[str, np.ndarray]:
-    """The columns as numbers and names, one value per cell; the truth only if it is known for some event."""
-    probability, truth = columns["probability"], columns["class_index"]
-    table = {"index": columns["index"], "particle": most_probable(probability)}
-    table |= {name: probability[:, column] for column, name in enumerate(NAMES)}
-    if (truth != UNKNOWN_CLASS).any():
-        table["truth"] = np.array(NAMES)[truth]
+def flat(columns: Columns, classes: Classes) -> dict[str, np.ndarray]:
+    """The columns as numbers and names, one value per cell; the truth only if the file has it."""
+    probability, names = columns["probability"], names_of(classes)
+    table = {"index": columns["index"], "particle": most_probable(probability, names)}
+    table |= {name: probability[:, column] for column, name in enumerate(names)}
+    if "pdg" in columns:
+        table["truth"] = true_names(columns["pdg"], classes)
+    elif (columns["class_index"] != UNKNOWN_CLASS).any():
+        table["truth"] = np.array(names)[columns["class_index"]]
     for name, values in columns.items():
         parts = values.reshape(len(values), -1).T
-        if name not in ("index", "probability", "class_index"):
+        if name not in ("index", "probability", "class_index", "pdg"):
             table |= {name if len(parts) == 1 else f"{name}_{number}": part for number, part in enumerate(parts)}
     return table
+
+
+def true_names(pdg: np.ndarray, classes: Classes) -> np.ndarray:
+    """The name of the particle of each event, as the classes call it where it is one of them; empty where unknown."""
+    codes, place = np.unique(pdg, return_inverse=True)
+    known = {one.pdg: one.name for one in classes} | {UNKNOWN_PDG: ""}
+    return np.array([known[code] if code in known else name_of(code) for code in codes.tolist()])[place]

@@ -14,6 +14,7 @@ from cdmtrain.batch import EventBatch
 from cdmtrain.config.overrides import apply_overrides
 from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
+from cdmtrain.particles import UNKNOWN_CLASS
 from cdmtrain.probe.measure import Sensitivity, sensitivities
 from cdmtrain.probe.perturbations import perturbations
 from cdmtrain.report.probe import draw_probe, probe_table
@@ -48,8 +49,8 @@ def probe(cfg: DictConfig) -> None:
 
 
 def events(data: EventData, number: int, run: TrainedNetwork) -> Iterator[EventBatch]:
-    """Yield `number` events spread evenly over the test part, in batches of the run's size on its device."""
-    dataset_index = data.parts.test
+    """Yield `number` events of known classes spread evenly over the test part, in batches of the size of the run."""
+    dataset_index = data.parts.test[data.store.class_index[data.parts.test] != UNKNOWN_CLASS]
     chosen = dataset_index[torch.linspace(0, len(dataset_index) - 1, min(number, len(dataset_index))).long()]
     for some in chosen.split(run.cfg.data.batch_size):
         yield data.store.make_batch(some).to(run.classifier.device)
@@ -64,5 +65,5 @@ def write(folder: Path, run: TrainedNetwork, data: EventData, found: list[Sensit
         about = {"run": str(run.path), "checkpoint": str(run.checkpoint), "model": model}
         write_json(temporary / "probe.json", {**about, "movements": rows})
         write_learned(temporary / files.LEARNED, run.classifier, data)
-        for one in [drawing, *draw_learned(read_learned(temporary))]:
+        for one in [drawing, *draw_learned(read_learned(temporary, len(run.classes)), run.particles)]:
             one.write(temporary)

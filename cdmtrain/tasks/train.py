@@ -15,6 +15,6 @@ def train(cfg: DictConfig) -> float | None:
     """
     trained = train_run(cfg, Preemption(), write_page=write_report)
     if trained.page:
-        show_results(trained.results, trained.page)
+        show_results(trained.results, trained.classes, trained.page)
     value = trained.results["val_cross_entropy"]
     return None if value is None else float(value)

@@ -25,6 +25,7 @@ from cdmtrain.data.hdf5 import ChallengeFile
 from cdmtrain.data.store import EventStore
 from cdmtrain.data.stream import stream_batches
 from cdmtrain.errors import InputError
+from cdmtrain.particles import DEFAULT
 
 SECONDS = float(os.environ.get("CDMTRAIN_FUZZ_SECONDS", "60"))
 MEMORY_BYTES = 8 * 2**30  # of address space, most of it libraries
@@ -116,7 +117,7 @@ def by_cache(path: Path) -> tuple[np.ndarray, ...]:
 
 def by_stream(path: Path) -> tuple[np.ndarray, ...]:
     with ChallengeFile(path) as file:
-        batches = list(stream_batches(file, batch_size=5))
+        batches = list(stream_batches(file, DEFAULT, batch_size=5))
     offset = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(batch.offset.numpy()) for batch in batches]))])
     parts = ([getattr(batch, name).numpy() for batch in batches] for name in ("pixel", "energy", "class_index"))
     return offset, *map(np.concatenate, parts)

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.store import EventStore, is_whole
 from cdmtrain.data.store_check import first_wrong_event
 from cdmtrain.errors import InputError
+from cdmtrain.particles import PDG_CODES
 
 
 @pytest.fixture
@@ -51,6 +53,18 @@ def set_at(place: int, value: int) -> Callable[[np.ndarray], np.ndarray]:
     return lambda column: np.put(column, place, value) or column
 
 
+def old(**changes: Callable[[np.ndarray], Any]) -> Callable[[Path], None]:
+    """Make the columns those of version 0.1, which has class indices in place of codes, and change them."""
+
+    def change(store: Path) -> None:
+        found = dict(np.load(store / "events.npz"))
+        found["class_index"] = np.searchsorted(PDG_CODES, found.pop("pdg")).astype(np.int8)
+        with (store / "events.npz").open("wb") as stream:
+            np.savez(stream, **found | {name: make(found[name]) for name, make in changes.items()})
+
+    return change
+
+
 LIES: dict[str, Callable[[Path], object]] = {
     "an offset beyond the hits": columns(offset=set_at(3, 10**9)),
     "a negative offset": columns(offset=set_at(3, -1)),
@@ -61,10 +75,13 @@ LIES: dict[str, Callable[[Path], object]] = {
     "a pixel beyond the image": pixels(-1, 16 * 16),
     "a negative pixel": pixels(0, -1),
     "pixels that fall": pixels(1, 0),
-    "a class of 4": columns(class_index=set_at(0, 4)),
-    "a class of -2": columns(class_index=set_at(0, -2)),
-    "classes in words": columns(class_index=lambda column: column.astype("U8")),
-    "fewer classes than events": columns(class_index=lambda column: column[1:]),
+    "a class of 4": old(class_index=set_at(0, 4)),
+    "a class of -2": old(class_index=set_at(0, -2)),
+    "classes in words": old(class_index=lambda column: column.astype("U8")),
+    "fewer classes than events": old(class_index=lambda column: column[1:]),
+    "codes in words": columns(pdg=lambda column: column.astype("U8")),
+    "fewer codes than events": columns(pdg=lambda column: column[1:]),
+    "two codes an event": columns(pdg=lambda column: np.stack([column, column], 1)),
     "objects": columns(index=lambda column: column.astype(object)),
     "an image of nothing": about(image_size=0),
     "a huge image": about(image_size=2**31),
@@ -79,6 +96,12 @@ LIES: dict[str, Callable[[Path], object]] = {
         store / "events.npz", **dict(np.load(store / "events.npz"))
     ),
 }
+
+
+def test_a_store_of_version_0_1_has_the_codes_of_its_classes(store: Path) -> None:
+    codes = EventStore([store]).pdg
+    old()(store)
+    assert torch.equal(EventStore([store]).pdg, codes)
 
 
 @pytest.mark.parametrize("lie", LIES)

@@ -6,6 +6,7 @@ import torch
 from cdmtrain.data import hdf5_images
 from cdmtrain.data.hdf5 import ChallengeFile
 from cdmtrain.data.stream import stream_batches
+from cdmtrain.particles import DEFAULT
 
 
 @pytest.mark.parametrize("block_images", [1, 3, 100])
@@ -19,7 +20,7 @@ def test_streamed_batches_are_those_of_the_store(
     path = write_images(images)
     store = store_of(path)
     with ChallengeFile(path) as file:
-        batches = list(stream_batches(file, batch_size=batch_size))
+        batches = list(stream_batches(file, DEFAULT, batch_size=batch_size))
     expected = torch.arange(11).split(batch_size)
     assert len(batches) == len(expected)
     for batch, dataset_index in zip(batches, expected, strict=True):

@@ -148,9 +148,9 @@ def read_hdf5(name: str, at: Path, run: Path) -> None:
     target = run / name
     shutil.copyfile(at, target)
     if name == files.PREDICTIONS:
-        read_predictions(run)
+        read_predictions(run, 4)
     elif name == files.MISTAKES:
-        read_mistakes(run)
+        read_mistakes(run, 4)
     else:
         EventStore([target.parent])
 

@@ -20,8 +20,8 @@ def test_every_model_is_counted_without_drawing_a_random_number(model: str, monk
         cfg = compose("config", [f"model={model}"], return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
     before = torch.get_rng_state()
-    check_memory(cfg)
+    check_memory(cfg, 4)
     assert torch.equal(torch.get_rng_state(), before)
     monkeypatch.setattr(os, "sysconf", lambda _: 10)  # 100 bytes of memory
     with pytest.raises(InputError, match="the parameters of the network need"):
-        check_memory(cfg)
+        check_memory(cfg, 4)

@@ -123,8 +123,11 @@ DAMAGES = {
     "a purity is text": (edit_json(files.RESULTS, purity={"muon": "x"}), "purity.muon is 'x', but a number"),
     "the matrix is a number": (edit_json(files.RESULTS, confusion_matrix=3), "confusion_matrix is 3, but a list"),
     "the matrix is 3 x 3": (edit_json(files.RESULTS, confusion_matrix=[[1] * 3] * 3), "but 4 x 4 counts"),
-    "the matrix is 3 x 4": (edit_json(files.RESULTS, confusion_matrix=[[1] * 4] * 3), "but 4 x 4 counts"),
-    "a count is negative": (edit_json(files.RESULTS, val_confusion_matrix=[[-1] * 4] * 4), "but 4 x 4 counts"),
+    "the matrix is 3 x 4": (edit_json(files.RESULTS, confusion_matrix=[[1] * 4] * 3), "but a square matrix of counts"),
+    "a count is negative": (
+        edit_json(files.RESULTS, val_confusion_matrix=[[-1] * 4] * 4),
+        "but a square matrix of counts",
+    ),
     "the choices are a list": (edit_json(files.PROVENANCE, choices=[1]), r"choices is \[1\], but a mapping"),
     "git is text": (edit_json(files.PROVENANCE, git="x"), "git is 'x', but a mapping"),
     "a count of hits is text": (

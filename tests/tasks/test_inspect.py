@@ -13,7 +13,7 @@ import pytest
 from cdmtrain import cli
 from cdmtrain.data.cache import load_or_convert
 from cdmtrain.data.store import EventStore
-from cdmtrain.particles import NAMES, PDG_CODES
+from cdmtrain.particles import DEFAULT, NAMES, PDG_CODES
 from cdmtrain.report.dataset.tables import make_tables
 from cdmtrain.tasks import inspect
 
@@ -94,7 +94,7 @@ def test_a_file_without_pdg_is_one_class_unknown(tmp_path: Path, challenge_file:
     with h5py.File(file, "a") as stream:
         del stream["pdg"]
     store = EventStore([load_or_convert(file, tmp_path / "cache")])
-    sample = inspect.measure_store(store)
+    sample = inspect.measure_store(store, DEFAULT)
     assert sample.present == ["unknown"]
     assert inspect.examples(store, sample, number=3)["unknown"].shape == (3, 16, 16)
     assert list(inspect.content([sample], make_tables([sample]))["sample"]["classes"]) == ["unknown"]
@@ -105,9 +105,9 @@ def test_figures_do_not_depend_on_the_size_of_the_blocks(
 ) -> None:
     files = challenge_file("a.h5"), challenge_file("b.h5", seed=4)
     store = EventStore([load_or_convert(file, tmp_path / "cache") for file in files])
-    whole = inspect.measure_store(store)
+    whole = inspect.measure_store(store, DEFAULT)
     monkeypatch.setattr(inspect, "EVENTS_PER_BLOCK", 7)
-    found = inspect.measure_store(store)
+    found = inspect.measure_store(store, DEFAULT)
     assert all(np.array_equal(found.event[key], whole.event[key]) for key in whole.event)
     assert np.array_equal(found.spectrum, whole.spectrum)
     assert found.cell_mev == pytest.approx(whole.cell_mev, rel=1e-12)  # order of float64 sums

@@ -1,18 +1,15 @@
 """The PDG codes that labels mean: codes, names, or positions in a list of particles."""
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int32
 
 from cdmtrain.errors import InputError
-from cdmtrain.particles import ELECTRON, MUON, PARTICLES, PROTON
+from cdmtrain.particles import ELECTRON, code_of
 
-WORDS = {particle.name: particle.pdg for particle in PARTICLES}  # beside the symbols of the Particle Data Group
-WORDS |= {"positron": -ELECTRON.pdg, "antimuon": -MUON.pdg, "antiproton": -PROTON.pdg, "neutron": 2112}
-SMALLEST_CODE = 11  # of a particle that is seen alone
+SMALLEST_CODE = ELECTRON.pdg  # of a particle that is seen alone
 
 
 def pdg_codes(labels: np.ndarray, meanings: Sequence[object] | None, source: Path) -> Int32[np.ndarray, " event"]:
@@ -48,46 +45,11 @@ def pdg_codes(labels: np.ndarray, meanings: Sequence[object] | None, source: Pat
     return codes[place]
 
 
-def code_of(particle: object) -> int:
-    """Return the PDG code of a name (electron), a symbol (e-, pi+) or a code.
-
-    Raises:
-        InputError: where it is none that the package `particle` knows.
-    """
-    word = str(int(particle)) if isinstance(particle, float) else str(particle).strip()
-    if word in WORDS:
-        return WORDS[word]
-    if (code := _known_code(word)) is None:
-        raise InputError(
-            f"{word!r} is no particle; a PDG code, a symbol (e-, gamma, pi+) or one of {', '.join(WORDS)} is expected"
-        )
-    return code
-
-
-def name_of(code: int) -> str:
-    """Return the word or the symbol of a code."""
-    from particle import Particle  # takes a third of a second
-
-    words = {value: word for word, value in WORDS.items()}
-    return words.get(code) or str(Particle.from_pdgid(code).name)
-
-
 def _is_known(particle: object) -> bool:
     try:
         return bool(code_of(particle))
     except InputError:
         return False
-
-
-@cache
-def _known_code(word: str) -> int | None:
-    from particle import Particle, ParticleNotFound  # takes a third of a second
-
-    try:
-        known = Particle.from_pdgid(int(word)) if word.lstrip("-").isdigit() else Particle.from_name(word)
-    except (ParticleNotFound, ValueError):
-        return None
-    return int(known.pdgid)
 
 
 def _positions(

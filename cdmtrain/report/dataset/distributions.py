@@ -1,6 +1,6 @@
 """Distributions of a data set: all classes in one figure, or each on top of the reference it is compared with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from typing import NamedTuple
 
@@ -65,6 +65,7 @@ class Histogram(NamedTuple):
     caption: str
     heights: list[dict[str, Floats]]
     notes: dict[str, str]  # class -> its distance from the reference
+    styles: Mapping[str, style.LineStyle]
 
 
 def draw_distributions(samples: Sequence[Sample]) -> list[Drawing]:
@@ -84,7 +85,7 @@ def _of_events(quantity: Quantity, samples: Sequence[Sample], names: list[str]) 
     heights = [{name: _percent(one, edges) for name, one in each.items()} for each in values]
     notes = {name: f"KS {ks_distance(*(each[name] for each in values)):.3f}" for name in names if len(samples) > 1}
     caption = "Each class adds up to 100 %; the outermost bins hold the overflow."
-    return Histogram(quantity, edges, "events per bin (%)", caption, heights, notes)
+    return Histogram(quantity, edges, "events per bin (%)", caption, heights, notes, samples[0].styles)
 
 
 def _percent(values: Floats, edges: Floats) -> Floats:
@@ -99,7 +100,9 @@ def _of_pixels(samples: Sequence[Sample], names: list[str]) -> Histogram:
         for each in samples
     ]
     caption = "Number of lit pixels in an average event, in bins of equal ratio, 20 per decade."
-    return Histogram(PIXELS, SPECTRUM_EDGES_MEV[first : last + 1], "pixels per event", caption, heights, {})
+    return Histogram(
+        PIXELS, SPECTRUM_EDGES_MEV[first : last + 1], "pixels per event", caption, heights, {}, samples[0].styles
+    )
 
 
 def _drawing(histogram: Histogram, titles: list[str]) -> Drawing:
@@ -125,9 +128,9 @@ def _rows(histogram: Histogram) -> Rows:
 
 def _draw_together(histogram: Histogram) -> Figure:
     xlabel, ylabel = histogram.quantity.xlabel, histogram.ylabel
-    figure, axes = style.new_plot(xlabel, ylabel, height_inches=4.0, top=style.LEGEND_INCHES)
+    figure, axes = style.new_plot(xlabel, ylabel, height_inches=4.0, top=style.legend_inches(len(histogram.heights[0])))
     for name, heights in histogram.heights[0].items():
-        line = style.line_style(name)
+        line = histogram.styles.get(name, style.OTHER)
         axes.stairs(heights, histogram.edges, fill=True, color=line.colour, alpha=0.07)
         axes.stairs(heights, histogram.edges, **line.line, linewidth=1.7, label=name)
     _scale(axes, histogram)
@@ -144,7 +147,7 @@ def _draw_apart(histogram: Histogram) -> Figure:
     edges = {"left": 0.135, "right": 0.98, "bottom": 0.55 / height, "top": 1 - 0.28 / height}
     grid = figure.add_gridspec(num_rows, min(2, len(names)), **edges, hspace=0.24, wspace=0.07)
     for index, name in enumerate(names):
-        shared, colour = figure.axes[0] if figure.axes else None, style.line_style(name).colour
+        shared, colour = figure.axes[0] if figure.axes else None, histogram.styles.get(name, style.OTHER).colour
         axes = figure.add_subplot(grid[divmod(index, 2)], sharex=shared, sharey=shared)
         style.dress(axes)
         axes.tick_params(labelleft=index % 2 == 0, labelbottom=index + 2 >= len(names))

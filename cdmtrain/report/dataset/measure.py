@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cdmtrain.particles import NAMES
+from cdmtrain.particles import Classes, names_of
+from cdmtrain.report.kit import style
 
 ALL, UNKNOWN = "all", "unknown"  # beside the particles: all events, and events of a file without pdg
-CLASSES = (*NAMES, UNKNOWN)  # the class index -1 is the last
 SPECTRUM_EDGES_MEV = np.geomspace(1e-3, 1e3, 121)  # 20 bins a decade, from a pixel below noise to one above any track
 MOST_CELLS = 48  # on a side of the mean image: cells of 4 x 4 pixels for 192 x 192
 
@@ -26,22 +26,33 @@ class Sample:
 
     title: str
     image_size: int
-    class_index: Ints  # (N,) 0..3, -1 where unknown
+    particles: Classes  # of the class indices
+    class_index: Ints  # (N,), -1 where unknown
     event: dict[str, Floats]  # quantity -> (N,), NaN where unknown; vertex and kinetic energy only if the file has them
-    spectrum: Floats  # (5, bin) lit pixels of each class between SPECTRUM_EDGES_MEV
-    cell_mev: Floats  # (5, cell, cell) energy that each class deposits in each cell of the image
+    spectrum: Floats  # (class, bin) lit pixels of each class between SPECTRUM_EDGES_MEV
+    cell_mev: Floats  # (class, cell, cell) energy that each class deposits in each cell of the image
     sources: list[dict[str, Any]]  # what the events were read from
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the class indices; UNKNOWN is the last, for the class index -1."""
+        return *names_of(self.particles), UNKNOWN
+
+    @property
+    def styles(self) -> Mapping[str, style.LineStyle]:
+        """How each class is drawn."""
+        return style.line_styles(names_of(self.particles))
 
     @property
     def present(self) -> list[str]:
         """The classes that have events, in class order, UNKNOWN last."""
-        return [name for name in CLASSES if self.of(name).any()]
+        return [name for name in self.classes if self.of(name).any()]
 
     def of(self, name: str) -> Bools:
         """(N,) whether each event belongs to the class; all do for ALL."""
         if name == ALL:
             return np.ones(len(self.class_index), dtype=bool)
-        return np.asarray(self.class_index % len(CLASSES) == CLASSES.index(name))
+        return np.asarray(self.class_index % len(self.classes) == self.classes.index(name))
 
     def values(self, key: str, name: str) -> Floats:
         """The known values of a quantity for one class; empty where the file has none."""
@@ -50,7 +61,7 @@ class Sample:
 
     def total(self, per_class: Floats, name: str) -> Floats:
         """The row of `spectrum` or `cell_mev` for one class, or the sum over all."""
-        return np.asarray(per_class.sum(axis=0) if name == ALL else per_class[CLASSES.index(name)])
+        return np.asarray(per_class.sum(axis=0) if name == ALL else per_class[self.classes.index(name)])
 
 
 def measure(
@@ -58,6 +69,7 @@ def measure(
     *,
     title: str,
     image_size: int,
+    particles: Classes,
     class_index: Ints,
     truth: Mapping[str, Floats],
     sources: list[dict[str, Any]],
@@ -66,30 +78,34 @@ def measure(
 
     Args:
         blocks: consecutive events, sparse, in the order of `class_index`.
+        particles: of the class indices.
         truth: `kinetic_energy_mev` (N,) and `vertex_px` (N, 2), row and column, where the file has them.
     """
     cell = np.arange(image_size) * min(MOST_CELLS, image_size) // image_size
     cells = int(cell[-1]) + 1
     cell_of_pixel = (cell[:, None] * cells + cell).ravel()
-    spectrum: Floats = np.zeros((len(CLASSES), len(SPECTRUM_EDGES_MEV) - 1))
-    cell_mev: Floats = np.zeros((len(CLASSES), cells**2))
+    num_classes = len(particles) + 1  # the class index -1 is the last
+    spectrum: Floats = np.zeros((num_classes, len(SPECTRUM_EDGES_MEV) - 1))
+    cell_mev: Floats = np.zeros((num_classes, cells**2))
     parts, first = [], 0
     for offset, pixel, energy in blocks:
         parts.append(event_sums(offset, energy))
-        of_event = class_index[first : first + len(offset) - 1] % len(CLASSES)
+        of_event = class_index[first : first + len(offset) - 1] % num_classes
         of_hit = np.repeat(of_event, np.diff(offset)).astype(np.intp)
         in_spectrum = np.searchsorted(SPECTRUM_EDGES_MEV[1:-1].astype(energy.dtype), energy, side="right")
-        spectrum += _by_class(of_hit, in_spectrum, energy > 0, spectrum.shape[1])
-        cell_mev += _by_class(of_hit, cell_of_pixel[pixel], energy, cells**2)
+        spectrum += _by_class(of_hit, in_spectrum, energy > 0, spectrum.shape)
+        cell_mev += _by_class(of_hit, cell_of_pixel[pixel], energy, cell_mev.shape)
         first += len(of_event)
     event = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} | _truth(truth, image_size)
-    return Sample(title, image_size, class_index, event, spectrum, cell_mev.reshape(-1, cells, cells), sources)
+    return Sample(
+        title, image_size, particles, class_index, event, spectrum, cell_mev.reshape(-1, cells, cells), sources
+    )
 
 
-def _by_class(of_hit: Ints, bin_of_hit: Ints, weight: NDArray[Any], num_bins: int) -> Floats:
+def _by_class(of_hit: Ints, bin_of_hit: Ints, weight: NDArray[Any], shape: tuple[int, ...]) -> Floats:
     """Return (class, bin): the sum of `weight` over the hits in each bin."""
-    sums = np.bincount(of_hit * num_bins + bin_of_hit, weight, len(CLASSES) * num_bins)
-    return sums.reshape(len(CLASSES), num_bins).astype(np.float64)
+    sums = np.bincount(of_hit * shape[1] + bin_of_hit, weight, shape[0] * shape[1])
+    return sums.reshape(shape).astype(np.float64)
 
 
 def event_sums(offset: Ints, energy_mev: Floats) -> dict[str, Floats]:

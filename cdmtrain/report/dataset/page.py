@@ -85,7 +85,9 @@ def _gallery(name: str, sample: Sample, images: Images, window: int) -> Drawing:
     for particle, events in images.items():
         rows += [[particle, n, float(event.sum()), int((event > 0).sum())] for n, event in enumerate(events)]
     alternative = f"Event displays of {', '.join(images)}: energy in colour on black."
-    return Drawing(name, sample.title, caption, alternative, particles_figure(images, window=window), rows)
+    return Drawing(
+        name, sample.title, caption, alternative, particles_figure(images, sample.particles, window=window), rows
+    )
 
 
 def _mean_images(samples: Sequence[Sample]) -> list[Drawing]:
@@ -114,7 +116,7 @@ def _draw_means(name: str, sample: Sample, means: dict[str, Floats], norm: LogNo
         left, bottom = 0.38 + PITCH_INCHES * column, 0.75 + PITCH_INCHES * (num_rows - 1 - row)
         axes = figure.add_axes((left / width, bottom / height, PANEL_INCHES / width, PANEL_INCHES / height))
         drawn = axes.imshow(image, norm=norm, cmap=style.SHADES, origin="lower")
-        colour = style.line_style(particle).colour
+        colour = sample.styles.get(particle, style.OTHER).colour
         axes.set_title(particle, loc="left", fontsize=style.FONT_SIZE, color=colour, pad=3, weight="bold")
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_color(style.GREY)

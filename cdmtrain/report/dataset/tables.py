@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cdmtrain.particles import names_of
 from cdmtrain.report.dataset.measure import ALL, Sample, class_metrics, ks_distance, shared_classes
 from cdmtrain.report.kit import markup
 from cdmtrain.report.kit.numbers import DASH, count, is_number, percent
@@ -74,12 +75,13 @@ class ClassTable(NamedTuple):
     columns: Columns
     metrics: dict[str, Metrics]  # class -> metrics
     words: str
+    classes: Sequence[str]  # of the data set
 
     @property
     def table(self) -> Table:
         """The table with rounded numbers."""
         rows = [[name, *(write(of) for write in self.columns.values())] for name, of in self.metrics.items()]
-        return Table(["", *self.columns], rows, self.title, narrow=True)
+        return Table(["", *self.columns], rows, self.title, narrow=True, classes=self.classes)
 
     @property
     def rows(self) -> Rows:
@@ -94,15 +96,15 @@ class ClassTable(NamedTuple):
 
 def make_tables(samples: Sequence[Sample]) -> list[ClassTable]:
     """Return the metrics of each class in the sample; with a reference also its metrics and how they compare."""
-    tables = []
+    tables, classes = [], names_of(samples[0].particles)
     for name, one in zip(("summary", "summary_reference"), samples, strict=False):
         metrics = {key: class_metrics(one, key) for key in _with_all(one.present)}
-        tables.append(ClassTable(name, f"By class: {one.title}", SUMMARY, metrics, SUMMARY_WORDS))
+        tables.append(ClassTable(name, f"By class: {one.title}", SUMMARY, metrics, SUMMARY_WORDS, classes))
     if len(samples) > 1:
         both = {name: compare(*samples, name=name) for name in _with_all(shared_classes(samples))}
         ratio, distance = f"Ratio to {samples[1].title}", f"Kolmogorov-Smirnov distance from {samples[1].title}"
-        tables.append(ClassTable("comparison", ratio, RATIO, both, RATIO_WORDS))
-        tables.append(ClassTable("comparison", distance, DISTANCE, both, DISTANCE_WORDS))
+        tables.append(ClassTable("comparison", ratio, RATIO, both, RATIO_WORDS, classes))
+        tables.append(ClassTable("comparison", distance, DISTANCE, both, DISTANCE_WORDS, classes))
     return tables
 
 

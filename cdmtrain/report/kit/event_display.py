@@ -11,7 +11,7 @@ from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from cdmtrain.particles import PARTICLES
+from cdmtrain.particles import DEFAULT, Classes
 from cdmtrain.report.kit import style
 
 Image = NDArray[np.floating]
@@ -28,14 +28,17 @@ GAP_INCHES, TOP_INCHES, BOTTOM_INCHES = 0.12, 0.45, 0.78
 COLOURS = ListedColormap(mpl.colormaps["inferno"](np.linspace(0.25, 1.0, 256)))
 
 
-def particles_figure(images: Mapping[str, Image], *, window: int | None = None) -> Figure:
+def particles_figure(images: Mapping[str, Image], classes: Classes = DEFAULT, *, window: int | None = None) -> Figure:
     """Return a figure of examples of each particle: a column for each particle, a row for each example.
 
     Args:
         images: particle's name -> deposited energy in MeV, (row, column) or (example, row, column).
+        classes: the particles with a symbol and a colour; every other name is grey.
         window: side in pixels of the part of each image that is shown, placed where the energy is; None for the
             smallest one that holds 95 % of every event's energy.
     """
+    symbols = {one.name: one.latex for one in classes}
+    styles = style.line_styles(list(symbols))
     columns = {name: image if image.ndim == 3 else image[None] for name, image in images.items()}
     everything = [event for events in columns.values() for event in events]
     side, norm = shared_scale(everything, window)
@@ -51,9 +54,9 @@ def particles_figure(images: Mapping[str, Image], *, window: int | None = None) 
             if row == column == 0:
                 draw_scale_bar(axes)
             if row == 0:
-                symbol = next((particle.latex for particle in PARTICLES if particle.name == name), "")
-                colour = on_black(style.PARTICLES[name].colour) if symbol else FAINT
-                axes.set_title(f"{name}  {symbol}".strip(), fontsize=15, color=colour, pad=8)
+                colour = on_black(styles[name].colour) if name in styles else FAINT
+                title = f"{name}  {symbols.get(name, '')}".strip()
+                axes.set_title(title, fontsize=15, color=colour, pad=8)
     bar = ScalarMappable(norm, COLOURS)
     style.colour_bar(figure, bar, "deposited energy in a pixel (MeV)", width=0.5, colour=FAINT)
     return figure

@@ -1,7 +1,7 @@
 """The HTML elements of a page. All text from files is escaped here, and nowhere else."""
 
 import base64
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -35,20 +35,29 @@ def tiles(pairs: Iterable[tuple[str, str]]) -> str:
     return f'<div class="tiles">{"".join(inside)}</div>'
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str | Link]], *, words: Collection[int] = ()) -> str:
-    """Return a table; a particle's name gets a dot in its colour, the columns `words` are aligned left."""
+def table(
+    header: Sequence[str],
+    rows: Iterable[Sequence[str | Link]],
+    *,
+    words: Collection[int] = (),
+    particles: Sequence[str] = (),
+) -> str:
+    """Return a table; the names of the classes `particles` get a dot, the columns `words` are aligned left."""
+    styles = style.line_styles(particles)
     classes = [' class="words"' if index in words else "" for index in range(len(header))]
     head = "".join(f'<th scope="col"{one}>{escape(name)}</th>' for name, one in zip(header, classes, strict=True))
-    cells = ["".join(f"<td{one}>{_cell(cell)}</td>" for cell, one in zip(row, classes, strict=True)) for row in rows]
+    cells = [
+        "".join(f"<td{one}>{_cell(cell, styles)}</td>" for cell, one in zip(row, classes, strict=True)) for row in rows
+    ]
     body = "".join(f"<tr>{row}</tr>" for row in cells)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _cell(content: str | Link) -> str:
+def _cell(content: str | Link, styles: Mapping[str, style.LineStyle]) -> str:
     if isinstance(content, Link):
         return f'<a href="{quote(content.path)}">{escape(content.text)}</a>'
-    if content in style.PARTICLES:
-        return f'<span class="dot" style="background:{style.line_style(content).colour}"></span>{content}'
+    if content in styles:
+        return f'<span class="dot" style="background:{styles[content].colour}"></span>{escape(content)}'
     return escape(content)
 
 

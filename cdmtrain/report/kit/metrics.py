@@ -1,6 +1,6 @@
 """The metrics of results.json with their names in words; they are quoted and never computed again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from cdmtrain.report.kit import numbers
@@ -29,19 +29,22 @@ class Metric(NamedTuple):
         return f"{self.text(results, prefix, particle)} {error}".rstrip()
 
 
-OVERALL = (
+PAIR = "_auc"  # how the keys of areas of pairs end, such as electron_photon_auc
+
+ALWAYS = (  # of all events
     Metric("accuracy", "accuracy", numbers.fraction),
     Metric("macro_f1", "macro F1", numbers.fraction),
     Metric("cross_entropy", "cross entropy", numbers.fraction),
-    Metric("electron_photon_auc", "electron-photon area", numbers.fraction),
     Metric("brier_score", "Brier score", numbers.fraction),
     Metric("calibration_error", "calibration error", numbers.fraction),
 )
+AFTER = 3  # of them come before the areas of pairs
 PER_CLASS = (
     Metric("efficiency", "efficiency", numbers.fraction),
     Metric("purity", "purity", numbers.fraction),
     Metric("roc_auc", "ROC area", numbers.fraction),
 )
+NOT_PAIRS = {metric.key for metric in PER_CLASS}
 COST = (
     Metric("parameters", "parameters", numbers.count),
     Metric("events_per_second", "training events/s", numbers.rate),
@@ -50,12 +53,34 @@ COST = (
     Metric("epochs", "epochs", numbers.count),
     Metric("best_epoch", "best epoch", numbers.count),
 )
-HEADLINE = {  # the tiles at the head of a page: key -> words
-    "accuracy": "test accuracy",
-    "cross_entropy": "test cross entropy",
-    "electron_photon_auc": "electron-photon area",
-    "parameters": "parameters",
-    "events_per_second": "training events/s",
-    "train_seconds": "training",
-}
-BY_KEY = {metric.key: metric for metric in (*OVERALL, *COST)}
+BY_KEY = {metric.key: metric for metric in (*ALWAYS, *COST)}
+
+
+def pair_keys(keys: Iterable[str]) -> list[str]:
+    """Return the keys of areas of pairs, each once."""
+    return list(dict.fromkeys(key for key in keys if key.endswith(PAIR) and key.removeprefix("val_") not in NOT_PAIRS))
+
+
+def metric_named(key: str) -> Metric:
+    """Return the metric of a key of results.json."""
+    pair = key.removesuffix(PAIR).replace("_", "-")
+    return BY_KEY.get(key) or Metric(key, f"{pair} area", numbers.fraction)
+
+
+def overall(keys: Iterable[str]) -> list[Metric]:
+    """Return the metrics of all events, with the areas of the pairs among the keys of results.json."""
+    pairs = [metric_named(key) for key in pair_keys(keys) if not key.startswith("val_")]
+    return [*ALWAYS[:AFTER], *pairs, *ALWAYS[AFTER:]]
+
+
+def headline(keys: Iterable[str]) -> dict[str, str]:
+    """Return the tiles at the head of a page, key -> words; of the pairs the first."""
+    pairs = {one.key: one.title for one in overall(keys) if one.key not in BY_KEY}
+    return {
+        "accuracy": "test accuracy",
+        "cross_entropy": "test cross entropy",
+        **dict(list(pairs.items())[:1]),
+        "parameters": "parameters",
+        "events_per_second": "training events/s",
+        "train_seconds": "training",
+    }

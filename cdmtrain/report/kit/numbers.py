@@ -44,6 +44,11 @@ def plural(number: int, noun: str) -> str:
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
+def plural_name(particle: str) -> str:
+    """Muon -> muons; a symbol such as pi+ stays as it is."""
+    return f"{particle}s" if particle.isalpha() else particle
+
+
 def rate(value: Any) -> str:
     """2156.3 -> 2,160: three significant digits."""
     if not is_number(value) or value <= 0:

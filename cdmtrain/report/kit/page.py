@@ -31,8 +31,9 @@ class Drawing:
 
     def write(self, folder: Path) -> str:
         """Write the figure, in the formats wanted, and its numbers as CSV into `folder`; return it as HTML."""
-        write_csv(folder / f"{self.name}.csv", self.rows)
-        picture = write_figure(self.figure, folder, self.name)
+        name = self.name.replace("/", "-")  # there is a particle J/psi
+        write_csv(folder / f"{name}.csv", self.rows)
+        picture = write_figure(self.figure, folder, name)
         return markup.picture(picture, self.title, self.caption, self.alternative)
 
 

@@ -5,6 +5,8 @@ without a display and in threads. At a width of 4.8 inches they are legible on a
 """
 
 import io
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any, Final, Literal, NamedTuple
 
 from matplotlib.axes import Axes
@@ -14,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from cdmtrain.particles import PDG_CODES, find_code
 from cdmtrain.report.kit.formats import own_style
 
 BEST: Final = "#D55E00"  # Okabe and Ito's vermillion, which no particle has
@@ -31,6 +34,7 @@ SMALL: Final = 9.5
 WIDTH_INCHES: Final = 4.8
 LEFT, RIGHT = 0.155, 0.96  # edges of the axes, the same in every figure so that they line up on the page
 BOTTOM_INCHES, TOP_INCHES, LEGEND_INCHES = 0.56, 0.15, 0.44
+LEGEND_COLUMNS, LEGEND_LINE_INCHES = 5, 0.2
 
 
 class LineStyle(NamedTuple):
@@ -52,16 +56,28 @@ class LineStyle(NamedTuple):
 
 
 # Okabe and Ito, Color Universal Design (2008): distinguishable with every kind of colour vision
-PARTICLES: Final = {
-    "electron": LineStyle("#0072B2", "o", "-"),
-    "muon": LineStyle("#009E73", "s", DASHED),
-    "photon": LineStyle("#E69F00", "^", (0, (3, 1, 1, 1))),
-    "proton": LineStyle("#CC79A7", "D", (0, (1.2, 1.2))),
-}
+DEFAULT_CLASSES: Final = (
+    LineStyle("#0072B2", "o", "-"),
+    LineStyle("#009E73", "s", DASHED),
+    LineStyle("#E69F00", "^", (0, (3, 1, 1, 1))),
+    LineStyle("#CC79A7", "D", (0, (1.2, 1.2))),
+)
+# of other classes: what is left of that set, and colours that are lighter or darker than each of it
+OTHER_CLASSES: Final = (
+    LineStyle("#56B4E9", "v", (0, (7, 2, 1.2, 2))),
+    LineStyle("#882255", "P", (0, (2.5, 1))),
+    LineStyle("#A39A00", "X", (0, (5, 1.5, 1, 1, 1, 1.5))),
+    LineStyle("#332288", "<", (0, (9, 2))),
+    LineStyle("#7A4B21", ">", (0, (1, 2.4))),
+    LineStyle("#6CCBA9", "p", (0, (4, 2, 4, 2, 1, 2))),
+    LineStyle("#A0A4AB", "h", (0, (2, 2))),
+    LineStyle("#E56B9F", "*", (0, (8, 1.5, 2, 1.5))),
+)
+ACCENT: Final = DEFAULT_CLASSES[0].colour  # where a single thing is drawn
 # Tol, SRON/EPS/TN/09-002 (2021), scheme "muted": distinguishable with every kind of colour vision; none is a particle's
 COLOURS = ("#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#999933", "#44AA99", "#AA4499")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES = [line.dash for line in PARTICLES.values()]
+DASHES = [line.dash for line in DEFAULT_CLASSES]
 LONGEST_NAME = 52  # characters in a legend
 MOST_NAMED = 12  # rows in a legend
 OTHER: Final = LineStyle(INK, "o", "-")
@@ -69,9 +85,11 @@ CHOSEN: Final = LineStyle(BEST, "s", DASHED)  # a second quantity of the same ev
 BEFORE, AFTER = LineStyle(GREY, "s", DASHED), OTHER  # a calibration
 
 
-def line_style(name: str) -> LineStyle:
-    """Return a particle's line style; ink for all events together and for unknown particles."""
-    return PARTICLES.get(name, OTHER)
+def line_styles(classes: Sequence[str]) -> Mapping[str, LineStyle]:
+    """Return the line style of each class: a default particle has its own, another one the next that is free."""
+    own, free = dict(zip(PDG_CODES, DEFAULT_CLASSES, strict=True)), cycle(OTHER_CLASSES)
+    codes = {name: find_code(name) for name in classes}
+    return {name: own[code] if code in own else next(free) for name, code in codes.items()}
 
 
 class NotebookFigure(Figure):
@@ -135,10 +153,15 @@ def legend(axes: Axes, *, loc: Literal["best", "upper left", "lower right"] = "b
     box.get_title().set(fontsize=SMALL, color=GREY)
 
 
+def legend_inches(num_names: int) -> float:
+    """Return the top margin that `legend_above` needs for so many names."""
+    return LEGEND_INCHES + LEGEND_LINE_INCHES * ((num_names - 1) // LEGEND_COLUMNS)
+
+
 def legend_above(axes: Axes) -> None:
-    """Add a legend in one line above the axes, where it hides no point; needs the top margin LEGEND_INCHES."""
+    """Add a legend above the axes, where it hides no point; needs the top margin `legend_inches`."""
     spacing: dict[str, Any] = {"columnspacing": 0.8, "handletextpad": 0.3, "handlelength": 1.6}
-    where: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.46, 1.0), "ncols": 5}
+    where: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.46, 1.0), "ncols": LEGEND_COLUMNS}
     axes.legend(**where, **spacing, fontsize=SMALL, labelcolor=INK, frameon=False)
 
 

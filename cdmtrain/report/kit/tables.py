@@ -21,9 +21,10 @@ class Table(NamedTuple):
     title: str = ""
     words: Collection[int] = (0,)  # columns of words: aligned left, and wrapped where the terminal is narrow
     narrow: bool = False  # one blank between the columns, not two
+    classes: Sequence[str] = ()  # names in the first column that have a colour
 
     def terminal(self) -> TerminalTable:
-        """The table for the terminal; a particle's name in the first column has its colour."""
+        """The table for the terminal; the name of a class in the first column has its colour."""
         title = Text(printable(self.title)) if self.title else None
         table = TerminalTable(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
         table.padding, table.pad_edge = (0, 0 if self.narrow else 1, 0, 0), False
@@ -33,8 +34,9 @@ class Table(NamedTuple):
                 table.add_column(_text(name), overflow="fold", min_width=min(longest, 10))
             else:
                 table.add_column(_text(name), justify="right", no_wrap=True)
+        styles = style.line_styles(self.classes)
         for first, *others in self.rows:
-            colour = style.PARTICLES[str(first)].colour if str(first) in style.PARTICLES else ""
+            colour = styles[str(first)].colour if str(first) in styles else ""
             table.add_row(_text(first, f"bold {colour}" if colour else ""), *map(_text, others))
         return table
 
@@ -42,7 +44,7 @@ class Table(NamedTuple):
         """The table for a page, without its title."""
         cells = [[str(cell) if isinstance(cell, Text) else cell for cell in row] for row in self.rows]
         names = [name.replace("-\n", "").replace("\n", " ") for name in self.header]
-        return markup.table(names, cells, words=self.words)
+        return markup.table(names, cells, words=self.words, particles=self.classes)
 
     def markdown(self) -> str:
         """The table in Markdown."""

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from cdmtrain.report.kit import style
-from cdmtrain.report.kit.metrics import BY_KEY, Metric
+from cdmtrain.report.kit.metrics import Metric, metric_named
 from cdmtrain.report.kit.numbers import fraction
 from cdmtrain.report.kit.page import Drawing, Rows
 from cdmtrain.report.kit.style import legend_below, log_axis, new_plot_for_rows, numbered, row_style
@@ -39,7 +39,7 @@ def _draw_cost(key: str, known: Sequence[tuple[int, Row]]) -> Drawing:
     for index, row in known:
         cost, validation, test = (row.metric(name) for name in (key, "val_accuracy", "accuracy"))
         rows.append([index + 1, row.name, cost.mean, *validation, *test])
-        values.append(f"{row.name} {fraction(validation.mean)} at {BY_KEY[key].write(cost.mean)}")
+        values.append(f"{row.name} {fraction(validation.mean)} at {metric_named(key).write(cost.mean)}")
     for index, row in known[: style.MOST_NAMED]:
         _plot_accuracy(axes, key, [row], row_style(index), numbered(index, row.name))
     others = [row for _, row in known[style.MOST_NAMED :]]  # at once: each call of matplotlib costs 5 ms
@@ -52,7 +52,7 @@ def _draw_cost(key: str, known: Sequence[tuple[int, Row]]) -> Drawing:
         f"{f'; grey: the {len(others)} rows below' if others else ''}. On the dashed line nothing "
         f"{'faster' if key == 'events_per_second' else 'cheaper'} is as accurate: {frontier}."
     )
-    title = f"Accuracy against {BY_KEY[key].title}"
+    title = f"Accuracy against {metric_named(key).title}"
     alternative = f"{title}, validation: {'; '.join(values)}."
     return Drawing(f"accuracy_{key}", title, caption, alternative, figure, rows)
 
@@ -104,7 +104,8 @@ def draw_learning_curves(board: Leaderboard) -> list[Drawing]:
             value if name == "model" else f"{name}={value}" for name, value in row.differing.items() if name != key
         ]
         curves.setdefault(", ".join(others) or "all", []).append(row)
-    return [_draw_curves(curves, BY_KEY[name]) for name in ("accuracy", "cross_entropy", "electron_photon_auc")]
+    keys = ("accuracy", "cross_entropy", *(pair.key for pair in board.pairs))
+    return [_draw_curves(curves, metric_named(key)) for key in keys]
 
 
 def _draw_curves(curves: dict[str, list[Row]], metric: Metric) -> Drawing:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cdmtrain.atomic import write_text
 from cdmtrain.report.kit import markup
-from cdmtrain.report.kit.metrics import BY_KEY, HEADLINE
+from cdmtrain.report.kit.metrics import headline, metric_named
 from cdmtrain.report.kit.numbers import DASH, fraction
 from cdmtrain.report.kit.page import figures, run_link, write_csv, write_page
 from cdmtrain.report.leaderboard import tables
@@ -46,15 +46,17 @@ def _head(board: Leaderboard) -> list[str]:
     parts = [markup.element("p", words, "soft")]
     if board.ranked:
         best = board.ranked[0]
-        names = HEADLINE | {"accuracy": f"test accuracy of the best, {best.name}"}
-        parts.append(markup.tiles((BY_KEY[key].write(best.metric(key).mean), name) for key, name in names.items()))
+        names = headline(best.finished[0].results) | {"accuracy": f"test accuracy of the best, {best.name}"}
+        parts.append(
+            markup.tiles((metric_named(key).write(best.metric(key).mean), name) for key, name in names.items())
+        )
         parts.append(markup.element("p", _finding(board), "lead"))
     return parts + [markup.element("p", sentence, "note") for sentence in warnings(board)]
 
 
 def _finding(board: Leaderboard) -> str:
     """Return which row is best by validation, and by how much."""
-    (best, *others), metric = board.ranked, BY_KEY[board.rank]
+    (best, *others), metric = board.ranked, metric_named(board.rank)
     first = best.metric(f"val_{board.rank}")
     validation, test = (tables.mean_and_spread(metric, one) for one in (first, best.metric(board.rank)))
     sentence = f"Best by validation: {best.name}, with a {metric.title} of {validation}; {test} on test events."
@@ -73,6 +75,10 @@ def warnings(board: Leaderboard) -> Iterator[str]:
     data = {_test_events(run) for run in finished}
     if len(data) > 1:
         yield f"The runs were tested on {len(data)} different sets of events: their metrics are not comparable."
+    lists = list(dict.fromkeys(run.class_names for run in finished))
+    if len(lists) > 1:
+        words = "; ".join(", ".join(names) for names in lists)
+        yield f"The runs tell different particles apart ({words}): their metrics are not comparable."
     machines = {f"{run.provenance.host or ''} {run.provenance.accelerator or ''}".strip() for run in finished}
     if len(machines) > 1:
         names = ", ".join(sorted(machines))
@@ -92,7 +98,7 @@ def _test_events(run: RunFiles) -> str:
 def _tables(board: Leaderboard) -> str:
     missing, parts = tables.unfinished_table(board), []
     if board.ranked:
-        words = f"Ranked by the {BY_KEY[board.rank].title} of validation events; test events decide nothing here."
+        words = f"Ranked by the {metric_named(board.rank).title} of validation events; test events decide nothing here."
         quality, cost = tables.quality_columns(board), tables.cost_columns()
         parts += [tables.board_table(board, quality).html(), markup.element("p", words, "soft")]
         parts += [markup.element("h3", "Cost, mean over the runs"), tables.board_table(board, cost).html()]
@@ -114,6 +120,6 @@ def _runs(board: Leaderboard, folder: Path) -> str:
 
 def _run_cells(run: RunFiles, rank: str) -> list[str]:
     repeat = [DASH if value is None else str(value) for value in (run.settings.seed, fold_of(run))]
-    metrics = [BY_KEY[rank].text(run.results, prefix) for prefix in ("val_", "")]
-    cost = [BY_KEY[key].text(run.results) for key in ("peak_memory_bytes", "train_seconds")]
+    metrics = [metric_named(rank).text(run.results, prefix) for prefix in ("val_", "")]
+    cost = [metric_named(key).text(run.results) for key in ("peak_memory_bytes", "train_seconds")]
     return [*repeat, run.state, *metrics, *cost]

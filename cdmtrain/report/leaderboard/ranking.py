@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cdmtrain.errors import InputError
+from cdmtrain.particles import Pair
 from cdmtrain.report.kit.numbers import is_number, plural, settings
 from cdmtrain.report.run.tables import title
 from cdmtrain.runs.find import find_runs
 from cdmtrain.runs.read import RunFiles, read_run_or_problem
 
 LOWER_IS_BETTER = ("cross_entropy", "calibration_error")
-RANKS = ("cross_entropy", "accuracy", "macro_f1", "electron_photon_auc", "calibration_error")
+RANKS = ("cross_entropy", "accuracy", "macro_f1", "calibration_error")  # and the areas of the runs' pairs
 
 
 class MeanSpread(NamedTuple):
@@ -86,6 +87,16 @@ class Leaderboard:
         return [row for row in self.rows if row.finished]
 
     @property
+    def pairs(self) -> list[Pair]:
+        """The pairs of particles whose ROC area is a metric of some run."""
+        return list(dict.fromkeys(pair for run in self.runs for pair in run.settings.pairs))
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes of all runs, each once."""
+        return list(dict.fromkeys(name for run in self.runs for name in run.class_names))
+
+    @property
     def keys(self) -> list[str]:
         """The groups and keys in which rows differ."""
         return list(dict.fromkeys(key for row in self.rows for key in row.differing))
@@ -93,13 +104,14 @@ class Leaderboard:
 
 def make_leaderboard(paths: Sequence[str | Path], *, rank: str = "cross_entropy") -> Leaderboard:
     """Read all runs in `paths` (runs, directories that hold runs at any depth, patterns with *) and rank them."""
-    if rank not in RANKS:
-        raise InputError(f"rank={rank} is not a metric to rank by; give one of {', '.join(RANKS)}")
     grouped: dict[Any, list[RunFiles]] = {}
     for run in map(read_run_or_problem, find_runs(paths)):
         grouped.setdefault(tuple(sorted(configuration(run).values.items())) or run.directory, []).append(run)
     if not grouped:
         raise InputError(f"runs={','.join(map(str, paths))}: there is no run in it; give a directory that holds runs")
+    areas = dict.fromkeys(pair.key for runs in grouped.values() for run in runs for pair in run.settings.pairs)
+    if rank not in (*RANKS, *areas):
+        raise InputError(f"rank={rank} is not a metric to rank by; give one of {', '.join((*RANKS, *areas))}")
     return Leaderboard(tuple(sorted(_rows(list(grouped.values())), key=lambda row: _rank_key(row, rank))), rank)
 
 

@@ -7,7 +7,7 @@ from rich.console import Group
 from rich.text import Text
 
 from cdmtrain.report.kit import numbers
-from cdmtrain.report.kit.metrics import BY_KEY, COST, OVERALL, Metric
+from cdmtrain.report.kit.metrics import COST, Metric, metric_named, overall
 from cdmtrain.report.kit.numbers import is_number, plural
 from cdmtrain.report.kit.page import Rows
 from cdmtrain.report.kit.tables import Table
@@ -16,8 +16,6 @@ from cdmtrain.report.leaderboard.ranking import Leaderboard, MeanSpread, Row, fo
 PLUS_MINUS = "±"
 MOST_IN_TERMINAL = 3  # columns of quality that fit into 80 characters
 TRAIN_EVENTS = Metric("train_events", "training events", numbers.count)
-IN_CSV = [*(f"{part}{metric.key}" for part in ("val_", "") for metric in OVERALL), "train_events"]
-IN_CSV += [metric.key for metric in COST]
 STATES = (
     "finished",
     "diverged",
@@ -52,9 +50,9 @@ def mean_and_spread(metric: Metric, found: MeanSpread) -> str:
 
 def quality_columns(board: Leaderboard) -> list[Column]:
     """Return validation and test of the metric ranked by, then the most important other test metrics."""
-    rank = BY_KEY[board.rank]
-    others = [key for key in ("accuracy", "electron_photon_auc", "cross_entropy") if key != board.rank][:2]
-    columns = [("validation", rank, "val_"), ("test", rank, ""), *(("test", BY_KEY[key], "") for key in others)]
+    rank, pairs = metric_named(board.rank), [pair.key for pair in board.pairs]
+    others = [key for key in ("accuracy", *pairs[:1], "cross_entropy") if key != board.rank][:2]
+    columns = [("validation", rank, "val_"), ("test", rank, ""), *(("test", metric_named(key), "") for key in others)]
     return [Column(f"{part}\n{metric.title}", metric, prefix) for part, metric, prefix in columns]
 
 
@@ -136,23 +134,31 @@ def spread_words(board: Leaderboard) -> str:
 
 def board_rows(board: Leaderboard) -> Rows:
     """Return every row as numbers: what differs, runs, mean and spread of every metric, directories."""
-    keys = board.keys
-    metrics = [f"{key}_{part}" for key in IN_CSV for part in MeanSpread._fields]
+    keys, measured = board.keys, _in_csv(board)
+    metrics = [f"{key}_{part}" for key in measured for part in MeanSpread._fields]
     rows: Rows = [["rank", "configuration", *keys, "runs", "finished", "seeds", "folds", *metrics, "directories"]]
     for rank, row in enumerate(board.rows, 1):
         about = [rank if row.finished else None, row.name, *map(row.differing.get, keys)]
         repeats = [len(row.runs), len(row.finished), row.num_seeds, row.num_folds]
-        values = [value for key in IN_CSV for value in row.metric(key)]
+        values = [value for key in measured for value in row.metric(key)]
         rows.append([*about, *repeats, *values, " ".join(str(run.directory) for run in row.runs)])
     return rows
 
 
+def _in_csv(board: Leaderboard) -> list[str]:
+    """Return the keys of results.json that the CSV files have."""
+    metrics = overall([pair.key for pair in board.pairs])
+    quality = [f"{part}{metric.key}" for part in ("val_", "") for metric in metrics]
+    return [*quality, "train_events", *(metric.key for metric in COST)]
+
+
 def run_rows(board: Leaderboard) -> Rows:
     """Return every run as numbers, also those that are not finished."""
-    rows: Rows = [["rank", "configuration", "run", "state", "seed", "fold", *IN_CSV, "error"]]
+    measured = _in_csv(board)
+    rows: Rows = [["rank", "configuration", "run", "state", "seed", "fold", *measured, "error"]]
     for rank, row in enumerate(board.rows, 1):
         for run in row.runs:
-            values = [value if is_number(value := metric_of(run, key)) else None for key in IN_CSV]
+            values = [value if is_number(value := metric_of(run, key)) else None for key in measured]
             about = [rank if row.finished else None, row.name, str(run.directory), run.state]
             rows.append([*about, run.settings.seed, fold_of(run), *values, run.error])
     return rows

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from cdmtrain.particles import NAMES, PARTICLES, Particle
+from cdmtrain.particles import Classes, Particle
 from cdmtrain.report.kit import event_display, style
 from cdmtrain.report.kit.numbers import count, percent
 from cdmtrain.report.kit.page import Drawing, Rows
@@ -17,10 +17,11 @@ from cdmtrain.runs.predictions import Mistakes
 from cdmtrain.runs.read import RunFiles
 
 Floats = NDArray[np.float64]
+MOST_CLASSES = 5  # whose names and cells fit side by side in large letters
 
 
 def confusion_matrix(run: RunFiles) -> NDArray[np.int64] | None:
-    """Return the (4, 4) counts, rows true particle, columns predicted; None where no event was counted."""
+    """Return the counts (class, class), rows true particle, columns predicted; None where no event was counted."""
     counts = run.results.get("confusion_matrix")
     return None if counts is None or not np.any(counts) else np.asarray(counts, dtype=np.int64)
 
@@ -46,28 +47,40 @@ def _draw_test(run: RunFiles) -> list[Drawing]:
         "Each row is one true particle, each column what the network calls it, as a fraction of the particle's test "
         "events. The diagonal is the efficiency; a perfect network has 100 % there."
     )
-    words = "The same as numbers of test events."
+    words, names = "The same as numbers of test events.", run.class_names
     return [
-        _draw("confusion_normalised", "Confusion matrix, row-normalised", caption, fractions, fractions, percent),
-        _draw("confusion_counts", "Confusion matrix, events", words, counts, counts / counts.max(), count),
+        _draw(
+            "confusion_normalised", "Confusion matrix, row-normalised", caption, names, fractions, fractions, percent
+        ),
+        _draw("confusion_counts", "Confusion matrix, events", words, names, counts, counts / counts.max(), count),
     ]
 
 
-def _draw(name: str, title: str, caption: str, values: NDArray, shade: Floats, write: Callable[[Any], str]) -> Drawing:
+def _draw(
+    name: str,
+    title: str,
+    caption: str,
+    names: Sequence[str],
+    values: NDArray,
+    shade: Floats,
+    write: Callable[[Any], str],
+) -> Drawing:
     figure = style.new_figure(4.3)
     axes = figure.add_axes((0.2, 0.03, 0.77, 0.82))
     cells = [[write(value) for value in row] for row in values.tolist()]
-    draw_matrix(axes, shade, cells, NAMES, font_size=12.5)
+    if len(names) > MOST_CLASSES:
+        cells = [[cell.removesuffix("%") for cell in row] for row in cells]
+    draw_matrix(axes, shade, cells, names, font_size=12.5 * min(1, (MOST_CLASSES + 0.5) / len(names)))
     axes.xaxis.set_label_position("top")
     axes.set_xlabel("predicted", fontsize=style.FONT_SIZE, color=style.GREY, labelpad=6)
     axes.set_ylabel("true", fontsize=style.FONT_SIZE, color=style.GREY, labelpad=4)
-    axes.set_xticks(np.arange(0.5, len(NAMES) - 1), minor=True)
-    axes.set_yticks(np.arange(0.5, len(NAMES) - 1), minor=True)
+    axes.set_xticks(np.arange(0.5, len(names) - 1), minor=True)
+    axes.set_yticks(np.arange(0.5, len(names) - 1), minor=True)
     axes.grid(which="minor", color="white", linewidth=2.5)
     axes.tick_params(which="minor", length=0)
-    rows = [f"{truth}: {', '.join(row)}" for truth, row in zip(NAMES, cells, strict=True)]
-    alternative = f"{title}, columns {', '.join(NAMES)}. True {'; '.join(rows)}."
-    table: Rows = [["truth", *NAMES], *([truth, *row] for truth, row in zip(NAMES, values.tolist(), strict=True))]
+    rows = [f"{truth}: {', '.join(row)}" for truth, row in zip(names, cells, strict=True)]
+    alternative = f"{title}, columns {', '.join(names)}. True {'; '.join(rows)}."
+    table: Rows = [["truth", *names], *([truth, *row] for truth, row in zip(names, values.tolist(), strict=True))]
     return Drawing(name, title, caption, alternative, figure, table)
 
 
@@ -76,17 +89,20 @@ def draw_history(run: RunFiles) -> Drawing | None:
     epoch, counts = validation_matrices(run)
     if len(epoch) < 2:
         return None
-    fractions = np.stack([row_fractions(matrix) for matrix in counts])
+    names, fractions = run.class_names, np.stack([row_fractions(matrix) for matrix in counts])
     caption = (
         "The fraction of each true particle (row) that the network takes for each particle (column) in every validated "
         "epoch. In the diagonal a rising line is learning; elsewhere it shows a confusion that grows."
     )
-    last = ", ".join(f"{name} {percent(value)}" for name, value in zip(NAMES, fractions[-1].diagonal(), strict=True))
+    if len(names) > MOST_CLASSES:
+        caption = "The diagonal of the confusion matrix of the validation events, the efficiencies, in every epoch."
+    last = ", ".join(f"{name} {percent(value)}" for name, value in zip(names, fractions[-1].diagonal(), strict=True))
     alternative = f"Confusion matrix of the validation events in every epoch; efficiencies in the last: {last}."
-    rows: Rows = [["epoch", "truth", *NAMES]]
+    rows: Rows = [["epoch", "truth", *names]]
     for number, matrix in zip(epoch.tolist(), counts.tolist(), strict=True):
-        rows += [[number, truth, *row] for truth, row in zip(NAMES, matrix, strict=True)]
-    figure = _draw_cells(epoch, fractions)
+        rows += [[number, truth, *row] for truth, row in zip(names, matrix, strict=True)]
+    draw = _draw_cells if len(names) <= MOST_CLASSES else _draw_diagonal
+    figure = draw(names, epoch, fractions)
     return Drawing("confusion_history", "Confusion matrix in every epoch", caption, alternative, figure, rows)
 
 
@@ -95,27 +111,40 @@ def validation_matrices(run: RunFiles) -> tuple[NDArray[np.int64], NDArray[np.in
 
     Shapes: (epoch,), (epoch, truth, predicted).
     """
-    names = [f"val_confusion_{truth}_{name}" for truth in NAMES for name in NAMES]
+    classes = run.class_names
+    names = [f"val_confusion_{truth}_{name}" for truth in classes for name in classes]
     if not set(names) <= run.history.keys():
-        return np.empty(0, np.int64), np.empty((0, len(NAMES), len(NAMES)), np.int64)
+        return np.empty(0, np.int64), np.empty((0, len(classes), len(classes)), np.int64)
     counts = np.stack([run.history[name] for name in names], axis=1)
     known = np.isfinite(counts).all(axis=1)
-    matrices = counts[known].reshape(-1, len(NAMES), len(NAMES))
+    matrices = counts[known].reshape(-1, len(classes), len(classes))
     return run.history["epoch"][known].astype(np.int64), matrices.astype(np.int64)
 
 
-def _draw_cells(epoch: NDArray[np.int64], fractions: Floats) -> Figure:
+def _draw_diagonal(names: Sequence[str], epoch: NDArray[np.int64], fractions: Floats) -> Figure:
+    """Return the efficiency of each particle against the epoch, where there are too many cells to tell apart."""
+    figure, axes = style.new_plot("epoch", "efficiency", height_inches=4.3, top=style.legend_inches(len(names)))
+    for index, (name, line) in enumerate(style.line_styles(names).items()):
+        axes.plot(epoch, fractions[:, index, index], **line.points, markersize=4, linewidth=1.6, label=name)
+    axes.set(ylim=(-0.04, 1.04))
+    style.whole_numbers(axes)
+    style.legend_above(axes)
+    return figure
+
+
+def _draw_cells(names: Sequence[str], epoch: NDArray[np.int64], fractions: Floats) -> Figure:
     """Return a plot for each cell of the matrix; rows are true particles."""
     figure = style.new_figure(4.3)
     figure.subplots_adjust(left=0.14, right=0.98, bottom=0.12, top=0.94, wspace=0.12, hspace=0.14)
-    cells = figure.subplots(len(NAMES), len(NAMES), sharex=True, sharey=True, squeeze=False)
+    cells = figure.subplots(len(names), len(names), sharex=True, sharey=True, squeeze=False)
+    styles = style.line_styles(names)
     for (row, column), axes in np.ndenumerate(cells):
         style.dress(axes)
-        colour = style.line_style(NAMES[row]).colour
+        colour = styles[names[row]].colour
         axes.plot(epoch, fractions[:, row, column], "o-", color=colour, markersize=2.5, linewidth=1.6)
         axes.set(ylim=(-0.04, 1.04), yticks=(0, 0.5, 1))
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
-    for index, name in enumerate(NAMES):
+    for index, name in enumerate(names):
         cells[0, index].set_title(name, fontsize=style.SMALL, color=style.INK)
         cells[index, 0].set_ylabel(name, fontsize=style.SMALL, color=style.INK)
     figure.supxlabel("epoch", fontsize=style.SMALL, color=style.GREY, x=0.56, y=0.01)
@@ -130,7 +159,8 @@ def draw_matrix(
     for (row, column), value in np.ndenumerate(shade):
         text = axes.text(column, row, cells[row][column], ha="center", va="center", fontsize=font_size)
         text.set(color="white" if value > 0.66 else style.INK, weight="bold" if row == column else "normal")
-    axes.set_xticks(range(len(labels)), labels)
+    turned: dict[str, Any] = {"rotation": 45, "ha": "left"} if len(labels) > MOST_CLASSES else {}
+    axes.set_xticks(range(len(labels)), labels, **turned)
     axes.set_yticks(range(len(labels)), labels)
     axes.xaxis.tick_top()
     axes.tick_params(labelsize=min(font_size, style.FONT_SIZE), colors=style.INK, length=0)
@@ -147,7 +177,8 @@ def draw_mistakes(run: RunFiles) -> Drawing | None:
     mistakes = run.mistakes
     if mistakes is None:
         return None
-    by_particle = [np.flatnonzero(mistakes.class_index == particle.class_index) for particle in PARTICLES]
+    styles = style.line_styles(run.class_names)
+    by_particle = [np.flatnonzero(mistakes.class_index == index) for index in range(len(run.classes))]
     chosen = [events[:NUM_COLUMNS] for events in by_particle if len(events)]
     side, norm = event_display.shared_scale(list(mistakes.images[np.concatenate(chosen)]))
     panel = side * max(1, round(PANEL_DOTS / side)) / style.DPI  # a pixel is a whole number of dots
@@ -157,8 +188,8 @@ def draw_mistakes(run: RunFiles) -> Drawing | None:
         for column, event in enumerate(events):
             box = (GAP_INCHES + column * (panel + GAP_INCHES), GAP_INCHES + (len(chosen) - 1 - row) * pitch, panel)
             axes = event_display.draw_event(figure, mistakes.images[event], box, side, norm)
-            truth, predicted, probability = _names(mistakes, event)
-            colour = event_display.on_black(style.PARTICLES[truth.name].colour)
+            truth, predicted, probability = _names(run.classes, mistakes, event)
+            colour = event_display.on_black(styles[truth.name].colour)
             title = f"{truth.latex} → {predicted.latex}  {100 * probability:.0f}%"
             axes.set_title(title, fontsize=style.FONT_SIZE, color=colour, pad=4)
             sentences.append(f"a {truth.name} classified as {predicted.name} with {percent(probability)}")
@@ -170,20 +201,22 @@ def draw_mistakes(run: RunFiles) -> Drawing | None:
         f"{event_display.LEAST_MEV:g} (dark) to {norm.vmax:.3g} MeV (bright); each window is {side} x {side} pixels."
     )
     alternative = f"The most confident mistakes: {'; '.join(sentences)}."
-    return Drawing("mistakes", "The most confident mistakes", caption, alternative, figure, _rows(mistakes))
+    return Drawing(
+        "mistakes", "The most confident mistakes", caption, alternative, figure, _rows(run.classes, mistakes)
+    )
 
 
-def _names(mistakes: Mistakes, event: int) -> tuple[Particle, Particle, float]:
+def _names(classes: Classes, mistakes: Mistakes, event: int) -> tuple[Particle, Particle, float]:
     """Return the true particle of an event, the predicted one and its probability."""
     predicted = int(mistakes.probability[event].argmax())
-    truth = PARTICLES[mistakes.class_index[event]]
-    return truth, PARTICLES[predicted], float(mistakes.probability[event, predicted])
+    truth = classes[mistakes.class_index[event]]
+    return truth, classes[predicted], float(mistakes.probability[event, predicted])
 
 
-def _rows(mistakes: Mistakes) -> Rows:
+def _rows(classes: Classes, mistakes: Mistakes) -> Rows:
     rows: Rows = [["index", "truth", "called", "probability", "lit_pixels", "deposited_energy_mev"]]
     for event, image in enumerate(mistakes.images):
-        truth, predicted, probability = _names(mistakes, event)
+        truth, predicted, probability = _names(classes, mistakes, event)
         lit, energy = int((image > 0).sum()), float(image.sum(dtype=np.float64))
         rows.append([int(mistakes.index[event]), truth.name, predicted.name, probability, lit, energy])
     return rows

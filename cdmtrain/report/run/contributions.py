@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from numpy.typing import NDArray
 
-from cdmtrain.particles import PARTICLES
+from cdmtrain.particles import Classes, names_of
 from cdmtrain.report.kit import event_display, style
 from cdmtrain.report.kit.numbers import percent
 from cdmtrain.report.kit.page import Drawing, Rows
@@ -29,19 +29,20 @@ class Explained(NamedTuple):
     answer: int
 
 
-def draw_mistaken_contributions(mistakes: Mistakes | None) -> Drawing | None:
+def draw_mistaken_contributions(mistakes: Mistakes | None, classes: Classes) -> Drawing | None:
     """Draw the contributions to the most confident mistakes; None for runs that did not record them."""
     if mistakes is None or mistakes.contributions is None:
         return None
     columns = (mistakes.images, mistakes.contributions, mistakes.class_index, mistakes.probability.argmax(1))
     events = [Explained(*one) for one in zip(*columns, strict=True)]
-    rows = [[one for one in events if one.truth == particle.class_index] for particle in PARTICLES]
-    return draw_contributions([row for row in rows if row], "mistakes_explained", "What spoke for the wrong answers")
+    rows = [[one for one in events if one.truth == number] for number in range(len(classes))]
+    title = "What spoke for the wrong answers"
+    return draw_contributions([row for row in rows if row], classes, "mistakes_explained", title)
 
 
-def draw_contributions(rows: Sequence[Sequence[Explained]], name: str, title: str) -> Drawing:
+def draw_contributions(rows: Sequence[Sequence[Explained]], classes: Classes, name: str, title: str) -> Drawing:
     """Draw rows of events: orange pixels spoke for the answer, blue ones against it."""
-    events = [one for row in rows for one in row]
+    events, styles = [one for row in rows for one in row], style.line_styles(names_of(classes))
     side, _ = event_display.shared_scale([one.image for one in events])
     pitch, width = PANEL_INCHES + TITLE_INCHES, max(map(len, rows)) * (PANEL_INCHES + GAP_INCHES) + GAP_INCHES
     figure = style.new_figure(len(rows) * pitch + GAP_INCHES, width, event_display.NIGHT)
@@ -52,15 +53,16 @@ def draw_contributions(rows: Sequence[Sequence[Explained]], name: str, title: st
             axes = event_display.draw_event(
                 figure, _shade(one.contribution), box, side, SHADES, window_of=one.image, colours=FOR_AND_AGAINST
             )
-            truth, answer = PARTICLES[one.truth], PARTICLES[one.answer]
-            colour = event_display.on_black(style.line_style(truth.name).colour)
+            truth, answer = classes[one.truth], classes[one.answer]
+            colour = event_display.on_black(styles[truth.name].colour)
             axes.set_title(f"{truth.latex} → {answer.latex}", fontsize=style.FONT_SIZE, color=colour, pad=4)
     caption = (
         "Above each event: true → predicted particle. Orange pixels speak for the predicted one, blue ones against it: "
         "integrated gradients of its log odds, from events without energy, on a square root scale up to the largest in "
         "the event. They add up to how much the energies of the event raise the log odds."
     )
-    return Drawing(name, title, caption, f"{title}: {'; '.join(map(_sentence, events))}.", figure, _rows(events))
+    alternative = f"{title}: {'; '.join(_sentence(one, classes) for one in events)}."
+    return Drawing(name, title, caption, alternative, figure, _rows(events, classes))
 
 
 def _shade(contribution: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -68,18 +70,18 @@ def _shade(contribution: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.sign(contribution) * np.sqrt(np.abs(contribution) / (np.abs(contribution).max() or 1))
 
 
-def _sentence(one: Explained) -> str:
+def _sentence(one: Explained, classes: Classes) -> str:
     positive = np.sort(one.contribution[one.contribution > 0])[::-1]
     tenth = positive[: -(-int((one.image > 0).sum()) // 10)].sum()
     share = percent(float(tenth / positive.sum())) if len(positive) else "nothing"
-    return f"a {PARTICLES[one.truth].name} as {PARTICLES[one.answer].name}, {share} from a tenth of its pixels"
+    return f"a {classes[one.truth].name} as {classes[one.answer].name}, {share} from a tenth of its pixels"
 
 
-def _rows(events: Sequence[Explained]) -> Rows:
+def _rows(events: Sequence[Explained], classes: Classes) -> Rows:
     table: Rows = [list(HEADER)]
     for number, one in enumerate(events):
         row, column = np.nonzero(one.image)
-        names = PARTICLES[one.truth].name, PARTICLES[one.answer].name
+        names = classes[one.truth].name, classes[one.answer].name
         energy, found = one.image[row, column], one.contribution[row, column]
         columns = (row.tolist(), column.tolist(), energy.tolist(), found.tolist())
         table += [[number, *names, *values] for values in zip(*columns, strict=True)]

@@ -1,13 +1,12 @@
 """How often events are classified correctly: by confidence, and by pixels, energies and the vertex."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cdmtrain.intervals import wilson_interval
-from cdmtrain.particles import NAMES
 from cdmtrain.report.kit import style
 from cdmtrain.report.kit.numbers import DASH, fraction, percent, plural
 from cdmtrain.report.kit.page import Drawing, Rows
@@ -23,7 +22,7 @@ def draw_correctness(run: RunFiles) -> list[Drawing]:
         return []
     known = _variables(events, run.settings.data.image_size)
     error = fraction(run.results.get("calibration_error"))
-    return [_draw_calibration(events, error), *(_draw(events, variable) for variable in known)]
+    return [_draw_calibration(events, error), *(_draw(events, run.class_names, variable) for variable in known)]
 
 
 def _draw_calibration(events: Predictions, error: str) -> Drawing:
@@ -80,11 +79,12 @@ def _variables(events: Predictions, image_size: int | None) -> Iterator[Variable
         yield Variable("vertex_to_edge", title, "vertex to the nearest edge (pixels)", to_edge)
 
 
-def _draw(events: Predictions, variable: Variable) -> Drawing:
-    figure, axes = style.new_plot(variable.xlabel, "efficiency", height_inches=4.0, top=style.LEGEND_INCHES)
+def _draw(events: Predictions, names: Sequence[str], variable: Variable) -> Drawing:
+    margin, styles = style.legend_inches(len(names) + 1), style.line_styles(names)
+    figure, axes = style.new_plot(variable.xlabel, "efficiency", height_inches=4.0, top=margin)
     rows: Rows = [["particle", "mean", "efficiency", "low", "high", "events"]]
     spans: list[str] = []
-    for index, name in enumerate((*NAMES, ALL)):
+    for index, name in enumerate((*names, ALL)):
         of_name = (events.class_index == index) | (name == ALL)
         chosen = np.flatnonzero(of_name & np.isfinite(variable.value))
         points = _points(variable.value[chosen], events.is_right[chosen])
@@ -95,8 +95,7 @@ def _draw(events: Predictions, variable: Variable) -> Drawing:
             axes.plot(mean, efficiency, color=style.INK, linestyle=(0, (4, 2)), linewidth=1.4, label=name)
         else:
             bars = np.stack([efficiency - low, high - efficiency])
-            line = style.PARTICLES[name]
-            axes.errorbar(mean, efficiency, yerr=bars, **line.points, markersize=5.5, linewidth=1.4, label=name)
+            axes.errorbar(mean, efficiency, yerr=bars, **styles[name].points, markersize=5.5, linewidth=1.4, label=name)
             spans.append(f"{name} {efficiency[0]:.2f} and {efficiency[-1]:.2f}")
         rows += [[name, *point[:4], int(point[4])] for point in points.tolist()]
     axes.set_ylim(0, 1.03)

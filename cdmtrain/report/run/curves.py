@@ -1,14 +1,15 @@
-"""Loss and accuracy in every epoch; ROC curves of each particle against the others and of electrons against photons."""
+"""Loss and accuracy in every epoch; ROC curves of each particle against the others, and of pairs of particles."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from cdmtrain.particles import ELECTRON, NAMES, PHOTON
+from cdmtrain.particles import Pair
 from cdmtrain.report.kit import style
-from cdmtrain.report.kit.numbers import DASH, fraction
+from cdmtrain.report.kit.numbers import DASH, fraction, plural_name
 from cdmtrain.report.kit.page import Drawing, Rows
 from cdmtrain.runs.predictions import Predictions
 from cdmtrain.runs.read import RunFiles
@@ -16,40 +17,42 @@ from cdmtrain.runs.read import RunFiles
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-PAIR = "electron_photon"
 UPPER_LEFT = "A curve nearer to the upper left corner is better; the area under it is 1 at best and 0.5 for guessing."
 
 
 def draw_rocs(run: RunFiles) -> list[Drawing]:
-    """Draw the curves of all particles in one figure, and of electrons against photons in another."""
+    """Draw the curves of all particles in one figure, and of each pair in another."""
     if run.predictions is None:
         return []
-    curves = {name: roc_curve(run.predictions, name) for name in (*NAMES, PAIR)}
+    curves = {name: roc_curve(run.predictions, run.class_names, name) for name in run.class_names}
     known = {name: curve for name, curve in curves.items() if len(curve[0])}
-    pair = known.pop(PAIR, None)
     drawings = [_draw_particles(run, known)] if known else []
-    return [*drawings, _draw_pair(run, *pair)] if pair else drawings
+    for pair in run.settings.pairs:
+        background, signal = roc_curve(run.predictions, run.class_names, pair)
+        drawings += [_draw_pair(run, pair, background, signal)] if len(background) else []
+    return drawings
 
 
-def roc_curve(predictions: Predictions, name: str) -> tuple[Floats, Floats]:
-    """Return the curve of a particle, or of the electron-photon pair.
+def roc_curve(predictions: Predictions, names: Sequence[str], what: str | Pair) -> tuple[Floats, Floats]:
+    """Return the curve of a particle, or of a pair of particles; `names` are those of all classes.
 
-    A particle's score is its softmax probability. For the pair it is p(e) / (p(e) + p(photon)), for true electrons and
-    photons alone; an event where both vanish counts as a photon.
+    A particle's score is its softmax probability. For a pair it is p(signal) / (p(signal) + p(background)), for true
+    events of these two alone; an event where both vanish counts as background.
     """
     truth, probability = predictions.class_index, predictions.probability
-    if name != PAIR:
-        index = NAMES.index(name)
+    if not isinstance(what, Pair):
+        index = names.index(what)
         return roc_points(probability[:, index], truth == index)
-    in_pair = (truth == ELECTRON.class_index) | (truth == PHOTON.class_index)
-    electron, photon = probability[in_pair, ELECTRON.class_index], probability[in_pair, PHOTON.class_index]
-    score = electron / (electron + photon).clip(min=1e-300)
-    return roc_points(score, truth[in_pair] == ELECTRON.class_index)
+    first, second = (names.index(name) for name in what)
+    in_pair = (truth == first) | (truth == second)
+    signal, background = probability[in_pair, first], probability[in_pair, second]
+    return roc_points(signal / (signal + background).clip(min=1e-300), truth[in_pair] == first)
 
 
-def roc_area(results: dict[str, Any], name: str) -> str:
+def roc_area(results: dict[str, Any], what: str | Pair) -> str:
     """Return the area under a curve of `roc_curve` as results.json has it."""
-    return fraction(results.get("electron_photon_auc") if name == PAIR else (results.get("roc_auc") or {}).get(name))
+    of_class = results.get("roc_auc") or {}
+    return fraction(results.get(what.key) if isinstance(what, Pair) else of_class.get(what))
 
 
 def finish_roc(axes: Axes, guessing: str) -> None:
@@ -61,9 +64,9 @@ def finish_roc(axes: Axes, guessing: str) -> None:
 def _draw_particles(run: RunFiles, curves: dict[str, tuple[Floats, Floats]]) -> Drawing:
     figure, axes = style.new_plot("fraction of the other particles kept", "efficiency", height_inches=4.3)
     rows: Rows = [["particle", "background_fraction", "efficiency"]]
-    areas = {name: roc_area(run.results, name) for name in curves}
+    areas, styles = {name: roc_area(run.results, name) for name in curves}, style.line_styles(run.class_names)
     for name, (background, signal) in curves.items():
-        axes.plot(background, signal, **style.PARTICLES[name].line, linewidth=2.2, label=f"{name}  {areas[name]}")
+        axes.plot(background, signal, **styles[name].line, linewidth=2.2, label=f"{name}  {areas[name]}")
         rows += [[name, x, y] for x, y in zip(background, signal, strict=True)]
     finish_roc(axes, "guessing  0.5")
     style.legend(axes, loc="lower right", title="area under the curve")
@@ -75,18 +78,23 @@ def _draw_particles(run: RunFiles, curves: dict[str, tuple[Floats, Floats]]) -> 
     return Drawing("roc", "ROC, one particle against the rest", caption, alternative, figure, rows)
 
 
-def _draw_pair(run: RunFiles, background: Floats, signal: Floats) -> Drawing:
-    figure, axes = style.new_plot("fraction of photons kept", "fraction of electrons kept", height_inches=4.3)
-    area, colour = roc_area(run.results, PAIR), style.PARTICLES["electron"].colour
+def _draw_pair(run: RunFiles, pair: Pair, background: Floats, signal: Floats) -> Drawing:
+    signals, backgrounds = map(plural_name, pair)
+    xlabel, ylabel = f"fraction of {backgrounds} kept", f"fraction of {signals} kept"
+    figure, axes = style.new_plot(xlabel, ylabel, height_inches=4.3)
+    area, colour = roc_area(run.results, pair), style.line_styles(run.class_names)[pair.signal].colour
+    title = f"{pair.signal} against {pair.background}"
     axes.fill_between(background, signal, color=colour, alpha=0.10, linewidth=0)
-    label = "electron against photon" if area == DASH else f"electron against photon  {area}"
+    label = title if area == DASH else f"{title}  {area}"
     axes.plot(background, signal, color=colour, linewidth=2.2, label=label)
     finish_roc(axes, "guessing  0.5")
     style.legend(axes, loc="lower right", title="area under the curve")
-    caption = f"The same for true electrons and photons alone, by the score p(e) / (p(e) + p(γ)). {UPPER_LEFT}"
-    rows: Rows = [["photons_kept", "electrons_kept"], *zip(background, signal, strict=True)]
-    alternative = f"ROC curve of electrons against photons; area {area}."
-    return Drawing("electron_photon_roc", "Electron against photon", caption, alternative, figure, rows)
+    score = f"p({pair.signal}) / (p({pair.signal}) + p({pair.background}))"
+    caption = f"The same for true {signals} and {backgrounds} alone, by the score {score}. {UPPER_LEFT}"
+    rows: Rows = [[f"{backgrounds}_kept", f"{signals}_kept"], *zip(background, signal, strict=True)]
+    alternative = f"ROC curve of {signals} against {backgrounds}; area {area}."
+    name = f"{pair.signal}_{pair.background}_roc"
+    return Drawing(name, title[:1].upper() + title[1:], caption, alternative, figure, rows)
 
 
 def roc_points(score: Floats, is_signal: Bools) -> tuple[Floats, Floats]:

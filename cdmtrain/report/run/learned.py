@@ -7,7 +7,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from cdmtrain.particles import PARTICLES
+from cdmtrain.particles import Classes, names_of
 from cdmtrain.report.kit import event_display, style
 from cdmtrain.report.kit.numbers import percent, plural
 from cdmtrain.report.kit.page import Drawing, Rows
@@ -18,7 +18,7 @@ NUM_COLUMNS = 2  # of events
 PANEL_INCHES, GAP_INCHES, TITLE_INCHES = 2.3, 0.08, 0.3
 
 
-def draw_learned(learned: Learned | None) -> list[Drawing]:
+def draw_learned(learned: Learned | None, classes: Classes) -> list[Drawing]:
     """Draw what a network shows of itself; nothing for one that shows nothing."""
     if learned is None:
         return []
@@ -26,9 +26,9 @@ def draw_learned(learned: Learned | None) -> list[Drawing]:
     if learned.kernel is not None:
         drawings.append(_draw_kernels(learned.kernel))
     if learned.attention is not None and len(learned.pixel):
-        drawings.append(_draw_attention(learned, learned.attention))
+        drawings.append(_draw_attention(learned, classes, learned.attention))
     if learned.edge is not None and len(learned.pixel):
-        drawings.append(_draw_graph(learned, learned.edge))
+        drawings.append(_draw_graph(learned, classes, learned.edge))
     return drawings
 
 
@@ -54,22 +54,22 @@ def _draw_kernels(kernel: NDArray[np.float32]) -> Drawing:
     return Drawing("kernels", "First kernels", caption, alternative, figure, rows)
 
 
-def _draw_attention(learned: Learned, attention: NDArray[np.float32]) -> Drawing:
+def _draw_attention(learned: Learned, classes: Classes, attention: NDArray[np.float32]) -> Drawing:
     largest = np.zeros(len(learned.images))
     np.maximum.at(largest, learned.event, np.nan_to_num(attention))
     relative = np.zeros_like(learned.images)
     row, column = np.divmod(learned.pixel, relative.shape[2])
     relative[learned.event, row, column] = attention / largest[learned.event].clip(min=1e-30)
-    figure, _ = _draw_events(learned, relative, Normalize(0, 1))
+    figure, _ = _draw_events(learned, classes, relative, Normalize(0, 1))
     caption = (
         "How much the decision attends to each lit pixel, in the last layer and on the average of its heads, from dark "
         "(little) to bright (most in this event). The first test event of each particle."
     )
     rows: Rows = [["event", "truth", "row", "column", "attention"]]
     columns = (learned.event.tolist(), row.tolist(), column.tolist(), attention.tolist())
-    rows += [[event, _truth(learned, event), *others] for event, *others in zip(*columns, strict=True)]
+    rows += [[event, _truth(learned, classes, event), *others] for event, *others in zip(*columns, strict=True)]
     shares = [_share_of_tenth(attention[learned.event == event]) for event in range(len(relative))]
-    words = ", ".join(f"{_truth(learned, event)} {percent(share)}" for event, share in enumerate(shares))
+    words = ", ".join(f"{_truth(learned, classes, event)} {percent(share)}" for event, share in enumerate(shares))
     alternative = f"Attention over an event of each particle; share of the most attended tenth of its pixels: {words}."
     return Drawing("attention", "Attention over an event", caption, alternative, figure, rows)
 
@@ -80,11 +80,11 @@ def _share_of_tenth(attention: NDArray[np.float32]) -> float:
     return float(most.sum() / total) if (total := attention.sum()) > 0 else np.nan
 
 
-def _draw_graph(learned: Learned, edge: NDArray[np.int64]) -> Drawing:
+def _draw_graph(learned: Learned, classes: Classes, edge: NDArray[np.int64]) -> Drawing:
     place = np.stack(np.divmod(learned.pixel, learned.images.shape[2])[::-1], axis=1)  # column, row
     lines, event = place[edge.T], learned.event[edge[0]]
     _, norm = event_display.shared_scale(list(learned.images))
-    figure, panels = _draw_events(learned, learned.images, norm)
+    figure, panels = _draw_events(learned, classes, learned.images, norm)
     for number, axes in enumerate(panels):
         axes.add_collection(LineCollection(list(lines[event == number]), colors="#9ecbff", linewidths=0.6, alpha=0.7))
     caption = (
@@ -93,31 +93,37 @@ def _draw_graph(learned: Learned, edge: NDArray[np.int64]) -> Drawing:
         f"{norm.vmax:.3g} MeV (bright)."
     )
     counts = np.bincount(event, minlength=len(panels)).tolist()
-    words = ", ".join(f"{_truth(learned, number)} {plural(count, 'edge')}" for number, count in enumerate(counts))
+    words = ", ".join(
+        f"{_truth(learned, classes, number)} {plural(count, 'edge')}" for number, count in enumerate(counts)
+    )
     rows: Rows = [["event", "truth", "from_column", "from_row", "to_column", "to_row"]]
-    rows += [[one, _truth(learned, one), *line.flatten()] for one, line in zip(event.tolist(), lines, strict=True)]
+    rows += [
+        [one, _truth(learned, classes, one), *line.flatten()] for one, line in zip(event.tolist(), lines, strict=True)
+    ]
     return Drawing("graph", "Graph over its event", caption, f"Graphs over their events: {words}.", figure, rows)
 
 
-def _draw_events(learned: Learned, images: NDArray[np.float32], norm: Normalize) -> tuple[Figure, list[Axes]]:
+def _draw_events(
+    learned: Learned, classes: Classes, images: NDArray[np.float32], norm: Normalize
+) -> tuple[Figure, list[Axes]]:
     """Draw `images` in the windows of the events, two side by side; return the figure and the axes of each event."""
     side, _ = event_display.shared_scale(list(learned.images))
     num_rows = -(-len(images) // NUM_COLUMNS)
     height = num_rows * (PANEL_INCHES + TITLE_INCHES) + GAP_INCHES
     figure = style.new_figure(height, NUM_COLUMNS * (PANEL_INCHES + GAP_INCHES) + GAP_INCHES, event_display.NIGHT)
-    panels = []
+    styles, panels = style.line_styles(names_of(classes)), []
     for event, image in enumerate(images):
         row, column = divmod(event, NUM_COLUMNS)
         bottom = GAP_INCHES + (num_rows - 1 - row) * (PANEL_INCHES + TITLE_INCHES)
         box = (GAP_INCHES + column * (PANEL_INCHES + GAP_INCHES), bottom, PANEL_INCHES)
         axes = event_display.draw_event(figure, image, box, side, norm, window_of=learned.images[event])
-        particle = PARTICLES[learned.class_index[event]]
-        colour = event_display.on_black(style.PARTICLES[particle.name].colour)
+        particle = classes[learned.class_index[event]]
+        colour = event_display.on_black(styles[particle.name].colour)
         axes.set_title(f"{particle.name}  {particle.latex}", fontsize=style.FONT_SIZE, color=colour, pad=4)
         panels.append(axes)
     event_display.draw_scale_bar(panels[0])
     return figure, panels
 
 
-def _truth(learned: Learned, event: int) -> str:
-    return PARTICLES[learned.class_index[event]].name
+def _truth(learned: Learned, classes: Classes, event: int) -> str:
+    return classes[learned.class_index[event]].name

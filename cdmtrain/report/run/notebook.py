@@ -4,7 +4,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cdmtrain.errors import InputError
-from cdmtrain.particles import NAMES
 from cdmtrain.report.kit import markup
 from cdmtrain.report.kit.columns import Columns
 from cdmtrain.report.kit.numbers import count, percent, plural
@@ -33,15 +32,15 @@ def summary_html(run: RunFiles) -> str:
         markup.element("p", tables.unfinished(run) or run.problem or ""),
     ]
     if run.results:
-        parts += [tables.overall_table(run.results).html(), tables.particle_table(run.results).html()]
+        parts += [tables.overall_table(run.results).html(), tables.particle_table(run.results, run.class_names).html()]
     counts = confusion_matrix(run)
     if counts is not None:
         cells = [
             [f"{percent(share)} ({count(number)})" for share, number in zip(*row, strict=True)]
             for row in zip(row_fractions(counts).tolist(), counts.tolist(), strict=True)
         ]
-        rows = [[name, *row] for name, row in zip(NAMES, cells, strict=True)]
-        parts.append(Table(["true \\ predicted", *NAMES], rows).html())
+        rows = [[name, *row] for name, row in zip(run.class_names, cells, strict=True)]
+        parts.append(Table(["true \\ predicted", *run.class_names], rows, classes=run.class_names).html())
     return "".join([*parts, markup.element("p", str(run.directory))])
 
 
@@ -55,10 +54,10 @@ def prediction_columns(run: RunFiles) -> Columns:
     events = run.predictions
     if events is None:
         return Columns()
-    names = np.array(NAMES)
+    names = np.array(run.class_names)
     columns = Columns() if events.index is None else Columns(index=events.index)
     columns["particle"] = names[events.probability.argmax(axis=1)]
-    columns |= dict(zip(NAMES, events.probability.T, strict=True))
+    columns |= dict(zip(run.class_names, events.probability.T, strict=True))
     columns["truth"] = names[events.class_index]
     columns |= {"lit_pixels": events.lit_pixels, "deposited_energy_mev": events.deposited_energy_mev}
     if events.kinetic_energy_mev is not None:

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from cdmtrain.particles import NAMES
 from cdmtrain.report.kit import markup
-from cdmtrain.report.kit.metrics import BY_KEY, HEADLINE
+from cdmtrain.report.kit.metrics import headline, metric_named
 from cdmtrain.report.kit.numbers import as_typed, count, settings
 from cdmtrain.report.kit.page import Drawing, figures, write_csv, write_page
 from cdmtrain.report.run import correctness, tables, working_points
@@ -22,7 +21,7 @@ FIGURES: dict[str, Callable[[RunFiles], list[Drawing]]] = {
     "Confusion matrix": draw_confusion,
     "ROC": draw_rocs,
     "Calibration and efficiency": correctness.draw_correctness,
-    "What was learned": lambda run: draw_learned(run.learned),
+    "What was learned": lambda run: draw_learned(run.learned, run.classes),
 }
 
 
@@ -35,7 +34,7 @@ def write_report(run_dir: Path) -> Path:
     folder = run.directory / files.REPORT
     if run.results:
         write_csv(folder / "summary.csv", tables.overall_rows(run.results))
-        write_csv(folder / "particles.csv", tables.class_rows(run.results))
+        write_csv(folder / "particles.csv", tables.class_rows(run.results, run.class_names))
     return write_page(
         run.directory / files.PAGE,
         kind="cdmtrain run",
@@ -57,7 +56,7 @@ def write_report(run_dir: Path) -> Path:
 def drawings(run: RunFiles) -> list[Drawing]:
     """Return every figure of the page of a run."""
     found: list[Drawing | None] = [one for draw in FIGURES.values() for one in draw(run)]
-    found += working_points.draw_working_points(run.predictions, NAMES)
+    found += working_points.draw_working_points(run.predictions, run.class_names)
     found += [*calibration_section(run.calibrations)[1], *_distributions(run), draw_mistakes(run)]
     return [one for one in found if one is not None]
 
@@ -66,11 +65,11 @@ def _head(run: RunFiles) -> list[str]:
     results = run.results
     commands = [run.provenance.command, *(one.command for one in run.provenance.trained_longer)]
     command = "\n".join(one for one in commands if one)
-    names = HEADLINE | {"train_seconds": f"training, {count(results.get('epochs'))} epochs"}
+    names = headline(results) | {"train_seconds": f"training, {count(results.get('epochs'))} epochs"}
     return [
         markup.element("p", tables.subtitle(run), "soft"),
         markup.element("p", tables.unfinished(run), "note"),
-        markup.tiles((BY_KEY[key].text(results), name) for key, name in names.items()) if results else "",
+        markup.tiles((metric_named(key).text(results), name) for key, name in names.items()) if results else "",
         markup.element("p", tables.finding(run), "lead"),
         markup.element("p", tables.overfitting(run)),
         markup.element("p", "To repeat it:", "soft") + markup.element("pre", command) if command else "",
@@ -81,18 +80,21 @@ def _tables(run: RunFiles) -> dict[str, str]:
     """Return the metrics of results.json: of each particle, of all, and the cost."""
     if not run.results:
         return {}
-    validation = markup.folded("The same for validation events", tables.particle_table(run.results, "val_").html())
+    validation = markup.folded(
+        "The same for validation events", tables.particle_table(run.results, run.class_names, "val_").html()
+    )
+    particles = tables.particle_table(run.results, run.class_names).html()
     both = tables.overall_table(run.results).html() + tables.cost_table(run.results).html()
-    return {"By particle": tables.particle_table(run.results).html() + validation, "Overall": markup.pair(both)}
+    return {"By particle": particles + validation, "Overall": markup.pair(both)}
 
 
 def _working_points(run: RunFiles, folder: Path) -> str:
     """Return what cuts on the probabilities keep and reject: figures, and tables at fixed efficiencies."""
-    html = figures(folder, working_points.draw_working_points(run.predictions, NAMES))
+    html = figures(folder, working_points.draw_working_points(run.predictions, run.class_names))
     if not html or run.predictions is None:
         return ""
-    write_csv(folder / "rejection_table.csv", working_points.rejection_rows(run.predictions, NAMES))
-    found = working_points.rejection_tables(run.predictions, NAMES)
+    write_csv(folder / "rejection_table.csv", working_points.rejection_rows(run.predictions, run.class_names))
+    found = working_points.rejection_tables(run.predictions, run.class_names)
     cuts = working_points.cut_table(run.results)
     html += titled(cuts) if cuts.rows else ""
     return html + markup.folded("Rejection at fixed efficiencies", "".join(map(titled, found)))
@@ -119,7 +121,9 @@ def _failures(run: RunFiles, folder: Path) -> str:
 
 def _gallery(run: RunFiles) -> list[Drawing]:
     """Return the most confident mistakes, and what in them spoke for the answer."""
-    return [one for one in (draw_mistakes(run), draw_mistaken_contributions(run.mistakes)) if one is not None]
+    return [
+        one for one in (draw_mistakes(run), draw_mistaken_contributions(run.mistakes, run.classes)) if one is not None
+    ]
 
 
 def _distributions(run: RunFiles) -> list[Drawing]:

@@ -1,5 +1,6 @@
 """A run in sentences and tables: at the end of a training, on its page and as CSV."""
 
+from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,9 @@ from rich.console import Console
 from rich.table import Table as TerminalTable
 from rich.text import Text
 
-from cdmtrain.particles import NAMES
 from cdmtrain.report.kit import numbers, style
-from cdmtrain.report.kit.metrics import COST, OVERALL, PER_CLASS
-from cdmtrain.report.kit.numbers import count, percent, plural
+from cdmtrain.report.kit.metrics import COST, PER_CLASS, overall
+from cdmtrain.report.kit.numbers import count, percent, plural, plural_name
 from cdmtrain.report.kit.page import Rows
 from cdmtrain.report.kit.tables import Cell, Table
 from cdmtrain.report.run.confusion import confusion_matrix, row_fractions
@@ -23,67 +23,74 @@ from cdmtrain.terminal import say
 
 Results = dict[str, Any]
 
+WIDE_CLASSES = 4  # of which the terminal has room for percentages and counts
 FEW_EVENTS = 30  # of a particle: an efficiency of 0.8 is then known to 0.07
 
 # Background of a confusion cell, by tenths of its row; the first is not drawn
 SHADES = ["#ffffff", "#d7e6f2", "#bcd7ea", "#9fc5e1", "#86b5d9", "#5f9fcd", "#2f7fb8", "#2470a8", "#155a8c", "#08426b"]
 
 
-def show_results(results: Results, page: Path) -> None:
+def show_results(results: Results, names: Sequence[str], page: Path) -> None:
     """Print the results of a run and the path of its page."""
     console = Console()
-    console.print(results_table(results))
+    console.print(results_table(results, names))
     say(f"page: {page}")
 
 
-def results_table(results: Results) -> TerminalTable:
+def results_table(results: Results, names: Sequence[str]) -> TerminalTable:
     """Return test metrics beside those of validation, and the confusion matrix, in 80 columns."""
     table = TerminalTable.grid(padding=(0, 0, 1, 0))
     rows: list[list[Cell]] = []
-    for metric, cost in zip_longest(OVERALL, COST):
+    for metric, cost in zip_longest(overall(results), COST):
         test = Text(metric.text(results), "bold") if metric else Text()
         error = numbers.half_width(metric.interval(results)) if metric else ""
         left: list[Cell] = [metric.title if metric else "", test, error, metric.text(results, "val_") if metric else ""]
-        rows.append([*left, f" {cost.title}", cost.text(results)])
+        rows.append([*left, *((f" {cost.title}", cost.text(results)) if cost else ("", ""))])
     table.add_row(Table(["", "test", "", "(val)", "", ""], rows, "Test metrics", words=(0, 2, 4)).terminal())
     rows = []
-    for name, events in num_true_events(results).items():
+    for name, events in num_true_events(results, names).items():
         rows.append([name, count(events)])
         for metric in PER_CLASS:
             rows[-1] += [Text(metric.text(results, "", name), "bold"), metric.text(results, "val_", name)]
     columns = [title for metric in PER_CLASS for title in (metric.title, "(val)")]
-    table.add_row(Table(["", "events", *columns], rows, "By particle").terminal())
+    table.add_row(Table(["", "events", *columns], rows, "By particle", classes=names).terminal())
     if results.get("confusion_matrix"):
-        table.add_row(_confusion(results["confusion_matrix"]))
+        table.add_row(_confusion(results["confusion_matrix"], names))
     return table
 
 
-def _confusion(counts: list[list[int]]) -> TerminalTable:
+def _confusion(counts: list[list[int]], names: Sequence[str]) -> TerminalTable:
+    wide = len(names) <= WIDE_CLASSES
     rows: list[list[Cell]] = []
-    for name, row in zip(NAMES, counts, strict=True):
-        rows.append([name, *(_cell(value, sum(row)) for value in row)])
+    for name, row in zip(names, counts, strict=True):
+        rows.append([name, *(_cell(value, sum(row), wide=wide) for value in row)])
     title = "Confusion matrix: rows are the true particles, columns the predicted ones"
-    return Table(["", *(f"{name:>14}" for name in NAMES)], rows, title, words=range(5), narrow=True).terminal()
+    width = 14 if wide else 6
+    header = ["", *(f"{name if wide else name[:width]:>{width}}" for name in names)]
+    return Table(header, rows, title, words=range(len(header)), narrow=True, classes=names).terminal()
 
 
-def _cell(value: int, total: int) -> Text:
+def _cell(value: int, total: int, *, wide: bool) -> Text:
     """Return ` 69.3%    831 `, the darker the larger the fraction of its row; below a tenth without colour."""
-    text = f" {percent(value / total if total else None):>6} {count(value):>6} "
+    share = percent(value / total if total else None)
+    text = f" {share:>6} {count(value):>6} " if wide else f"{share:>6}"
     shade = min(int(len(SHADES) * value / total), len(SHADES) - 1) if total else 0
     return Text(text, f"{'#ffffff' if shade > 5 else style.INK} on {SHADES[shade]}" if shade else "")
 
 
-def particle_table(results: Results, prefix: str = "") -> Table:
+def particle_table(results: Results, names: Sequence[str], prefix: str = "") -> Table:
     """Return efficiency, purity and ROC area of each particle; of the test with the number of events."""
-    events = {name: [count(number)] for name, number in num_true_events(results).items() if not prefix}
+    events = {name: [count(number)] for name, number in num_true_events(results, names).items() if not prefix}
     header = ["particle", *(["events"] if events else []), *(metric.title for metric in PER_CLASS)]
-    cells = {name: [metric.with_error(results, prefix, name) for metric in PER_CLASS] for name in NAMES}
-    return Table(header, [[name, *events.get(name, []), *row] for name, row in cells.items()])
+    cells = {name: [metric.with_error(results, prefix, name) for metric in PER_CLASS] for name in names}
+    return Table(header, [[name, *events.get(name, []), *row] for name, row in cells.items()], classes=names)
 
 
 def overall_table(results: Results) -> Table:
     """Return the metrics of all events, test beside validation."""
-    rows = [[metric.title, metric.with_error(results), metric.with_error(results, "val_")] for metric in OVERALL]
+    rows = [
+        [metric.title, metric.with_error(results), metric.with_error(results, "val_")] for metric in overall(results)
+    ]
     return Table(["", "test", "validation"], rows)
 
 
@@ -92,27 +99,27 @@ def cost_table(results: Results) -> Table:
     return Table(["cost", ""], [[metric.title, metric.text(results)] for metric in COST])
 
 
-def num_true_events(results: Results) -> dict[str, int | None]:
+def num_true_events(results: Results, names: Sequence[str]) -> dict[str, int | None]:
     """Return the test events of each particle: the row sums of the confusion matrix."""
     counts = results.get("confusion_matrix")
-    return {name: sum(counts[row]) if counts else None for row, name in enumerate(NAMES)}
+    return {name: sum(counts[row]) if counts else None for row, name in enumerate(names)}
 
 
 def overall_rows(results: Results) -> Rows:
     """Return metric, test, validation as numbers; the cost has no validation."""
     rows: Rows = [["quantity", "test", "validation", "test_low", "test_high"]]
-    for metric in OVERALL:
+    for metric in overall(results):
         low, high = metric.interval(results) or (None, None)
         rows.append([metric.key, results.get(metric.key), results.get(f"val_{metric.key}"), low, high])
     return rows + [[metric.key, results.get(metric.key), None, None, None] for metric in COST]
 
 
-def class_rows(results: Results) -> Rows:
+def class_rows(results: Results, names: Sequence[str]) -> Rows:
     """Return efficiency, purity and ROC area of each particle as numbers, test and validation."""
     keys = [prefix + metric.key for metric in PER_CLASS for prefix in ("", "val_")]
     header: Rows = [["particle", "test_events", *keys]]
-    events = num_true_events(results)
-    return header + [[name, events[name], *((results.get(key) or {}).get(name) for key in keys)] for name in NAMES]
+    events = num_true_events(results, names)
+    return header + [[name, events[name], *((results.get(key) or {}).get(name) for key in keys)] for name in names]
 
 
 def title(run: RunFiles) -> str:
@@ -158,21 +165,23 @@ def finding(run: RunFiles) -> str:
     if counts is None:
         return "No test event was classified." if run.results else ""
     accuracy, events = percent(run.results.get("accuracy")), plural(int(counts.sum()), "test event")
-    sentence = f"Of {events}, {accuracy} are classified correctly.{_few(run.results)}"
-    wrong = np.nan_to_num(row_fractions(counts) * (1 - np.eye(len(NAMES))))
+    sentence = f"Of {events}, {accuracy} are classified correctly.{_few(run)}"
+    wrong = np.nan_to_num(row_fractions(counts) * (1 - np.eye(len(counts))))
     if not wrong.max():
         return sentence
     truth, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
-    mistake = f"{percent(wrong.max())} of the {NAMES[truth]}s are taken for {NAMES[predicted]}s"
+    names = list(map(plural_name, run.class_names))
+    mistake = f"{percent(wrong.max())} of the {names[truth]} are taken for {names[predicted]}"
     return f"{sentence} The most frequent mistake: {mistake}."
 
 
-def _few(results: Results) -> str:
+def _few(run: RunFiles) -> str:
     """Return a warning, as a sentence after another, where a particle has few test events."""
-    few = {name: number for name, number in num_true_events(results).items() if number and number < FEW_EVENTS}
+    true_events = num_true_events(run.results, run.class_names)
+    few = {name: number for name, number in true_events.items() if number and number < FEW_EVENTS}
     if not few:
         return ""
-    words = " and ".join(plural(number, name) for name, number in few.items())
+    words = " and ".join(f"{number} {plural_name(name) if number > 1 else name}" for name, number in few.items())
     return f" The sample is small ({words}): figures of fewer than {FEW_EVENTS} events say little."
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cdmtrain.intervals import wilson_interval
 from cdmtrain.report.kit import style
 from cdmtrain.report.kit.metrics import Metric
-from cdmtrain.report.kit.numbers import fraction, two_digits
+from cdmtrain.report.kit.numbers import fraction, plural_name, two_digits
 from cdmtrain.report.kit.page import Drawing, Rows
 from cdmtrain.report.kit.tables import Table
 from cdmtrain.report.run.curves import Bools, Floats, roc_points
@@ -88,8 +88,8 @@ def rejection_tables(events: Predictions, names: Sequence[str]) -> list[Table]:
     tables: dict[str, Table] = {}
     header = ["rejection of", *(f"at {100 * one:g} %" for one in EFFICIENCIES)]
     for pairing in pairings(events, names):
-        title = f"{pairing.signal}s kept: {int(pairing.is_signal.sum()):,} events"
-        table = tables.setdefault(pairing.signal, Table(header, [], title))
+        title = f"{plural_name(pairing.signal)} kept: {int(pairing.is_signal.sum()):,} events"
+        table = tables.setdefault(pairing.signal, Table(header, [], title, classes=names))
         points = [working_point(pairing, one) for one in EFFICIENCIES]
         cells = [point.rejection for point in points]
         tables[pairing.signal] = table._replace(rows=[*table.rows, [pairing.background, *cells]])
@@ -148,8 +148,9 @@ def _legend(figure: Figure, panels: dict[str, Axes]) -> None:
     figure.legend(found.values(), found.keys(), loc="upper center", bbox_to_anchor=(0.54, 1), ncols=5, **look)
 
 
-def _line(name: str) -> dict[str, Any]:
-    return style.line_style(name).line
+def _line(name: str, names: Sequence[str]) -> dict[str, Any]:
+    """The line of a class, or of all others."""
+    return style.line_styles(names).get(name, style.OTHER).line
 
 
 def _draw_rejection(events: Predictions, names: Sequence[str]) -> Drawing:
@@ -158,7 +159,7 @@ def _draw_rejection(events: Predictions, names: Sequence[str]) -> Drawing:
     rows: Rows = [["signal", "background", "efficiency", "rejection"]]
     for pairing in pairings(events, names):
         efficiency, rejection = rejection_curve(pairing)
-        line = _line(pairing.background)
+        line = _line(pairing.background, names)
         panels[pairing.signal].plot(efficiency, rejection, **line, linewidth=1.6, label=pairing.background)
         rows += [[pairing.signal, pairing.background, *pair] for pair in zip(efficiency, rejection, strict=True)]
     for axes in panels.values():
@@ -235,7 +236,7 @@ def _draw_scores(events: Predictions, names: Sequence[str]) -> Drawing:
             if not len(score):
                 continue
             share = 100 * np.histogram(score, BINS)[0] / len(score)
-            axes.stairs(share, BINS, **_line(truth), linewidth=1.4, label=truth)
+            axes.stairs(share, BINS, **_line(truth, names), linewidth=1.4, label=truth)
             rows += [[name, truth, *bin] for bin in zip(BINS[:-1], BINS[1:], share, strict=True)]
         axes.set(xlim=(0, 1), xticks=(0, 0.5, 1), yscale="log")
     _legend(figure, panels)

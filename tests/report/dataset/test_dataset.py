@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cdmtrain.particles import NAMES
+from cdmtrain.particles import DEFAULT, NAMES
 from cdmtrain.report.dataset.distributions import draw_distributions
 from cdmtrain.report.dataset.measure import (
     ALL,
@@ -52,7 +52,8 @@ def make_sample(
     size = images.shape[1]
     sources = [{"file": title}]
     blocks = sparse(images, rows)
-    return measure(blocks, title=title, image_size=size, class_index=class_index, truth=truth, sources=sources)
+    about = {"title": title, "image_size": size, "particles": DEFAULT, "sources": sources}
+    return measure(blocks, class_index=class_index, truth=truth, **about)
 
 
 def four_classes(num_events: int = 60, *, seed: int = 3, title: str = "a.h5") -> Sample:
@@ -121,7 +122,9 @@ def test_spectrum_and_mean_image_hold_every_pixel_of_their_class(size: int) -> N
 def test_a_negative_zero_is_no_lit_pixel() -> None:
     energy = np.array([-0.0, 2.0, -0.0], np.float32)
     block = np.array([0, 2, 3]), np.array([0, 5, 7]), energy
-    sample = measure([block], title="", image_size=4, class_index=np.array([0, 0]), truth={}, sources=[])
+    sample = measure(
+        [block], title="", image_size=4, particles=DEFAULT, class_index=np.array([0, 0]), truth={}, sources=[]
+    )
     assert sample.event["lit_pixels"].tolist() == [1, 0]
     assert sample.spectrum.sum() == 1
 

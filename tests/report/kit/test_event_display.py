@@ -49,14 +49,14 @@ def test_each_particle_has_its_own_colour_for_every_colour_vision() -> None:
     # Machado, Oliveira and Fernandes, IEEE TVCG 15 (2009) 1291: full deuteranopia and protanopia, on linear RGB
     deuteranopia = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
     protanopia = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
-    linear = np.array([to_rgb(style.PARTICLES[name].colour) for name in NAMES]) ** 2.2
+    linear = np.array([to_rgb(line.colour) for line in style.line_styles(NAMES).values()]) ** 2.2
     for seen in (np.eye(3), np.array(deuteranopia), np.array(protanopia)):
         colours = np.clip(linear @ seen.T, 0, 1) ** (1 / 2.2)
         distance = np.linalg.norm(colours[:, None] - colours[None], axis=2)[np.triu_indices(4, 1)]
         assert distance.min() > 0.15  # of the cube's side; the eye tells 0.03 apart side by side
-    assert set(style.PARTICLES) == set(NAMES)
+    assert list(style.line_styles(NAMES)) == list(NAMES)
     assert (
-        len({line.marker for line in style.PARTICLES.values()})
-        == len({line.dash for line in style.PARTICLES.values()})
+        len({line.marker for line in style.line_styles(NAMES).values()})
+        == len({line.dash for line in style.line_styles(NAMES).values()})
         == 4
     )

@@ -33,6 +33,6 @@ def test_words_wrap_on_a_narrow_terminal_and_numbers_do_not() -> None:
 
 
 def test_a_particle_has_its_colour_on_the_page_whatever_the_other_cells() -> None:
-    page = Table(["particle", "events"], [["muon", "3"], ["other", "4"]]).html()
+    page = Table(["particle", "events"], [["muon", "3"], ["other", "4"]], classes=["muon"]).html()
     assert page.count('class="dot"') == 1
     assert "#009E73" in page

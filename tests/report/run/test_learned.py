@@ -67,4 +67,4 @@ def test_a_network_that_diverged_has_figures_too(make_run: MakeRun) -> None:
 def test_a_damaged_file_is_named(tmp_path: Path, name: str, values: np.ndarray, reason: str) -> None:
     write_learned(tmp_path / "learned.h5", **{name: values})
     with pytest.raises(InputError, match=f"learned.h5 is damaged .{reason}"):
-        read_learned(tmp_path)
+        read_learned(tmp_path, 4)

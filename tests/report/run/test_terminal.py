@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from cdmtrain.particles import NAMES
 from cdmtrain.report.run.tables import results_table
 
 MakeRun = Callable[..., Path]
@@ -20,7 +21,7 @@ def results_of(run_dir: Path) -> dict[str, Any]:
 def shown(results: dict[str, Any], *, colour: bool = False) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=80, force_terminal=colour, color_system="truecolor" if colour else None)
-    console.print(results_table(results))
+    console.print(results_table(results, NAMES))
     return stream.getvalue()
 
 
@@ -38,7 +39,7 @@ def test_without_a_terminal_there_is_no_escape_code(make_run: MakeRun) -> None:
 
 def test_a_terminal_that_knows_only_ascii_shows_it(make_run: MakeRun) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    Console(file=stream, width=80).print(results_table(results_of(make_run(num_events=50))))
+    Console(file=stream, width=80).print(results_table(results_of(make_run(num_events=50)), NAMES))
     stream.flush()
     assert b"0.7834" in stream.buffer.getvalue()  # type: ignore[attr-defined]
 
