@@ -1,15 +1,20 @@
 """Small data made here: events that look like tracks, in memory and as files in the challenge's format."""
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+from jaxtyping import install_import_hook
+
+# the networks are small, and threads that wait for each other's core take ten times as long; before torch is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import h5py
 import numpy as np
-import pytest
 import torch
-from jaxtyping import install_import_hook
 from torch import Tensor, nn
 
 ROOMS = ("augmentation", "batch", "classifier", "layers", "metrics", "model", "representation")
@@ -18,6 +23,7 @@ install_import_hook([f"cdmtrain.{room}" for room in ROOMS], "beartype.beartype")
 import cdmtrain.cli  # noqa: E402, F401  registers the resolvers that the configuration uses
 from cdmtrain.batch import EventBatch  # noqa: E402
 from cdmtrain.particles import PDG_CODES  # noqa: E402
+from tests.forked import Python, forked  # noqa: E402
 
 
 def make_images(num_events: int, image_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -49,6 +55,13 @@ def challenge_file(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return write
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Python]:
+    """Runs scripts in processes of their own: python("print(1)", "word", folder=...).stdout; see tests/forked.py."""
+    with forked(tmp_path_factory.mktemp("outputs")) as python:
+        yield python
 
 
 @pytest.fixture(scope="session")

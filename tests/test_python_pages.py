@@ -2,12 +2,14 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import cdmtrain
+from cdmtrain import cli
 
 DOCS = Path(__file__).parents[1] / "docs"
 TUTORIAL = json.loads((DOCS / "tutorial.ipynb").read_text("utf-8"))
@@ -15,9 +17,17 @@ CODE = ["".join(cell["source"]) for cell in TUTORIAL["cells"] if cell["cell_type
 
 
 def fewer(code: str) -> str:
-    """The code with a tenth of its events and two epochs."""
+    """The code with a tenth of its events and two epochs, and its commands in this process."""
+    code = code.replace("subprocess.run(command, check=True, capture_output=True)", "typed(command)")
     code = re.sub(r"events=(\d+)0\b", r"events=\1", code)
     return re.sub(r"max_epochs=\d", "max_epochs=2", code)
+
+
+def typed(command: list[str]) -> None:
+    """Run a command of the notebook in this process, which has imported everything."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", command[2:])
+        assert cli.main() == 0
 
 
 @pytest.fixture
@@ -25,7 +35,8 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The names of a new notebook in an empty directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
-    return {"__name__": "notebook"}
+    monkeypatch.setattr("cdmtrain.api.write_report", lambda run: run / "report/index.html")
+    return {"__name__": "notebook", "typed": typed}
 
 
 def test_the_page_on_python_runs_from_top_to_bottom(names: dict[str, Any]) -> None:

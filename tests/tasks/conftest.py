@@ -26,3 +26,10 @@ def calibrated(trained: SimpleNamespace, tmp_path_factory: pytest.TempPathFactor
         patch.setattr(sys, "argv", ["cdmtrain", *words])
         assert cli.main() == 0
     return path
+
+
+@pytest.fixture(autouse=True)
+def without_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page takes longer to draw than these runs to train, so that only tests marked `page` draw one."""
+    if request.node.get_closest_marker("page") is None:
+        monkeypatch.setattr("cdmtrain.tasks.train.write_report", lambda run: run)

@@ -3,7 +3,6 @@
 import csv
 import json
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from hydra import compose, initialize_config_module
 
 import cdmtrain
 from cdmtrain import cli
+from tests.forked import Python
 
 SMALL = ["data.image_size=16", "data.batch_size=10", "model.channels=[2]", "trainer=cpu", "print_config=false"]
 SHORT = ["trainer.max_epochs=3", "trainer.limit_train_batches=4", "callbacks.checkpoint.every_seconds=0"]
@@ -56,7 +56,7 @@ def test_the_experiment_has_70000_steps_and_validates_every_2500() -> None:
 
 
 def test_every_validation_keeps_its_weights_and_a_resumed_run_has_the_same(
-    tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, python: Python
 ) -> None:
     run, killed = tmp_path / "run", tmp_path / "killed"
     monkeypatch.chdir(tmp_path)
@@ -81,8 +81,7 @@ def test_every_validation_keeps_its_weights_and_a_resumed_run_has_the_same(
     with h5py.File(run / "predictions.h5") as predictions:
         np.testing.assert_array_equal(predictions["index"], np.arange(30))  # those of the test file
 
-    command = [sys.executable, "-c", KILLER, *words, f"run_dir={killed}"]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert python(KILLER, *words, f"run_dir={killed}").returncode == -signal.SIGKILL
     monkeypatch.setattr(sys, "argv", ["cdmtrain", f"run={killed}", "print_config=false"])
     assert cli.main() == 0
     for name in KEPT:

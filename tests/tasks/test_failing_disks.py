@@ -17,6 +17,7 @@ import pytest
 from cdmtrain.atomic import write_json
 from cdmtrain.data.hdf5_writer import new_hdf5
 from cdmtrain.lock import Lock
+from tests.forked import Python
 
 Mount = Callable[..., Path]
 MAIN = "import sys; from cdmtrain.cli import main; sys.exit(main())"
@@ -46,13 +47,17 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
 
 
 @pytest.fixture
-def cdmtrain(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def cdmtrain(tmp_path: Path, python: Python) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Types words in a process of its own, with variables of the environment; it may never end in a traceback."""
 
     def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "NO_COLOR": "1", **variables}
-        command = [sys.executable, "-c", MAIN, *words, "print_config=false"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+        typed = [*words, "print_config=false"]
+        if variables:  # the home of the user is looked at when a module is imported
+            command = [sys.executable, "-c", MAIN, *typed]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+        else:
+            done = python(MAIN, *typed, folder=tmp_path, environment=environment)
         assert "Traceback" not in done.stderr + done.stdout, done.stderr
         assert done.returncode in (0, 1), done.stderr
         return done

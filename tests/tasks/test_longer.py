@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 import torch
 import yaml
 
+from tests.forked import Python
 from tests.tasks.test_resume import KILLER, rows_without_times
 from tests.tasks.training import cdmtrain, same_weights, words
 
@@ -30,7 +29,6 @@ CONSTANT = [  # every rate that does not depend on the end of the training
 def train(here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Train:
     """Trains a new run on the same 100 events; words that begin with run= continue one."""
     file = challenge_file(num_events=100)
-    monkeypatch.setattr("cdmtrain.tasks.train.write_report", lambda run: run)
 
     def train(*more: str) -> int:
         if more[0].startswith("run="):
@@ -79,13 +77,12 @@ def test_a_run_of_some_steps_trained_longer_equals_one_of_that_many_at_once(trai
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_while_it_is_trained_longer_goes_on(train: Train, here: Path) -> None:
+def test_a_run_that_is_killed_while_it_is_trained_longer_goes_on(train: Train, python: Python) -> None:
     assert train("once", "trainer.max_epochs=4") == 0
     assert train("run", "trainer.max_epochs=2") == 0
     for step in (1, 4, 12):  # before the first save, after it, and in the next epoch
-        script = KILLER.format(step=step)
         longer = ["run=run", "trainer.max_epochs=4"] if step == 1 else ["run=run"]
-        done = subprocess.run([sys.executable, "-c", script, *longer, "print_config=false"], check=False)
+        done = python(KILLER.format(step=step), *longer, "print_config=false")
         assert done.returncode == -signal.SIGKILL
     assert train("run=run", "trainer.max_epochs=4") == 0
     assert_same("once", "run")

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from cdmtrain import cli
+from tests.forked import Python
 
 Capture = pytest.CaptureFixture[str]
 TRAIN = ["model.channels=[2]", "data.image_size=16", "data.batch_size=10", "trainer=cpu", "print_config=false"]
@@ -96,13 +97,10 @@ sys.exit(cli.main())
 
 
 def interrupted(
-    run: Path, file: Path, place: str, number: int, times: int = 1, *more: str
+    python: Python, run: Path, file: Path, place: str, number: int, times: int = 1
 ) -> subprocess.CompletedProcess[str]:
     script = INTERRUPTED.format(place=place, number=number, times=times)
-    arguments = words(file, run, "trainer.max_epochs=3", *more)
-    done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False, cwd=run.parent
-    )
+    done = python(script, *words(file, run, "trainer.max_epochs=3"), folder=run.parent)
     assert done.returncode == 130
     assert "Traceback" not in done.stderr
     assert status(run)["state"] == "interrupted"
@@ -120,13 +118,14 @@ def test_ctrl_c_saves_the_state_and_leaves_a_page_and_the_run_goes_on_to_the_sam
     tmp_path: Path,
     challenge_file: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
+    python: Python,
     place: str,
     number: int,
     step: int,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     file, run = challenge_file(num_events=100), tmp_path / "run"
-    done = interrupted(run, file, place, number)
+    done = interrupted(python, run, file, place, number)
     assert "interrupted: saving after this step; Ctrl-C again ends it at once" in done.stdout
     assert f"to resume: cdmtrain run={run}" in done.stdout
     assert f"page: {run}/report/index.html" in done.stdout
@@ -140,8 +139,10 @@ def test_ctrl_c_saves_the_state_and_leaves_a_page_and_the_run_goes_on_to_the_sam
         assert all(torch.equal(value, other[name]) for name, value in weights(run).items())
 
 
-def test_a_second_ctrl_c_ends_a_run_at_once(tmp_path: Path, challenge_file: Callable[..., Path]) -> None:
-    done = interrupted(tmp_path / "run", challenge_file(num_events=100), "training_step", 12, 2)
+def test_a_second_ctrl_c_ends_a_run_at_once(
+    tmp_path: Path, challenge_file: Callable[..., Path], python: Python
+) -> None:
+    done = interrupted(python, tmp_path / "run", challenge_file(num_events=100), "training_step", 12, 2)
     assert "page:" not in done.stdout
     assert not (tmp_path / "run/report").exists()
     assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 10
@@ -164,12 +165,10 @@ sys.exit(cli.main())
 
 
 def test_files_that_may_not_grow_are_one_sentence_and_earlier_checkpoints_stay_whole(
-    tmp_path: Path, challenge_file: Callable[..., Path]
+    tmp_path: Path, challenge_file: Callable[..., Path], python: Python
 ) -> None:
     arguments = words(challenge_file(num_events=100), tmp_path / "run", "callbacks.checkpoint.every_seconds=0")
-    done = subprocess.run(
-        [sys.executable, "-c", SMALL_DISK, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
+    done = python(SMALL_DISK, *arguments, folder=tmp_path)
     assert done.returncode == 1
     assert "File too large" in done.stderr
     assert "Traceback" not in done.stderr

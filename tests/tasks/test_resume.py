@@ -3,8 +3,6 @@
 import csv
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+from tests.forked import Python
 from tests.tasks.training import cdmtrain, same_weights, weights, words
 
 KILLER = """
 import os, signal, sys
 from cdmtrain import cli
 from cdmtrain.classifier import Classifier
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests without it
 step, counted = Classifier.training_step, [0]
 def training_step(self, batch, batch_index):
     counted[0] += 1
@@ -39,14 +37,14 @@ sys.exit(cli.main())
     ],
 )
 def test_a_run_killed_in_mid_epoch_and_resumed_ends_bit_identical(
-    here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, setting: str
+    here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, python: Python, setting: str
 ) -> None:
     file = challenge_file(num_events=200)
     settings = ["trainer.max_epochs=3", "callbacks.checkpoint.every_seconds=0", *setting.split()]
     assert cdmtrain(monkeypatch, *words(file, here / "undisturbed", *settings)) == 0
 
     script = KILLER.format(step=17 + 9)  # the ninth of the second epoch's seventeen steps
-    killed = subprocess.run([sys.executable, "-c", script, *words(file, here / "killed", *settings)], check=False)
+    killed = python(script, *words(file, here / "killed", *settings))
     assert killed.returncode == -signal.SIGKILL
     assert json.loads((here / "killed" / "status.json").read_text())["state"] == "running"
     config = (here / "killed" / "config.yaml").read_bytes()

@@ -25,7 +25,6 @@ LEFT_BEHIND = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_P
 def train(tmp_path: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Runs the command line on 203 events in this process; returns the exit status."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("cdmtrain.tasks.train.write_report", lambda run: run)  # pages have tests of their own
     file = challenge_file(num_events=203)
 
     def run(*words: str) -> int:
@@ -87,6 +86,7 @@ def test_a_sweep_on_two_processes_gives_what_one_process_does_and_leaves_nothing
     assert list((tmp_path / "outputs").iterdir()) == [tmp_path / "outputs/cache"]
 
 
+@pytest.mark.slow  # freezing and longer trainings are tested in one process, and two processes above
 def test_two_processes_freeze_and_train_longer_as_one_does(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,6 @@ Sweep = Callable[..., int]
 def sweep(tmp_path: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Sweep:
     """Runs a sweep over 100 events in this process, in the directory sweep/; returns the exit status."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("cdmtrain.tasks.train.write_report", lambda run: run)  # pages have tests of their own
     file = challenge_file(num_events=100)
 
     def run(*words: str) -> int:

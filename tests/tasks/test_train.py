@@ -16,6 +16,7 @@ from cdmtrain.particles import NAMES
 from tests.tasks.training import TRAIN, cdmtrain, same_weights, words
 
 
+@pytest.mark.page
 def test_a_run_leaves_the_directory_of_the_design(
     here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,8 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.forked import Python
 from tests.tasks.test_resume import KILLER, rows_without_times
 from tests.tasks.training import cdmtrain, same_weights, weights, words
 
@@ -23,7 +22,6 @@ TUNED = ["weights=source", "weights_lr=0.1", "freeze=[blocks.0]", "trainer.max_e
 def train(here: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Train:
     """Trains in a directory beside a run named `source`; words without run= are those of a new run."""
     file = challenge_file(num_events=200)
-    monkeypatch.setattr("cdmtrain.tasks.train.write_report", lambda run: run)
 
     def train(run: str, *more: str) -> int:
         return cdmtrain(monkeypatch, *words(file, Path(run), *more))
@@ -37,18 +35,17 @@ def began_with(run: str | Path) -> dict[str, Any]:
     return json.loads(Path(run, "provenance.json").read_text())["weights"]
 
 
-def killed(train: Train, file: Path, run: str, step: int) -> None:
+def killed(python: Python, file: Path, run: str, step: int) -> None:
     """Begin a run in another process that is killed in a step."""
-    script = KILLER.format(step=step)
-    done = subprocess.run([sys.executable, "-c", script, *words(file, Path(run), *TUNED)], check=False)
+    done = python(KILLER.format(step=step), *words(file, Path(run), *TUNED))
     assert done.returncode == -signal.SIGKILL
 
 
 def test_a_run_that_began_with_weights_resumes_bit_identical_without_their_source(
-    train: Train, here: Path, monkeypatch: pytest.MonkeyPatch
+    train: Train, here: Path, monkeypatch: pytest.MonkeyPatch, python: Python
 ) -> None:
     assert train("undisturbed", *TUNED) == 0
-    killed(train, here / "events.h5", "killed", step=17 + 9)
+    killed(python, here / "events.h5", "killed", step=17 + 9)
     shutil.rmtree("source")
     assert cdmtrain(monkeypatch, "run=killed", "print_config=false") == 0
     assert same_weights(here / "undisturbed", here / "killed")
@@ -58,9 +55,9 @@ def test_a_run_that_began_with_weights_resumes_bit_identical_without_their_sourc
 
 
 def test_a_run_of_which_only_the_best_checkpoint_is_left_goes_on_from_it_and_not_from_the_source(
-    train: Train, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    train: Train, here: Path, monkeypatch: pytest.MonkeyPatch, python: Python, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    killed(train, here / "events.h5", "killed", step=17 + 9)
+    killed(python, here / "events.h5", "killed", step=17 + 9)
     for name in ("last", "previous"):
         if (path := here / f"killed/checkpoints/{name}.ckpt").exists():
             path.write_bytes(b"")
@@ -70,9 +67,9 @@ def test_a_run_of_which_only_the_best_checkpoint_is_left_goes_on_from_it_and_not
 
 
 def test_a_run_killed_before_its_first_checkpoint_needs_the_source_again(
-    train: Train, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    train: Train, here: Path, monkeypatch: pytest.MonkeyPatch, python: Python, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    killed(train, here / "events.h5", "killed", step=1)
+    killed(python, here / "events.h5", "killed", step=1)
     Path("source").rename("moved")
     before = began_with("killed")
     assert cdmtrain(monkeypatch, "run=killed", "print_config=false") == 1
