@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable
 from functools import singledispatch
 from typing import Any
@@ -35,9 +36,14 @@ def layer(module: nn.Module, x: Array) -> Array:
 
 
 def each(modules: Iterable[nn.Module], x: Array) -> Array:
-    """Apply modules one after another."""
-    for module in modules:
-        x = layer(module, x)
+    """Apply modules one after another; a normalisation that follows a convolution becomes part of it."""
+    queue = deque(modules)
+    while queue:
+        module = queue.popleft()
+        if type(module) is nn.Conv2d and queue and type(queue[0]) is nn.BatchNorm2d:
+            x = _convolution(module, x, queue.popleft())
+        else:
+            x = layer(module, x)
     return x
 
 
@@ -106,10 +112,17 @@ def _(module: nn.Sigmoid, x: Array) -> Array:
 
 @layer.register
 def _(module: nn.Conv2d, x: Array) -> Array:
+    return _convolution(module, x)
+
+
+def _convolution(module: nn.Conv2d, x: Array, norm: Any = None) -> Array:
     if isinstance(module.padding, str) or module.padding_mode != "zeros":
         raise NotTranslatedError("Conv2d with padding by name")
-    parameters = (module.weight, module.bias)
-    constants = [None if one is None else x.graph.constant(numbers(one)) for one in parameters]
+    weight, bias = numbers(module.weight), None if module.bias is None else numbers(module.bias)
+    if norm is not None:
+        scale, shift = norm_of(norm)
+        weight, bias = weight * scale.reshape(-1, 1, 1, 1), (0 if bias is None else bias * scale) + shift
+    constants = [None if one is None else x.graph.constant(one) for one in (weight, bias)]
     window = {"strides": module.stride, "pads": 2 * tuple(module.padding), "dilations": module.dilation}
     return x.graph.op("Conv", x, *constants, kernel_shape=module.kernel_size, group=module.groups, **window)
 
