@@ -7,7 +7,8 @@ Notable choices:
 - a learned token stands for the whole event, as in BERT (arXiv:1810.04805), and alone is classified.
 
 Differences from the paper: normalisation comes before attention and MLP (arXiv:2002.04745), and once more at the end;
-GELU by default, not ReLU; no bias in queries, keys and values; no dropout on the embedding; no decoder.
+GELU by default, not ReLU; no bias in queries, keys and values; no dropout on the embedding; no decoder. Of the last
+layer the token of the event alone is computed, since nothing else is used.
 """
 
 from typing import ClassVar, cast
@@ -22,6 +23,7 @@ from cdmtrain.layers.by_length import encode_by_length
 
 Tokens = Float[Tensor, "event token width"]
 Mask = Bool[Tensor, "event token"]
+Heads = Float[Tensor, "event head _ column"]
 
 
 class Transformer(nn.Module):
@@ -86,9 +88,9 @@ class Transformer(nn.Module):
 
     def _encode(self, sequence: Sequence) -> Float[Tensor, "event width"]:
         x, mask = self._tokens(sequence)
-        for layer in self.layers:
+        for layer in self.layers[:-1]:
             x = layer(x, mask)
-        return self.norm(x[:, 0])
+        return self.norm(cast(EncoderLayer, self.layers[-1]).first(x, mask))
 
     def _tokens(self, sequence: Sequence) -> tuple[Tokens, Mask]:
         """The token of the event and its embedded hits."""
@@ -111,14 +113,22 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tokens, mask: Mask) -> Tokens:
-        x = x + self.dropout(self._attention(self.norms[0](x), mask))
-        return x + self.dropout(self.mlp(self.norms[1](x)))
+        query, key, value = self._query_key_value(self.norms[0](x))
+        return self._update(x, query, key, value, mask)
 
-    def _attention(self, x: Tokens, mask: Mask) -> Tokens:
+    def first(self, x: Tokens, mask: Mask) -> Float[Tensor, "event width"]:
+        """The first token alone, as `forward` gives it; only keys and values of the others are computed."""
+        normed = self.norms[0](x)
+        of_query, of_others = self.query_key_value.weight.tensor_split([x.shape[2]])
+        (query,) = self._by_head(nn.functional.linear(normed[:, :1], of_query), 1)
+        key, value = self._by_head(nn.functional.linear(normed, of_others), 2)
+        return self._update(x[:, :1], query, key, value, mask).squeeze(1)
+
+    def _update(self, x: Tokens, query: Heads, key: Heads, value: Heads, mask: Bool[Tensor, "event key"]) -> Tokens:
         """softmax(Q K^T / sqrt(width of a head)) V in each head (eq. 1), over the tokens that are not padding."""
-        query, key, value = self._query_key_value(x)
         attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None])
-        return self.joined(attended.transpose(1, 2).flatten(2))
+        x = x + self.dropout(self.joined(attended.transpose(1, 2).flatten(2)))
+        return x + self.dropout(self.mlp(self.norms[1](x)))
 
     def first_weights(self, x: Tokens, mask: Mask) -> Float[Tensor, "event token"]:
         """How much the first token attends to each, softmax(q K^T / sqrt(width of a head)): mean over heads."""
@@ -127,4 +137,8 @@ class EncoderLayer(nn.Module):
         return similarity.masked_fill(~mask[:, None, None], -torch.inf).softmax(3).mean(1).squeeze(1)
 
     def _query_key_value(self, x: Tokens) -> Float[Tensor, "3 event head token column"]:
-        return self.query_key_value(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return self._by_head(self.query_key_value(x), 3)
+
+    def _by_head(self, x: Tokens, number: int) -> Float[Tensor, "number event head token column"]:
+        """Numbers side by side, each of them shared out over the heads."""
+        return x.unflatten(2, (number, self.heads, -1)).permute(2, 0, 3, 1, 4)

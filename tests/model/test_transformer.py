@@ -46,10 +46,13 @@ def formula(net: Transformer, hits: Tensor) -> Tensor:
     x = torch.cat([w["whole_event"].unsqueeze(0), linear(torch.cat(features, dim=1), "embedding")])
     for number in range(2):
         layer = f"layers.{number}"
-        x = x + dropout(attention(norm(x, f"{layer}.norms.0"), layer))
+        attended = attention(norm(x, f"{layer}.norms.0"), layer)
+        if number == 1:  # the last layer, of which the first token alone is used, and dropped from
+            x, attended = x[:1], attended[:1]
+        x = x + dropout(attended)
         hidden = functional.gelu(linear(norm(x, f"{layer}.norms.1"), f"{layer}.mlp.0"))
         x = x + dropout(linear(hidden, f"{layer}.mlp.2"))
-    return linear(norm(x[:1], "norm"), "linear")
+    return linear(norm(x, "norm"), "linear")
 
 
 def test_logits_and_gradients_are_those_of_the_formula(net, sequence, assert_equal_with_gradients):
