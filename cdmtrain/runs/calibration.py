@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cdmtrain.atomic import write_json
+from cdmtrain.calibration.likeness import Distance, Likeness
 from cdmtrain.errors import InputError
 from cdmtrain.runs import files
 from cdmtrain.runs.check import check, wrong
@@ -62,6 +63,8 @@ class Calibration:
     per_class: bool  # whether the level holds for the events of each class
     events: list[int]  # validation events of each class
     tested: Tested
+    likeness: list[Likeness] = field(default_factory=list)  # of each network; empty where one shows no features
+    distances: list[float] = field(default_factory=list)  # of validation events, mean over the networks, in order
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def find_calibration(runs: Sequence[Opened], *, symmetries: bool) -> Calibration
     Raises:
         InputError: where there is none for these weights, with the command that makes it.
     """
-    networks = digests(runs)
+    networks = sorted(digests(runs))
     found = [one for run in runs for one in read_calibrations(run.path)]
     for one in found:
         if _belongs(one) == (networks, symmetries):
@@ -115,9 +118,17 @@ def find_calibration(runs: Sequence[Opened], *, symmetries: bool) -> Calibration
     raise InputError(f"calibrated=true: {name} has no calibration{has}; make it with {command}")
 
 
+def distances_from_training(calibration: Calibration | None, runs: Sequence[Opened]) -> list[Distance]:
+    """Return the distance in the features of each run's network; empty without a calibration that has them."""
+    if calibration is None or not calibration.likeness:
+        return []
+    by_network = dict(zip(calibration.networks, calibration.likeness, strict=True))
+    return [Distance(by_network[digest]) for digest in digests(runs)]
+
+
 def digests(runs: Sequence[Opened]) -> list[str]:
-    """Return the sorted SHA-256 digests of the checkpoints of runs."""
-    return sorted(_digest(run.checkpoint) for run in runs)
+    """Return the SHA-256 digests of the checkpoints of runs."""
+    return [_digest(run.checkpoint) for run in runs]
 
 
 def _digest(path: Path) -> str:
@@ -126,4 +137,4 @@ def _digest(path: Path) -> str:
 
 
 def _belongs(calibration: Calibration) -> tuple[list[str], bool]:
-    return calibration.networks, calibration.symmetries
+    return sorted(calibration.networks), calibration.symmetries

@@ -32,15 +32,27 @@ class Ensemble(nn.Module):
         self._num_views = NUM_SYMMETRIES if symmetries else 1
 
     def forward(self, batch: EventBatch) -> Float[Tensor, "event class"]:
+        return mean_log(self.members(batch))
+
+    def members(self, batch: EventBatch) -> Float[Tensor, "network event class"]:
+        """Return log p of each network, the mean over its views."""
         views = [batch]  # number 0 is the identity
         for number in range(1, self._num_views):
             views.append(transformed(batch, torch.full_like(batch.class_index, number)))
-        log_p = torch.stack([network(view).log_softmax(1) for view in views for network in self.networks])
-        return log_p.logsumexp(0) - math.log(len(log_p))
+        each = [torch.stack([network(view).log_softmax(1) for view in views]) for network in self.networks]
+        return torch.stack([mean_log(log_p) for log_p in each])
+
+
+def mean_log(log_p: Float[Tensor, "number event class"]) -> Float[Tensor, "event class"]:
+    """Return the logarithm of the mean probability."""
+    return log_p.logsumexp(0) - math.log(len(log_p))
 
 
 class Calibrated(nn.Module):
     """The logarithm of the calibrated probabilities of a network: log_softmax(scale * log p + bias)."""
+
+    scale: Tensor
+    bias: Tensor
 
     def __init__(self, network: nn.Module, calibration: Calibration) -> None:
         super().__init__()
@@ -49,8 +61,28 @@ class Calibrated(nn.Module):
         self.register_buffer("bias", torch.tensor(calibration.bias))
 
     def forward(self, batch: EventBatch) -> Float[Tensor, "event class"]:
-        log_p = self.network(batch).log_softmax(1).clamp(min=LEAST_LOG)
+        return self.calibrate(self.network(batch))
+
+    def calibrate(self, logits: Float[Tensor, "event class"]) -> Float[Tensor, "event class"]:
+        log_p = logits.log_softmax(1).clamp(min=LEAST_LOG)
         return (self.scale * log_p + self.bias).log_softmax(1)
+
+
+def with_spread(
+    network: nn.Module, batch: EventBatch
+) -> tuple[Float[Tensor, "event class"], Float[Tensor, " event"] | None]:
+    """Return the logits of a combined network and, of several networks, how far these are apart.
+
+    The spread is the standard deviation over the networks of the probability of the most probable class, before any
+    calibration.
+    """
+    inner = network.network if isinstance(network, Calibrated) else network
+    if not isinstance(inner, Ensemble) or len(inner.networks) < 2:
+        return network(batch), None
+    members = inner.members(batch)
+    log_p = mean_log(members)
+    spread = members.exp().std(0).gather(1, log_p.argmax(1, keepdim=True)).squeeze(1)
+    return network.calibrate(log_p) if isinstance(network, Calibrated) else log_p, spread
 
 
 def combine_networks(

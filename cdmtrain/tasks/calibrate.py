@@ -1,7 +1,7 @@
 """cdmtrain task=calibrate: make the probabilities of a run true, and its prediction sets, by its validation events."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import lightning
@@ -13,20 +13,25 @@ from torch import nn
 from cdmtrain.atomic import nan_to_none
 from cdmtrain.batch import EventBatch
 from cdmtrain.calibration.conformal import LEVELS, in_set, least_probabilities, set_figures
+from cdmtrain.calibration.likeness import Distance, Likeness, fit_likeness, references
 from cdmtrain.calibration.scaling import LogProbability, Scaling, Truth, fit_scaling
+from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
 from cdmtrain.intervals import as_results
 from cdmtrain.metrics import ClassificationMetrics
+from cdmtrain.probe.features import embed
 from cdmtrain.report.run.calibrated import calibration_words, show_calibration
 from cdmtrain.report.run.correctness import reliability
 from cdmtrain.report.run.page import write_report
 from cdmtrain.runs.calibration import Calibration, Reliability, Tested, digests, write_calibration
 from cdmtrain.runs.combined import combine_networks
 from cdmtrain.runs.evaluation import check_same_events, evaluation_config, open_runs, open_test_data
+from cdmtrain.runs.open import TrainedNetwork
 from cdmtrain.terminal import say
 from cdmtrain.training import configure_logging
 
 SETS = {"all": False, "class": True}
+MOST_TRAINING_EVENTS = 4000  # that describe the training sample
 FEW_EVENTS = 100  # of a class: one of them moves a level by a per cent
 
 log = logging.getLogger(__name__)
@@ -48,6 +53,7 @@ def calibrate(cfg: DictConfig) -> None:
     warn_of_few(dict(zip(runs[0].classes, events.tolist(), strict=True)))
     scaling = fit_scaling(log_p, truth)
     probability = np.exp(scaling.apply(log_p))
+    likeness, distances = describe_training(runs, data, device)
     limits = [least_probabilities(probability, truth, one / 100, per_class=SETS[cfg.sets]) for one in LEVELS]
     sets = {str(level): least for level, least in zip(LEVELS, limits, strict=True)}
     found = Calibration(
@@ -60,10 +66,37 @@ def calibrate(cfg: DictConfig) -> None:
         per_class=SETS[cfg.sets],
         events=events.tolist(),
         tested=tested(*outputs(network, data.test_dataloader(), device), scaling, sets, runs[0].classes),
+        likeness=likeness,
+        distances=distances,
     )
     write_calibration(runs[0].path, found)
     say(f"calibrated on {events.sum():,} validation events: {calibration_words(found)}")
     show_calibration(found, write_report(runs[0].path))
+
+
+def describe_training(
+    runs: Sequence[TrainedNetwork], data: EventData, device: torch.device
+) -> tuple[list[Likeness], list[float]]:
+    """Return the training sample in the features of each network, and the distances of validation events from it.
+
+    Both are empty where a network has no features to show.
+    """
+    train = data.parts.train[torch.linspace(0, len(data.parts.train) - 1, MOST_TRAINING_EVENTS).long().unique()]
+    truth, found, distances = data.store.class_index[train].numpy(), [], []
+    try:
+        for run in runs:
+            found.append(fit_likeness(features(run, data, train, device), truth))
+            distances.append(Distance(found[-1])(features(run, data, data.parts.val, device)))
+    except InputError as error:
+        log.warning("no p_value: %s", error)
+        return [], []
+    return found, references(np.mean(distances, axis=0))
+
+
+def features(run: TrainedNetwork, data: EventData, dataset_index: torch.Tensor, device: torch.device) -> np.ndarray:
+    """Return the features (event, feature) of events in double precision."""
+    batches = (data.store.make_batch(some).to(device) for some in dataset_index.split(run.cfg.data.batch_size))
+    return torch.cat([embed(run.representation, run.model, batch).cpu() for batch in batches]).double().numpy()
 
 
 @torch.inference_mode()

@@ -1,6 +1,7 @@
 """cdmtrain task=predict: classify every event of a file with one or several trained networks."""
 
 import csv
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from cdmtrain.atomic import whole_file
 from cdmtrain.batch import EventBatch
 from cdmtrain.calibration.answers import entropy, set_columns
 from cdmtrain.calibration.cuts import check_cuts, passes
+from cdmtrain.calibration.likeness import UNLIKE, are_many, p_values
 from cdmtrain.callbacks.predictions import event_columns
 from cdmtrain.config.overrides import apply_overrides
 from cdmtrain.data.hdf5 import ChallengeFile
@@ -24,12 +26,16 @@ from cdmtrain.data.hdf5_writer import new_hdf5
 from cdmtrain.data.stream import stream_batches
 from cdmtrain.errors import InputError
 from cdmtrain.particles import UNKNOWN_CLASS, UNKNOWN_PDG, Classes, class_indices, name_of, names_of
+from cdmtrain.probe.features import embed
 from cdmtrain.report.kit.numbers import count, percent
-from cdmtrain.runs.calibration import Calibration
+from cdmtrain.runs.calibration import Calibration, distances_from_training
+from cdmtrain.runs.combined import with_spread
 from cdmtrain.runs.evaluation import combine_runs, open_runs
-from cdmtrain.runs.open import check_image_size, most_probable
+from cdmtrain.runs.open import TrainedNetwork, check_image_size, most_probable
 from cdmtrain.terminal import say
 from cdmtrain.training import configure_logging
+
+log = logging.getLogger(__name__)
 
 MOST_EVENTS = 1000  # of a batch: 150 MB of dense images
 UNDEFINED = "undefined"  # what `most_probable` calls an event whose probabilities are NaN
@@ -65,7 +71,8 @@ def predict(cfg: DictConfig) -> None:
             check_image_size(run, file.image_size, source=source)
         # as in the trainings, and no more than fit into memory
         batch_size = min(MOST_EVENTS, *(run.cfg.data.batch_size for run in runs))
-        parts = joined(classified(file, network, classes, device, batch_size))
+        answer = Answer(runs, network, calibration, device)
+        parts = joined(classified(file, answer, classes, batch_size))
         parts = counted(with_uncertainty(parts, calibration, cuts, names_of(classes)), outcomes, found)
         with whole_file(output) as temporary:
             writers[output.suffix](temporary, parts, classes, file.num_events, about)
@@ -73,23 +80,56 @@ def predict(cfg: DictConfig) -> None:
     shown = [one for one in zip(found.tolist(), outcomes, strict=True) if one[0] or one[1] != UNDEFINED]
     shares = ", ".join(f"{percent(n / total)} {name}" for n, name in shown)
     say(f"{count(int(total))} events in {output}: {shares}")
+    if are_many(answer.num_unlike, int(total)):
+        share = percent(answer.num_unlike / total)
+        log.warning(
+            "%s of the events are unlike the training sample (p_value below %g), so answers may mean little: do they "
+            "have other particles, energies, units or noise?",
+            *(share, UNLIKE),
+        )
 
 
-def classified(
-    file: ChallengeFile, network: torch.nn.Module, classes: Classes, device: torch.device, batch_size: int
-) -> Iterator[Columns]:
-    """Yield the columns of a run's predictions.h5 for every batch, and PDG codes where the file has other particles."""
+class Answer:
+    """What networks say of a batch: probabilities, the spread of several, and how unlike the training sample it is."""
+
+    def __init__(
+        self,
+        runs: Sequence[TrainedNetwork],
+        network: torch.nn.Module,
+        calibration: Calibration | None,
+        device: torch.device,
+    ) -> None:
+        self._runs, self._network, self._device = runs, network, device
+        self._distances = distances_from_training(calibration, runs)
+        self._reference = calibration.distances if calibration else []
+        self.num_unlike = 0  # events so far
+
+    @torch.inference_mode()
+    def __call__(self, batch: EventBatch) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
+        """Return the probabilities and the columns `spread` (of several networks) and `p_value` (if calibrated)."""
+        batch = batch.to(self._device)
+        logits, spread = with_spread(self._network, batch)
+        columns = {} if spread is None else {"spread": spread.cpu().numpy()}
+        if self._distances:
+            parts = [embed(run.representation, run.model, batch).cpu().double().numpy() for run in self._runs]
+            far = [distance(part) for distance, part in zip(self._distances, parts, strict=True)]
+            columns["p_value"] = p_values(np.mean(far, axis=0), self._reference)
+            self.num_unlike += int((columns["p_value"] < UNLIKE).sum())
+        return logits.softmax(1).cpu(), columns
+
+
+def classified(file: ChallengeFile, answer: Answer, classes: Classes, batch_size: int) -> Iterator[Columns]:
+    """Yield the columns of a run's predictions.h5 for every batch, those of the answer, and PDG codes of others."""
     has_others = ((class_indices(file.pdg, classes) == UNKNOWN_CLASS) & (file.pdg != UNKNOWN_PDG)).any()
     for batch in with_progress(file, classes, batch_size):
-        with torch.inference_mode():
-            probability = network(batch.to(device)).softmax(1).cpu()
+        probability, more = answer(batch)
         rows = slice(int(batch.dataset_index[0]), int(batch.dataset_index[-1]) + 1)
         own = event_columns(batch, probability)
         del own["dataset_index"]
         truth = {name: values[rows] for name, values in file.truth.items()}
         if has_others:
             truth["pdg"] = file.pdg[rows]
-        yield {"index": file.index[rows], **{name: values.numpy() for name, values in own.items()}, **truth}
+        yield {"index": file.index[rows], **{name: values.numpy() for name, values in own.items()}, **truth, **more}
 
 
 def with_uncertainty(

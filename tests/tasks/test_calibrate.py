@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from cdmtrain import cli, load_run
+from cdmtrain.calibration.likeness import Distance, fit_likeness, p_values
 from cdmtrain.errors import InputError
-from cdmtrain.particles import NAMES
+from cdmtrain.particles import NAMES, PDG_CODES
 from cdmtrain.runs.calibration import read_calibrations
 
 Capture = pytest.CaptureFixture[str]
@@ -106,6 +107,43 @@ def test_each_combination_of_networks_and_symmetries_has_its_own_calibration(
         assert typed("task=predict", *words) == 0
         with h5py.File(output) as file:
             np.testing.assert_allclose(file["probability"][:], scaled(mean, calibration("run", 1)), atol=1e-5)
+
+
+def test_events_unlike_the_training_sample_have_small_p_values_and_predict_says_so(
+    trained: SimpleNamespace, typed: Typed, capsys: Capture
+) -> None:
+    content = json.loads(Path("run/calibration.json").read_text())
+    one = content["calibrations"][0]
+    assert len(one["distances"]) == 8
+    features = load_run("run").embed(trained.images[:84]).astype(float)
+    far = Distance(fit_likeness(features, np.searchsorted(PDG_CODES, trained.pdg[:84])))
+    one["distances"] = np.sort(np.repeat(far(features), 3)).tolist()
+    Path("run/calibration.json").write_text(json.dumps(content))
+    with h5py.File("loud.h5", "w") as file:
+        file["image"] = 1000 * trained.images
+    words = ["task=predict", "run=run", "calibrated=true"]
+    assert typed(*words, f"input={trained.file}", "output=like.csv") == 0
+    assert "unlike" not in "".join(capsys.readouterr())
+    assert typed(*words, "input=loud.h5", "output=loud.csv") == 0
+    sentence = "of the events are unlike the training sample (p_value below 0.01), so answers may mean little"
+    assert sentence in "".join(capsys.readouterr())
+    found = []
+    for name in ("like.csv", "loud.csv"):
+        with open(name, newline="") as stream:
+            found.append([float(row["p_value"]) for row in csv.DictReader(stream)])
+    np.testing.assert_allclose(found[0][:84], p_values(far(features), one["distances"]), atol=0.03)
+    assert np.median(found[1]) < 0.01
+
+
+def test_the_spread_is_that_of_the_networks(trained: SimpleNamespace, typed: Typed) -> None:
+    shutil.copytree("run", "other")
+    shutil.copy("run/checkpoints/last.ckpt", "other/checkpoints/best.ckpt")
+    assert typed("task=predict", "run=[run,other]", f"input={trained.file}", "output=p.h5") == 0
+    each = np.stack([load_run(name).predict(trained.images).probability for name in ("run", "other")])
+    most = each.mean(0).argmax(1)
+    with h5py.File("p.h5") as file:
+        np.testing.assert_allclose(file["spread"][:], each.std(0, ddof=1)[np.arange(100), most], atol=1e-6)
+        assert "p_value" not in file
 
 
 def test_a_calibration_of_other_weights_is_not_used(trained: SimpleNamespace, typed: Typed) -> None:
