@@ -7,6 +7,7 @@ Takes 3 minutes on two cores, with nothing else running on them.
 
 import argparse
 import csv
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -55,6 +56,7 @@ def main() -> None:
         "--train", metavar="WORDS", action="append", help="such a training: its words in quotation marks"
     )
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what has begun: worktrees, processes, directories
     configure_logging()
     if arguments.against:
         rows = list(measure_against.rows(arguments.against, arguments.train or measure_against.TRAININGS))

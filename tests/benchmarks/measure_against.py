@@ -76,13 +76,13 @@ def row(revision: str, earlier: Path, words: str) -> Row:
 
 @contextmanager
 def worktree(revision: str) -> Iterator[Path]:
-    """A checkout of the revision that is removed in the end."""
+    """A checkout of the revision that is removed in the end, however it ends."""
     git = ["git", "-C", str(HERE), "worktree"]
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "earlier"
-        subprocess.run([*git, "add", "--quiet", "--detach", str(path), revision], check=True)
-        (path / "cdmtrain" / "conf").symlink_to(path / "conf")  # where an installed program has it
-        try:
+    try:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "earlier"
+            subprocess.run([*git, "add", "--quiet", "--detach", str(path), revision], check=True)
+            (path / "cdmtrain" / "conf").symlink_to(path / "conf")  # where an installed program has it
             yield path
-        finally:
-            subprocess.run([*git, "remove", "--force", str(path)], check=True)
+    finally:
+        subprocess.run([*git, "prune"], check=True)
