@@ -89,7 +89,7 @@ class NearestNeighbours:
         """
         search = _BandSearch(hits)
         nearest, todo = search.hits.new_full((len(search.hits), self.k), -1), search.hits
-        rows = 2 if search.device == "cpu" else hits.image_size
+        rows = 4 if search.device == "cpu" else hits.image_size
         while len(todo):
             unsure = [todo[:0]]
             for hit, candidate, valid in search.candidates(todo, *search.band(rows)):
