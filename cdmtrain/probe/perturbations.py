@@ -16,8 +16,6 @@ from cdmtrain.batch import Sequence as HitSequence
 SHIFTS_PX = (1, 2, 4, 8, 16)
 # bits of `transformed`
 SYMMETRIES = {"mirror columns": 1, "mirror rows": 2, "turn by 90 degrees": 5, "turn by 180 degrees": 3}
-SCALES = (0.9, 1.1)
-FAINT_MEV = (0.1, 0.3)  # a lit pixel holds at least 0.05 MeV
 
 Changed = tuple[Any, Bool[Tensor, " event"] | None]  # the changed events, and which of them count; None: all
 
@@ -41,11 +39,7 @@ def perturbations(seed: int) -> list[Perturbation]:
         Perturbation("order", "nodes renumbered", partial(nodes_renumbered, seed=seed), (Graph,)),
         Perturbation("order", "hits reordered", partial(hits_reordered, seed=seed), (HitSequence, Hits)),
     ]
-    scales = [Perturbation("energy", f"energy times {factor}", partial(scaled, factor=factor)) for factor in SCALES]
-    faint = [
-        Perturbation("energy", f"pixels below {mev} MeV dropped", partial(faint_dropped, mev=mev)) for mev in FAINT_MEV
-    ]
-    return [*shifts, *symmetries, *permutations, *scales, *faint]
+    return [*shifts, *symmetries, *permutations]
 
 
 def shifted(batch: EventBatch, *, by: int) -> Changed:
@@ -94,16 +88,6 @@ def hits_reordered(hits: HitSequence | Hits, *, seed: int) -> Changed:
     draw = torch.rand(hits.mask.shape, generator=torch.Generator().manual_seed(seed)).to(hits.mask.device)
     order = draw.masked_fill(~hits.mask, 2).argsort(1)
     return replace(hits, feature=hits.feature.take_along_dim(order.unsqueeze(2), 1)), None
-
-
-def scaled(batch: EventBatch, *, factor: float) -> Changed:
-    """Multiply all energies by a factor, like a calibration error."""
-    return replace(batch, energy=batch.energy * factor), None
-
-
-def faint_dropped(batch: EventBatch, *, mev: float) -> Changed:
-    """Drop all pixels below a threshold, like a less sensitive detector."""
-    return batch.mask_hits(batch.energy >= mev), None
 
 
 def _permutation(length: int, seed: int) -> Int[Tensor, " length"]:

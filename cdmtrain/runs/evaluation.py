@@ -22,17 +22,18 @@ SOURCES = ("data", "data.files", "data.dir")  # keys that name other events
 ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
 
 
-def open_runs(cfg: DictConfig) -> list[TrainedNetwork]:
-    """Load the runs of `run=a` or `run=[a,b,c]` with the weights of `ckpt=`."""
+def open_runs(cfg: DictConfig, *, device: str = "cpu") -> list[TrainedNetwork]:
+    """Load the runs of `run=a` or `run=[a,b,c]` with the weights of `ckpt=`, to compute on `device`."""
     paths = [str(path) for path in cfg.run] if isinstance(cfg.run, ListConfig) else [str(cfg.run)]
     if not paths or len(set(paths)) < len(paths):
         raise InputError(f"run={cfg.run}: one run directory, or a list of different ones, is expected")
-    runs = [open_network(path, checkpoint=str(cfg.ckpt), trust=trusted(cfg.trust)) for path in paths]
+    trust = trusted(cfg.trust)
+    runs = [open_network(path, checkpoint=str(cfg.ckpt), device=device, trust=trust) for path in paths]
     for run in runs[1:]:
         if run.particles != runs[0].particles:
             raise InputError(
                 f"{run.path} tells {', '.join(run.classes)} apart, and {runs[0].path} {', '.join(runs[0].classes)}; "
-                "only runs of the same classes in the same order can be averaged"
+                "only runs of the same classes in the same order go together"
             )
     return runs
 

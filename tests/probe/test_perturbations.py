@@ -7,12 +7,10 @@ import torch
 
 from cdmtrain.batch import EventBatch
 from cdmtrain.probe.perturbations import (
-    faint_dropped,
     hits_reordered,
     nodes_renumbered,
     perturbations,
     pixels_permuted,
-    scaled,
     shifted,
     turned,
 )
@@ -110,13 +108,3 @@ def test_hits_of_each_event_are_reordered_with_their_features_and_padding_stays(
         of = slice(*hits.offset[one : one + 2].tolist())
         pairs = [sorted(zip(h.pixel[of].tolist(), h.energy[of].tolist(), strict=True)) for h in (hits, changed_hits)]
         assert pairs[0] == pairs[1]
-
-
-def test_energies_are_scaled_and_faint_pixels_dropped(batch):
-    torch.testing.assert_close(images(scaled(batch, factor=0.9)[0]), 0.9 * images(batch))
-    bright = images(faint_dropped(batch, mev=1.0)[0])
-    assert torch.equal(bright, images(batch) * (images(batch) >= 1.0))
-    assert not torch.equal(bright, images(batch))
-    dark, _ = faint_dropped(batch, mev=1e9)
-    assert dark.num_events == batch.num_events
-    assert len(dark.pixel) == 0

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from cdmtrain import cli, load_run
 
 Capture = pytest.CaptureFixture[str]
+QUANTITIES = ("accuracy", "changed", "calibration_error", "efficiency")
 
 
 @pytest.fixture
@@ -37,7 +39,8 @@ def test_a_probe_leaves_its_numbers_its_picture_and_a_table(
     assert folder is not None
     assert {path.name for path in folder.iterdir()} == {
         *("probe.json", "probe.csv", "probe.png"),
-        *("learned.h5", "kernels.csv", "kernels.png"),
+        *("learned.h5", "kernels.csv", "kernels.png", "contributions.csv", "contributions.png"),
+        *(f"effects_{name}.{kind}" for name in QUANTITIES for kind in ("csv", "png")),
     }
     assert (folder / "probe.png").read_bytes().startswith(b"\x89PNG")
     told = json.loads((folder / "probe.json").read_text())
@@ -59,6 +62,25 @@ def test_a_probe_leaves_its_numbers_its_picture_and_a_table(
     assert max(map(len, shown.splitlines()[:-1])) <= 80
 
 
+def test_several_runs_are_compared_under_the_same_detector_effects(
+    trained: SimpleNamespace, probe: Callable[..., Path | None], tmp_path: Path, capsys: Capture
+) -> None:
+    other = shutil.copytree(trained.path, tmp_path / "other")
+    folder = probe(f"run=[{trained.path},{other}]")
+    assert folder is not None
+    assert {path.name for path in folder.iterdir()} == {
+        "probe.json",
+        *(f"effects_{name}.{kind}" for name in QUANTITIES for kind in ("csv", "png")),
+    }
+    first, second = json.loads((folder / "probe.json").read_text())["runs"]
+    assert (first["run"], second["run"]) == (str(trained.path), str(other))
+    assert first["effects"] == second["effects"]  # the same network sees the same draws
+    rows = list(csv.DictReader((folder / "effects_accuracy.csv").read_text().splitlines()))
+    assert len(rows) == 2 * len(first["effects"])
+    assert {row["network"] for row in rows} == {str(trained.path), str(other)}
+    assert "lost region" in capsys.readouterr().out
+
+
 def test_fewer_events_are_probed_on_request(trained: SimpleNamespace, probe: Callable[..., Path | None]) -> None:
     folder = probe(f"run={trained.path}", "events=3")
     assert folder is not None
@@ -70,6 +92,7 @@ def test_fewer_events_are_probed_on_request(trained: SimpleNamespace, probe: Cal
     ("words", "sentence"),
     [
         (["run=nowhere"], "run=nowhere: there is no config.yaml in it"),
+        (["run=[a,a]"], "run=['a', 'a']: one run directory, or a list of different ones, is expected"),
         (["events=0"], "events=0: at least 1 event is expected"),
         (["model=dnn"], "leave out model"),
     ],
