@@ -27,12 +27,13 @@ PANEL_INCHES, WIDTH_INCHES = 1.75, 6.4
 def effects_table(networks: Mapping[str, Responses]) -> TerminalTable:
     """Return, for each effect and network, the strengths at which the accuracy has fallen by 1 % and by 5 %."""
     rows = []
-    for name, responses in networks.items():
-        for effect, several in _by_effect(responses).items():
+    for effect in _names(networks):
+        for name, responses in networks.items():
+            several = _by_effect(responses)[effect]
             limits = [_strength_words(several, loss) for loss in LOSSES]
             rows.append([effect, name, several[0]["quantity"], *limits])
     header = ("effect", "network", "strength", *(f"accuracy\n-{100 * loss:.0f} %" for loss in LOSSES))
-    return Table(header, sorted(rows, key=lambda row: list(_names(networks)).index(row[0])), words=(0, 1, 2)).terminal()
+    return Table(header, rows, words=(0, 1, 2)).terminal()
 
 
 def draw_effects(networks: Mapping[str, Responses]) -> list[Drawing]:
