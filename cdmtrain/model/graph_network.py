@@ -17,7 +17,9 @@ from torch_geometric.utils import scatter
 
 from cdmtrain.batch import Graph
 from cdmtrain.layers.activation import make_activation
+from cdmtrain.layers.one_pass import fits
 from cdmtrain.layers.pair_linear import PairLinear
+from cdmtrain.layers.relu_pairs import relu_pairs
 
 AGGREGATIONS = ("sum", "mean", "max")
 
@@ -100,8 +102,13 @@ class GNBlock(nn.Module):
     def forward(self, e: Edges, v: Nodes, u: Events, graph: Graph) -> tuple[Edges, Nodes, Events]:
         target, n = graph.edge_index[1], graph.event
         v = torch.cat([v, u.index_select(0, n)], dim=1)
-        hidden = self.of_ends(v, graph.edge_index)
-        e = self.phi_e(hidden if self.of_edge is None else hidden + self.of_edge(e))
+        of_edge, activation = None if self.of_edge is None else self.of_edge(e), self.phi_e[0]
+        if fits(v, activation):
+            hidden = relu_pairs(self.of_ends.target(v), self.of_ends.source(v), graph.edge_index, of_edge)
+        else:
+            hidden = self.of_ends(v, graph.edge_index)
+            hidden = activation(hidden if of_edge is None else hidden + of_edge)
+        e = self.phi_e[1:](hidden)
         v = self.phi_v(torch.cat([self.rho(e, target, dim_size=len(v)), v], dim=1))
         of_edges, of_nodes = self.rho(e, n[target], dim_size=len(u)), self.rho(v, n, dim_size=len(u))
         return e, v, self.phi_u(torch.cat([of_edges, of_nodes, u], dim=1))
