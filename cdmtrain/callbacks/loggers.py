@@ -1,5 +1,6 @@
 """Loggers that receive, beside the curves, the test metrics, figures and page of a run and count epochs from one."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,6 +121,12 @@ class MLflow(RunLogger, MLFlowLogger):
     @rank_zero_only
     def _start(self) -> None:
         self.experiment.update_run(self.run_id, status="RUNNING")  # Lightning makes the run when its id is asked for
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log metrics by names that MLflow allows: a particle such as pi+ or K*(892) has others."""
+        allowed = {re.sub(r"[^\w\-. :/]", "_", name.replace("+", "plus")): one for name, one in metrics.items()}
+        super().log_metrics(allowed, step)
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any]) -> None:  # type: ignore[override]

@@ -16,6 +16,7 @@ from cdmtrain.data.classes import OTHERS, absent_classes, check_labelled, kept_e
 from cdmtrain.data.device import Events, place
 from cdmtrain.data.fresh import FreshEvents
 from cdmtrain.data.loader import Accumulation, EpochOrder, EventLoader
+from cdmtrain.data.quantiles import Quantiles, quantiles, sampled_events
 from cdmtrain.data.split import PARTS, Parts, Split
 from cdmtrain.data.store import EventStore, is_whole
 from cdmtrain.errors import InputError
@@ -162,7 +163,7 @@ class EventData(lightning.LightningDataModule):
         self._resume_state = state_dict["train_loader"]
 
     def describe(self) -> dict[str, Any]:
-        """The sources of the events and the number of events in each part, for provenance.json."""
+        """The sources of the events, how many are in each part and what they are like, for provenance.json."""
         return {
             "sources": [
                 {key: value for key, value in about.items() if key not in ("store_version", "files")}
@@ -170,7 +171,13 @@ class EventData(lightning.LightningDataModule):
             ],
             "events": len(self.store),
             **{name: len(part) for name, part in zip(PARTS, self.parts, strict=True)},
+            "quantiles": self.quantiles,
         }
+
+    @cached_property
+    def quantiles(self) -> Quantiles:
+        """What the training events are like; empty where there are none."""
+        return quantiles(sampled_events(self.store, self.parts.train)) if len(self.parts.train) else {}
 
     def _recorded_store(self, number: int) -> Path | None:
         """The store that a run recorded for source `number`; None if there is no such record or no whole store."""

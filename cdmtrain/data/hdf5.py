@@ -34,8 +34,8 @@ MAX_COMPRESSION = 2000  # dense bytes to a stored one; deflate reaches 1032 (zli
 class ChallengeFile:
     """One file in the challenge's format, checked when it is opened; a context manager.
 
-    Raises InputError, which names file, dataset and entry, for anything else. Float32 of either byte order is
-    accepted.
+    Raises InputError, which names file, dataset and entry, for anything else. Numbers of any type and
+    byte order are accepted as long as float32 holds each image without a change.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,7 +78,7 @@ class ChallengeFile:
             )
         shape: tuple[int, ...] = image.shape or ()
         dtype = image.dtype
-        if len(shape) != 3 or shape[1] != shape[2] or dtype.newbyteorder("=") != np.float32:
+        if len(shape) != 3 or shape[1] != shape[2] or dtype.kind not in "fiu":
             raise InputError(
                 f"'image' in {self.path} is {dtype} of shape {shape}; float32 of shape (N, S, S) is expected"
             )
@@ -91,7 +91,7 @@ class ChallengeFile:
             )
         with self._file.reading("'image'"):
             stored = min(image.id.get_storage_size(), self.path.stat().st_size)
-        if 4 * math.prod(shape) > max(MAX_COMPRESSION * stored, UNWRITTEN_BYTES):
+        if dtype.itemsize * math.prod(shape) > max(MAX_COMPRESSION * stored, UNWRITTEN_BYTES):
             raise InputError(
                 f"'image' in {self.path} declares shape {shape} and holds {stored} bytes: the file is damaged or was "
                 "never finished; copy or make it again"

@@ -47,7 +47,7 @@ class ImageReader:
     """Reads the images of one file, a block of them in each thread.
 
     Args:
-        image: the dataset (N, S, S) of float32, in either byte order.
+        image: the dataset (N, S, S) of numbers; other types than float32 are read where the cast changes none.
         file: the file it belongs to.
     """
 
@@ -55,6 +55,7 @@ class ImageReader:
         self._image = image
         self._file = file
         self._num_events, self._image_size = image.shape[:2]
+        self._image_bytes = image.dtype.itemsize * self._image_size**2
         self._buffers = threading.local()
         with file.reading("'image'"):
             self._read_raw = raw_reader(image)
@@ -67,7 +68,7 @@ class ImageReader:
         """
         rows = self._rows_per_block()
         firsts = range(0, self._num_events, rows)
-        workers = max(1, min(_num_cores(), len(firsts), MAX_BLOCK_BYTES // (4 * rows * self._image_size**2)))
+        workers = max(1, min(_num_cores(), len(firsts), MAX_BLOCK_BYTES // (rows * self._image_bytes)))
         with ThreadPoolExecutor(workers) as pool:
             pending: deque[Future[SparseBlock]] = deque()
             try:
@@ -82,13 +83,32 @@ class ImageReader:
 
     def _block(self, first: int, count: int) -> SparseBlock:
         num_pixels = self._image_size**2
-        images = self._dense_images(first, count)
+        images = self._as_float32(first, self._dense_images(first, count))
         bits, position = images.reshape(-1).view(np.uint32), self._buffers.position
         lit = position[: nonzero_pixels(bits, position)]
         energy = images.reshape(-1)[lit].astype(np.float32, copy=False)  # in the machine's byte order
         self._check_energies(first, lit, energy)
         offset = np.searchsorted(lit, np.arange(count + 1) * num_pixels)
         return SparseBlock(offset.astype(np.int64), (lit % num_pixels).astype(np.int32), energy)
+
+    def _as_float32(self, first: int, images: np.ndarray) -> np.ndarray:
+        """The images as float32, in the byte order of the file where they are float32 there.
+
+        Raises:
+            InputError: for a number that float32 cannot hold.
+        """
+        if images.dtype.newbyteorder("=") == np.float32:
+            return images
+        with np.errstate(over="ignore", invalid="ignore"):
+            cast = images.astype(np.float32)
+            wrong = np.argwhere((cast.astype(images.dtype) != images) & ~np.isnan(cast))
+        if len(wrong):
+            event, row, column = wrong[0].tolist()
+            raise InputError(
+                f"'image' entry {first + event} in {self._file.path} has {images[event, row, column]} at row {row}, "
+                f"column {column}, which float32 cannot hold; task=convert input={self._file.path} rounds such numbers"
+            )
+        return cast
 
     def _dense_images(self, first: int, count: int) -> np.ndarray:
         """Images as the file has them, in a buffer of this thread that its next block overwrites."""
@@ -107,10 +127,9 @@ class ImageReader:
     def _rows_per_block(self) -> int:
         """Images in a block: whole chunks of the file, unless they are huge."""
         chunk = self._image.chunks[0] if self._image.chunks else 1
-        image_bytes = 4 * self._image_size**2
-        rows = max(1, BLOCK_BYTES // image_bytes)
+        rows = max(1, BLOCK_BYTES // self._image_bytes)
         whole_chunks = -(-rows // chunk) * chunk
-        return min(whole_chunks, max(rows, MAX_BLOCK_BYTES // image_bytes), self._num_events)
+        return min(whole_chunks, max(rows, MAX_BLOCK_BYTES // self._image_bytes), self._num_events)
 
     def _check_energies(self, first: int, lit: np.ndarray, energy: np.ndarray) -> None:
         wrong = np.flatnonzero(~(energy >= 0) | np.isinf(energy))

@@ -1,8 +1,10 @@
 """Open trained networks: configuration, network and weights of a checkpoint; the mean of several of them."""
 
 import copy
+import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_type_hints
@@ -11,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
 
 from cdmtrain.augmentation.chain import Chain
 from cdmtrain.batch import EventBatch
@@ -19,6 +21,7 @@ from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build, build_each, recorded
 from cdmtrain.config.targets import find_class, with_num_classes
 from cdmtrain.data.images import as_images, batch_of_images
+from cdmtrain.data.quantiles import Quantiles, difference
 from cdmtrain.errors import InputError
 from cdmtrain.loss import check_loss
 from cdmtrain.particles import Classes, Pair, names_of, read_classes, read_pairs
@@ -27,6 +30,7 @@ from cdmtrain.runs.calibration import find_calibration
 from cdmtrain.runs.checkpoint import checkpoint_path, read_checkpoint
 from cdmtrain.runs.combined import combine_networks
 from cdmtrain.runs.memory import check_memory
+from cdmtrain.runs.read import read_provenance
 from cdmtrain.runs.trust import OPENED, read_config, trusted
 
 
@@ -59,6 +63,7 @@ class TrainedNetwork:
     classifier: Classifier
     particles: Classes
     calibrated: bool = False  # whether its probabilities are to be calibrated
+    trained_on: Quantiles = field(default_factory=dict)  # what its training events are like
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -80,8 +85,12 @@ class TrainedNetwork:
     def predict(self, images: object, *, symmetries: bool = False) -> Prediction:
         """Classify images, as `cdmtrain.api.Run.predict` describes."""
         network, device = self.combined(symmetries=symmetries), self.classifier.device
+        parts: list[Tensor] = []
         with torch.inference_mode():
-            parts = [network(batch.to(device)).softmax(1).cpu() for batch in self.batches(images)]
+            for batch in self.batches(images):
+                if not parts and (unlike := difference(batch, self.trained_on)):
+                    warnings.warn(unlike, stacklevel=3)  # at the call of Run.predict
+                parts.append(network(batch.to(device)).softmax(1).cpu())
         probability = torch.cat(parts).numpy() if parts else np.empty((0, len(self.classes)), np.float32)
         return Prediction(probability, most_probable(probability, self.classes))
 
@@ -153,7 +162,15 @@ def open_network(
     if model is None:
         with recorded(directory / files.CONFIG):  # some values fail only when they are used
             network.predict(_one_hit(network.image_size))
-    return replace(network, calibrated=calibrated)
+    return replace(network, calibrated=calibrated, trained_on=_trained_on(directory))
+
+
+def _trained_on(run: Path) -> Quantiles:
+    """What the training events of a run are like; empty for runs of version 0.1 and where the record is damaged."""
+    with suppress(InputError):
+        if data := read_provenance(run).data:
+            return data.quantiles
+    return {}
 
 
 def _one_hit(image_size: int) -> EventBatch:

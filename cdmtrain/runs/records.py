@@ -80,6 +80,7 @@ class DataRecord:
     val: int
     test: int
     sources: list[Source] = field(default_factory=list)
+    quantiles: dict[str, list[float]] = field(default_factory=dict)  # of the training events, see data/quantiles.py
 
     @property
     def summary(self) -> str:

@@ -16,7 +16,7 @@ GROUPS = ("callbacks", "logger")
 MOST_DEVICES = 64  # on one machine
 RUN_DIR = "${run_dir}"
 METRIC_NAMES = ("monitor", "mode")  # arguments that name a metric or a direction, and nothing else
-WORD = re.compile(r"\w+")
+WORD = re.compile(r"[\w+*()~/-]+")  # a particle such as pi+ may be in the name
 
 Node = dict[str, Any]
 

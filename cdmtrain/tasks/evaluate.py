@@ -1,5 +1,6 @@
 """cdmtrain task=evaluate: a run's network on its test events or on other files, with the report of a training."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build
 from cdmtrain.config.overrides import override_keys
 from cdmtrain.data.event_data import EventData
+from cdmtrain.data.quantiles import difference, sampled_events
 from cdmtrain.devices.accelerator import accelerator_name, check_accelerator
 from cdmtrain.intervals import as_results
 from cdmtrain.report.run.page import write_report
@@ -33,6 +35,8 @@ from cdmtrain.runs.predictions import read_predictions
 from cdmtrain.runs.provenance import describe_process
 from cdmtrain.runs.read import read_provenance, read_results
 from cdmtrain.training import configure_logging, evaluate_run
+
+log = logging.getLogger(__name__)
 
 COST = ("events_per_second", "train_seconds", "peak_memory_bytes", "epochs", "best_epoch")  # of a training
 
@@ -51,6 +55,8 @@ def evaluate(cfg: DictConfig) -> None:
         check_same_events(runs, data)
     for run in runs:
         check_image_size(run, data.store.image_size)
+    if unlike := difference(sampled_events(data.store, data.parts.test), runs[0].trained_on):
+        log.warning("%s", unlike)
     network, calibration = combine_runs(runs, cfg)
     classifier = as_classifier(network, used)
     with whole_directory(folder) as temporary:

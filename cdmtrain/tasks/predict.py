@@ -23,6 +23,7 @@ from cdmtrain.callbacks.predictions import event_columns
 from cdmtrain.config.overrides import apply_overrides
 from cdmtrain.data.hdf5 import ChallengeFile
 from cdmtrain.data.hdf5_writer import new_hdf5
+from cdmtrain.data.quantiles import difference
 from cdmtrain.data.stream import stream_batches
 from cdmtrain.errors import InputError
 from cdmtrain.particles import UNKNOWN_CLASS, UNKNOWN_PDG, Classes, class_indices, name_of, names_of
@@ -103,10 +104,17 @@ class Answer:
         self._distances = distances_from_training(calibration, runs)
         self._reference = calibration.distances if calibration else []
         self.num_unlike = 0  # events so far
+        self._is_first = True
 
     @torch.inference_mode()
     def __call__(self, batch: EventBatch) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
-        """Return the probabilities and the columns `spread` (of several networks) and `p_value` (if calibrated)."""
+        """Return the probabilities and the columns `spread` (of several networks) and `p_value` (if calibrated).
+
+        Says once, by the first batch, if the events are unlike those that the first run was trained on.
+        """
+        if self._is_first and (unlike := difference(batch, self._runs[0].trained_on)):
+            log.warning("%s", unlike)
+        self._is_first = False
         batch = batch.to(self._device)
         logits, spread = with_spread(self._network, batch)
         columns = {} if spread is None else {"spread": spread.cpu().numpy()}

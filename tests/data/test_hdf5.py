@@ -193,3 +193,13 @@ def test_the_simulator_fills_a_store_and_a_file_with_the_same_events(written, tm
     assert direct.image_size == 32
     assert torch.bincount(direct.class_index).tolist() == [3, 3, 3, 3]
     assert (direct.make_batch(torch.arange(12)).num_hits > 0).all()
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f8", ">f8", "u1", "i2", "i8", "u8"])
+@pytest.mark.parametrize("chunks", [None, (4, 16, 16)])
+def test_other_types_are_read_as_the_same_numbers_where_float32_holds_them(dtype, chunks, tmp_path):
+    images = np.random.default_rng(1).integers(0, 120, (10, 16, 16)) * (np.arange(256).reshape(16, 16) % 7 == 0)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("image", data=images.astype(dtype), chunks=chunks)
+    with ChallengeFile(tmp_path / "a.h5") as file:
+        assert np.array_equal(dense(list(file.blocks()), 16), images)
