@@ -1,7 +1,7 @@
 """Open trained networks: configuration, network and weights of a checkpoint; the mean of several of them."""
 
 import copy
-import warnings
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -32,6 +32,8 @@ from cdmtrain.runs.combined import combine_networks
 from cdmtrain.runs.memory import check_memory
 from cdmtrain.runs.read import read_provenance
 from cdmtrain.runs.trust import OPENED, read_config, trusted
+
+log = logging.getLogger(__name__)
 
 
 class Prediction(NamedTuple):
@@ -64,6 +66,7 @@ class TrainedNetwork:
     particles: Classes
     calibrated: bool = False  # whether its probabilities are to be calibrated
     trained_on: Quantiles = field(default_factory=dict)  # what its training events are like
+    _warned: list[str] = field(default_factory=list)  # of events that are unlike them, once
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -88,8 +91,9 @@ class TrainedNetwork:
         parts: list[Tensor] = []
         with torch.inference_mode():
             for batch in self.batches(images):
-                if not parts and (unlike := difference(batch, self.trained_on)):
-                    warnings.warn(unlike, stacklevel=3)  # at the call of Run.predict
+                if not self._warned and (unlike := difference(batch, self.trained_on)):
+                    self._warned.append(unlike)
+                    log.warning("%s", unlike)
                 parts.append(network(batch.to(device)).softmax(1).cpu())
         probability = torch.cat(parts).numpy() if parts else np.empty((0, len(self.classes)), np.float32)
         return Prediction(probability, most_probable(probability, self.classes))

@@ -54,8 +54,12 @@ def test_a_run_records_what_its_training_events_are_like(trained: SimpleNamespac
     assert data.quantiles["sum_mev"] == pytest.approx(np.quantile(sums, [0.01, 0.5, 0.99]), rel=1e-5)
 
 
-def test_images_in_adc_counts_are_predicted_with_a_warning(trained: SimpleNamespace):
+def test_images_in_adc_counts_are_predicted_with_one_warning(trained: SimpleNamespace, caplog):
     run = load_run(trained.path)
     run.predict(trained.images[:20])
-    with pytest.warns(UserWarning, match=r"are these ADC counts.*task=convert scale="):
-        run.predict(100 * trained.images[:20])
+    assert not caplog.messages
+    run.predict(100 * trained.images[:20])
+    run.predict(100 * trained.images[:20])
+    (message,) = caplog.messages
+    assert "are these ADC counts" in message
+    assert "task=convert scale=" in message

@@ -78,7 +78,7 @@ def test_runs_of_different_lists_stand_in_one_leaderboard(folder: Path, tmp_path
     assert typed("task=report", f"runs=[{runs}]", f"output={tmp_path}") == 0
     page = (tmp_path / "leaderboard.html").read_text()
     assert "The runs tell different particles apart" in page
-    rows = list(csv.DictReader((tmp_path / "leaderboard.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "leaderboard.csv").read_text().splitlines()))
     assert sum(bool(row["e-_gamma_auc_mean"]) for row in rows) == 1
     assert sum(bool(row["electron_photon_auc_mean"]) for row in rows) == 1
     assert len(cdmtrain.leaderboard([folder / name for name in LISTS], rank="e-_gamma_auc")["rank"]) == 4
@@ -86,7 +86,7 @@ def test_runs_of_different_lists_stand_in_one_leaderboard(folder: Path, tmp_path
 
 def test_predict_and_evaluate_name_events_of_other_particles(folder: Path, tmp_path: Path) -> None:
     assert typed("task=predict", f"run={folder / 'two'}", f"input={folder}/a.h5", f"output={tmp_path}/a.csv") == 0
-    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     expected = {"e-": "electron", "mu-": "muon", "gamma": "photon"}
     assert [row["truth"] for row in rows[:10]] == [expected.get(one, one) for one in WORDS]
     words = ("data=hdf5", f"data.files=[{folder}/a.h5]", f"run_dir={tmp_path}/all", f"data.cache_dir={folder}/cache")
