@@ -66,7 +66,7 @@ def _draw(
     write: Callable[[Any], str],
 ) -> Drawing:
     figure = style.new_figure(4.3)
-    axes = figure.add_axes((0.2, 0.03, 0.77, 0.82))
+    axes = figure.add_axes((0.2, 0.03, 0.77 if len(names) <= MOST_CLASSES else 0.7, 0.82))  # turned names need room
     cells = [[write(value) for value in row] for row in values.tolist()]
     if len(names) > MOST_CLASSES:
         cells = [[cell.removesuffix("%") for cell in row] for row in cells]
