@@ -1,4 +1,4 @@
-"""Figures with their 68 % intervals, in double precision: fractions, means, and areas under ROC curves."""
+"""Figures with their 68 % intervals, in double precision: fractions, means, ROC areas, calibration errors."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -17,6 +17,8 @@ class Figure(NamedTuple):
 
 UNDEFINED = Figure(np.nan, np.nan, np.nan)
 UNCERTAINTY = "uncertainty"
+CALIBRATION_BINS = 15
+EQUAL_WIDTH = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS  # the inner edges
 
 
 def as_results(figures: Mapping[str, Figure | dict[str, Figure]]) -> dict[str, Any]:
@@ -37,16 +39,34 @@ def fraction(passed: float, total: float) -> Figure:
     return Figure(float(passed / total), float(low), float(high))
 
 
-def mean(values: Float[np.ndarray, " event"], *, low: float = 0.0, high: float = np.inf) -> Figure:
-    """The mean over events and its standard error, cut where the mean itself cannot be; undefined without an event."""
+def mean(
+    values: Float[np.ndarray, " event"],
+    weight: Float[np.ndarray, " event"] | None = None,
+    *,
+    low: float = 0.0,
+    high: float = np.inf,
+) -> Figure:
+    """The mean over events and its standard error, cut where the mean itself cannot be; undefined without an event.
+
+    With weights, which count as exact, it is sum(w v) / sum(w) +- sqrt(sum(w^2 (v - mean)^2)) / sum(w).
+    """
     if not len(values):
         return UNDEFINED
+    if weight is not None:
+        value = float(weight @ values / weight.sum())
+        error = float(np.sqrt(weight**2 @ (values - value) ** 2) / weight.sum())
+        return around(value, error, low=low, high=high)
     return around(float(values.mean()), float(values.std() / np.sqrt(max(len(values) - 1, 1))), low=low, high=high)
 
 
 def around(value: float, error: float, *, low: float = 0.0, high: float = 1.0) -> Figure:
     """A figure with a symmetric interval of one standard error, cut where the figure itself cannot be."""
     return Figure(value, max(value - error, low), min(value + error, high))
+
+
+def resampled(values: Float[np.ndarray, " sample"]) -> Figure:
+    """The first value, with the spread of the others as its error."""
+    return around(float(values[0]), float(np.nanstd(values[1:]))) if np.isfinite(values[0]) else UNDEFINED
 
 
 def wilson_interval(
@@ -63,22 +83,52 @@ def wilson_interval(
     return np.minimum(centre - half, share), np.maximum(centre + half, share)
 
 
-def roc_area(score: Float[np.ndarray, " event"], is_signal: Bool[np.ndarray, " event"]) -> Figure:
+def roc_area(
+    score: Float[np.ndarray, " event"],
+    is_signal: Bool[np.ndarray, " event"],
+    weight: Float[np.ndarray, " event"] | None = None,
+) -> Figure:
     """The area under a ROC curve, with the interval of DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837.
 
     It is the share of pairs of a signal and a background event in which the signal has the higher score; a tie counts
     one half. Its variance is that of a signal event's share of background below it, over the number of signal events,
     plus that of a background event's share of signal above it, over the number of background events. Undefined without
-    signal or background.
+    signal or background. Weights of events count as exact.
     """
-    num_signal, num_background = int(is_signal.sum()), int((~is_signal).sum())
-    if not num_signal or not num_background:
+    weight = np.ones(len(score)) if weight is None else weight
+    parts = is_signal, ~is_signal
+    total_signal, total_background = (float(weight[part].sum()) for part in parts)
+    if not total_signal or not total_background:
         return UNDEFINED
     values, place = np.unique(score, return_inverse=True)
-    signal, background = (np.bincount(place[chosen], minlength=len(values)) for chosen in (is_signal, ~is_signal))
-    below = (np.cumsum(background) - background / 2) / num_background
-    above = 1 - (np.cumsum(signal) - signal / 2) / num_signal
-    area = float(signal @ below / num_signal)
-    variance = signal @ (below - area) ** 2 / (num_signal * max(num_signal - 1, 1))
-    variance += background @ (above - area) ** 2 / (num_background * max(num_background - 1, 1))
+    signal, background = (np.bincount(place[part], weight[part], minlength=len(values)) for part in parts)
+    below = (np.cumsum(background) - background / 2) / total_background
+    above = 1 - (np.cumsum(signal) - signal / 2) / total_signal
+    area = float(signal @ below / total_signal)
+    variance = 0.0
+    for part, share, total in ((parts[0], below, total_signal), (parts[1], above, total_background)):
+        num = int(part.sum())
+        variance += weight[part] ** 2 @ (share[place[part]] - area) ** 2 / total**2 * num / max(num - 1, 1)
     return around(area, float(np.sqrt(variance)))
+
+
+def calibration_error(
+    probability: Float[np.ndarray, " event"],
+    happened: Bool[np.ndarray, " event"],
+    edges: Float[np.ndarray, " edge"],
+    weight: Float[np.ndarray, " event"] | None = None,
+) -> Figure:
+    """sum over bins |sum over its events (happened - probability)| / events; bins are closed below, the last above too.
+
+    The sign of each bin's gap makes it a mean over events, which gives the interval.
+    """
+    place = np.searchsorted(edges, probability, side="right")
+    gap = happened - probability
+    sign = np.sign(np.bincount(place, gap if weight is None else weight * gap, minlength=len(edges) + 1))
+    return mean(sign[place] * gap, weight, high=1)
+
+
+def equal_population(values: Float[np.ndarray, " event"]) -> Float[np.ndarray, " edge"]:
+    """The inner edges of bins with equally many values each, as far as equal values allow."""
+    bins = np.array_split(np.sort(values), CALIBRATION_BINS)
+    return np.unique([one[0] for one in bins[1:] if len(one)])

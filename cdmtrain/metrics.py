@@ -9,23 +9,33 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, distributed
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from cdmtrain.intervals import UNCERTAINTY, UNDEFINED, Figure, around, as_results, fraction, mean, roc_area
+from cdmtrain.intervals import (
+    EQUAL_WIDTH,
+    UNCERTAINTY,
+    UNDEFINED,
+    Figure,
+    as_results,
+    calibration_error,
+    equal_population,
+    fraction,
+    mean,
+    resampled,
+    roc_area,
+)
 from cdmtrain.particles import DEFAULT, Classes, Pair, names_of, read_pairs
 
-CALIBRATION_BINS = 15
-EQUAL_WIDTH = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS  # the inner edges
 RESAMPLINGS = 400
 
 Doubles = Float[np.ndarray, "..."]
 Ints = Int[np.ndarray, " event"]
-Counts = Int[np.ndarray, "sample class answer"]
+Counts = Int[np.ndarray, "sample class answer"] | Float[np.ndarray, "sample class answer"]
 Bools = Bool[np.ndarray, " event"]
 
 
 class RunningMean:
     """The mean of a loss over events and processes.
 
-    Its sum is no buffer of a module: DDP would replace it by that of the first process in every step.
+    Its sum is no buffer of a module: DDP would replace that by the first process's.
     """
 
     def __init__(self) -> None:
@@ -85,11 +95,15 @@ class ClassificationMetrics:
     Args:
         classes: what the network tells apart.
         pairs: of classes whose area is a figure; None for electron and photon, where both are classes.
+        prior: relative numbers of the classes in the mix that the figures are for; None for that of the events.
 
     Shapes: logits (events, classes), class_index (events), of which those below 0 are left out of every figure.
     """
 
-    def __init__(self, classes: Classes = DEFAULT, pairs: Sequence[Pair] | None = None) -> None:
+    def __init__(
+        self, classes: Classes = DEFAULT, pairs: Sequence[Pair] | None = None, prior: Doubles | None = None
+    ) -> None:
+        self._prior = prior
         self._names = names_of(classes)
         self._pairs = read_pairs(None, classes) if pairs is None else tuple(pairs)
         self._logits: list[Tensor] = []
@@ -111,19 +125,25 @@ class ClassificationMetrics:
             distributed.all_gather_object(parts, (logits, class_index))
             logits, class_index = (torch.cat(part) for part in zip(*parts, strict=True))
         known = class_index >= 0
-        return _metrics(logits[known], class_index[known], self._names, self._pairs)
+        return _metrics(logits[known], class_index[known], self._names, self._pairs, self._prior)
 
 
 def _metrics(
-    logits: Float[Tensor, "event class"], truth: Int[Tensor, " event"], names: Sequence[str], pairs: Sequence[Pair]
+    logits: Float[Tensor, "event class"],
+    truth: Int[Tensor, " event"],
+    names: Sequence[str],
+    pairs: Sequence[Pair],
+    prior: Doubles | None,
 ) -> dict[str, Any]:
     answered = logits.isfinite().all(1)
     confusion = multiclass_confusion_matrix(logits.argmax(1)[answered], truth[answered], len(names))
     unanswered = torch.bincount(truth[~answered], minlength=len(names))
     counts = torch.cat([confusion, unanswered[:, None]], dim=1).numpy()
     is_defined = bool(len(truth) and answered.all())
-    figures = _of_counts(counts, names)
-    figures |= _of_logits(logits.double().numpy(), truth.numpy(), names, pairs, is_defined=is_defined)
+    row_weight = None if prior is None else prior / counts.sum(1).clip(min=1)
+    weight = None if row_weight is None else row_weight[truth.numpy()]
+    figures = _of_counts(counts, names) | ({} if row_weight is None else _of_mix(counts, row_weight, names))
+    figures |= _of_logits(logits.double().numpy(), truth.numpy(), names, pairs, weight, is_defined=is_defined)
     undefined = {} if answered.all() else {"undefined_events": int((~answered).sum())}
     return {**as_results(figures), "confusion_matrix": counts[:, :-1].tolist(), **undefined}
 
@@ -131,14 +151,29 @@ def _metrics(
 def _of_counts(counts: Int[np.ndarray, "class answer"], names: Sequence[str]) -> dict[str, Figure | dict[str, Figure]]:
     """The figures that follow from the most probable classes: rows are true classes, the last column has no answer."""
     right, true, chosen, total = counts.diagonal(), counts.sum(1), counts.sum(0)[:-1], counts.sum()
-    draws = np.random.default_rng(0).multinomial(total, counts.ravel() / max(total, 1), RESAMPLINGS)
-    macro_f1, resampled = _macro_f1(counts[None])[0], _macro_f1(draws.reshape(-1, *counts.shape))
     return {
         "accuracy": fraction(right.sum(), total),
-        "macro_f1": around(float(macro_f1), float(resampled.std())) if total else UNDEFINED,
+        "macro_f1": resampled(_macro_f1(_with_draws(counts))),
         "efficiency": dict(zip(names, map(fraction, right, true), strict=True)),
         "purity": dict(zip(names, map(fraction, right, chosen), strict=True)),
     }
+
+
+def _of_mix(counts: Int[np.ndarray, "class answer"], weight: Doubles, names: Sequence[str]) -> dict[str, Any]:
+    """The figures that depend on the mix of classes, whose events have these weights; errors are by resampling."""
+    each = _with_draws(counts) * weight[:, None]
+    right = each.diagonal(axis1=1, axis2=2)
+    with np.errstate(invalid="ignore"):
+        found = {"accuracy": right.sum(1) / each.sum((1, 2)), "macro_f1": _macro_f1(each)}
+        purity = (right / each.sum(1)[:, :-1]).T
+    figures = {name: resampled(values) for name, values in found.items()}
+    return {**figures, "purity": dict(zip(names, map(resampled, purity), strict=True))}
+
+
+def _with_draws(counts: Int[np.ndarray, "class answer"]) -> Counts:
+    """The counts themselves, and as many events drawn from them RESAMPLINGS times."""
+    draws = np.random.default_rng(0).multinomial(counts.sum(), counts.ravel() / max(counts.sum(), 1), RESAMPLINGS)
+    return np.concatenate([counts[None], draws.reshape(-1, *counts.shape)])
 
 
 def _macro_f1(counts: Counts) -> Float[np.ndarray, " sample"]:
@@ -151,7 +186,13 @@ def _macro_f1(counts: Counts) -> Float[np.ndarray, " sample"]:
 
 
 def _of_logits(
-    logits: Doubles, truth: Ints, names: Sequence[str], pairs: Sequence[Pair], *, is_defined: bool
+    logits: Doubles,
+    truth: Ints,
+    names: Sequence[str],
+    pairs: Sequence[Pair],
+    weight: Doubles | None,
+    *,
+    is_defined: bool,
 ) -> dict[str, Figure | dict[str, Figure]]:
     """The figures that follow from the probabilities, undefined where one of them is."""
     classes = range(len(names))
@@ -168,13 +209,14 @@ def _of_logits(
     probability, is_class = np.exp(log_p), truth[:, None] == np.arange(len(names))
     confidence, is_right = probability.max(1), logits.argmax(1) == truth
     scores = [logits[:, k] - np.logaddexp.reduce(np.delete(logits, k, axis=1), axis=1) for k in classes]
-    areas = [roc_area(scores[k].astype(np.float32), is_class[:, k]) for k in classes]
-    errors = [_calibration_error(probability[:, k], is_class[:, k], EQUAL_WIDTH) for k in classes]
+    areas = [roc_area(scores[k].astype(np.float32), is_class[:, k], weight) for k in classes]
+    errors = [calibration_error(probability[:, k], is_class[:, k], EQUAL_WIDTH, weight) for k in classes]
+    equal = equal_population(confidence)
     return {
-        "cross_entropy": mean(-log_p[is_class]),
-        "brier_score": mean(((probability - is_class) ** 2).sum(1), high=2),
-        "calibration_error": _calibration_error(confidence, is_right, EQUAL_WIDTH),
-        "calibration_error_equal_bins": _calibration_error(confidence, is_right, _equal_population(confidence)),
+        "cross_entropy": mean(-log_p[is_class], weight),
+        "brier_score": mean(((probability - is_class) ** 2).sum(1), weight, high=2),
+        "calibration_error": calibration_error(confidence, is_right, EQUAL_WIDTH, weight),
+        "calibration_error_equal_bins": calibration_error(confidence, is_right, equal, weight),
         "class_calibration_error": dict(zip(names, errors, strict=True)),
         "roc_auc": dict(zip(names, areas, strict=True)),
         **{pair.key: _pair_area(logits, truth, *map(names.index, pair)) for pair in pairs},
@@ -185,23 +227,6 @@ def _pair_area(logits: Doubles, truth: Ints, signal: int, background: int) -> Fi
     in_pair = np.isin(truth, (signal, background))
     score = (logits[:, signal] - logits[:, background])[in_pair]
     return roc_area(score.astype(np.float32), truth[in_pair] == signal)
-
-
-def _calibration_error(probability: Doubles, happened: Bools, edges: Doubles) -> Figure:
-    """sum over bins |sum over its events (happened - probability)| / events; bins are closed below, the last above too.
-
-    The sign of each bin's gap makes it a mean over events, which gives the interval.
-    """
-    place = np.searchsorted(edges, probability, side="right")
-    gap = happened - probability
-    sign = np.sign(np.bincount(place, gap, minlength=len(edges) + 1))
-    return mean(sign[place] * gap, high=1)
-
-
-def _equal_population(values: Doubles) -> Doubles:
-    """The inner edges of bins with equally many values each, as far as equal values allow."""
-    bins = np.array_split(np.sort(values), CALIBRATION_BINS)
-    return np.unique([one[0] for one in bins[1:] if len(one)])
 
 
 def _is_distributed() -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from cdmtrain.errors import InputError
-from cdmtrain.intervals import Figure, fraction
+from cdmtrain.intervals import Figure, fraction, mean
 
 
 def check_cuts(cuts: Mapping[str, object], classes: Sequence[str]) -> dict[str, float]:
@@ -31,17 +31,34 @@ def passes(
 
 
 def cut_figures(
-    passed: Mapping[str, Bool[np.ndarray, " event"]], truth: Int[np.ndarray, " event"], classes: Sequence[str]
+    passed: Mapping[str, Bool[np.ndarray, " event"]],
+    truth: Int[np.ndarray, " event"],
+    classes: Sequence[str],
+    prior: Float[np.ndarray, " class"] | None = None,
 ) -> dict[str, Figure | dict[str, Figure]]:
-    """Return what each cut keeps: share of its class, share of its class in what passes, 1 / share of all others."""
+    """Return what each cut keeps: share of its class, share of its class in what passes, 1 / share of all others.
+
+    Args:
+        passed: which events pass the cut on each class that has one.
+        truth: class index of the events.
+        classes: names of the classes.
+        prior: shares of the classes in the mix that purity and rejection are for; None for that of the events.
+    """
+    weight = None if prior is None else (prior / np.bincount(truth, minlength=len(classes)).clip(min=1))[truth]
     figures: dict[str, dict[str, Figure]] = {"cut_efficiency": {}, "cut_purity": {}, "cut_rejection": {}}
     for name, one in passed.items():
         is_class = truth == list(classes).index(name)
-        right, wrong = (one & is_class).sum(), (one & ~is_class).sum()
-        figures["cut_efficiency"][name] = fraction(right, is_class.sum())
-        figures["cut_purity"][name] = fraction(right, one.sum())
-        figures["cut_rejection"][name] = _inverse(fraction(wrong, (~is_class).sum()))
+        figures["cut_efficiency"][name] = fraction((one & is_class).sum(), is_class.sum())
+        figures["cut_purity"][name] = _share(is_class[one], None if weight is None else weight[one])
+        kept = _share(one[~is_class], None if weight is None else weight[~is_class])
+        figures["cut_rejection"][name] = _inverse(kept)
     return dict(figures)
+
+
+def _share(happened: Bool[np.ndarray, " event"], weight: Float[np.ndarray, " event"] | None) -> Figure:
+    if weight is None or not weight.any():
+        return fraction(happened.sum(), len(happened))
+    return mean(happened.astype(float), weight, high=1)
 
 
 def _inverse(kept: Figure) -> Figure:

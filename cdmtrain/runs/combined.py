@@ -49,16 +49,21 @@ def mean_log(log_p: Float[Tensor, "number event class"]) -> Float[Tensor, "event
 
 
 class Calibrated(nn.Module):
-    """The logarithm of the calibrated probabilities of a network: log_softmax(scale * log p + bias)."""
+    """The logarithm of the calibrated probabilities of a network: log_softmax(scale * log p + bias).
+
+    Args:
+        network: maps an EventBatch to logits (event, class).
+        scale, bias: of each class. A bias alone is another mix of particles.
+    """
 
     scale: Tensor
     bias: Tensor
 
-    def __init__(self, network: nn.Module, calibration: Calibration) -> None:
+    def __init__(self, network: nn.Module, scale: Sequence[float], bias: Sequence[float]) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("scale", torch.tensor(calibration.scale))
-        self.register_buffer("bias", torch.tensor(calibration.bias))
+        self.register_buffer("scale", torch.tensor(scale))
+        self.register_buffer("bias", torch.tensor(bias))
 
     def forward(self, batch: EventBatch) -> Float[Tensor, "event class"]:
         return self.calibrate(self.network(batch))
@@ -86,12 +91,27 @@ def with_spread(
 
 
 def combine_networks(
-    networks: Sequence[nn.Module], *, symmetries: bool = False, calibration: Calibration | None = None
+    networks: Sequence[nn.Module],
+    *,
+    symmetries: bool = False,
+    calibration: Calibration | None = None,
+    log_weights: Sequence[float] | None = None,
 ) -> nn.Module:
     """Return one network for several: their mean probability, also over symmetries and calibrated where that is wanted.
 
-    A single network without symmetries and calibration is returned as it is.
+    A single network that nothing is wanted of is returned as it is.
+
+    Args:
+        networks: each maps an EventBatch to logits (event, class).
+        symmetries: whether the mean is over the eight symmetries too.
+        calibration: of the probabilities.
+        log_weights: of each class, added to the logarithm of its calibrated probability: another mix of particles.
     """
     alone = len(networks) == 1 and not symmetries
     network = networks[0] if alone else Ensemble(networks, symmetries=symmetries)
-    return network if calibration is None else Calibrated(network, calibration)
+    if calibration is None and log_weights is None:
+        return network
+    weights = log_weights or [0.0] * len(calibration.bias if calibration else ())
+    if calibration is None:
+        return Calibrated(network, [1.0] * len(weights), weights)
+    return Calibrated(network, calibration.scale, [sum(pair) for pair in zip(calibration.bias, weights, strict=True)])

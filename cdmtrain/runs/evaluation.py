@@ -1,10 +1,14 @@
 """What a task that uses trained runs needs: the runs that were named, their configuration and their test events."""
 
+import logging
 from collections.abc import Sequence
 
+import numpy as np
+from jaxtyping import Float
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import nn
 
+from cdmtrain.calibration.prior import check_prior, log_weights
 from cdmtrain.config.build import build
 from cdmtrain.config.overrides import apply_overrides, override_keys
 from cdmtrain.data.event_data import EventData
@@ -14,11 +18,13 @@ from cdmtrain.runs.calibration import Calibration, find_calibration
 from cdmtrain.runs.combined import combine_networks
 from cdmtrain.runs.open import TrainedNetwork, open_network
 from cdmtrain.runs.provenance import summary_of
-from cdmtrain.runs.read import read_provenance
+from cdmtrain.runs.read import read_provenance, read_results
 from cdmtrain.runs.trust import trusted
 
 ALL_EVENTS_TEST = {"_target_": "cdmtrain.data.split.FractionSplit", "train": [0, 0], "val": [0, 0], "test": [0, 1]}
 SOURCES = ("data", "data.files", "data.dir")  # keys that name other events
+log = logging.getLogger(__name__)
+
 ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
 
 
@@ -39,10 +45,25 @@ def open_runs(cfg: DictConfig, *, device: str = "cpu") -> list[TrainedNetwork]:
 
 
 def combine_runs(runs: Sequence[TrainedNetwork], cfg: DictConfig) -> tuple[nn.Module, Calibration | None]:
-    """Return the network of one run or several, as `symmetries=` and `calibrated=` ask for it, and its calibration."""
+    """Return the network of one run or several as `symmetries=`, `calibrated=`, `prior=` ask, and its calibration."""
     calibration = find_calibration(runs, symmetries=cfg.symmetries) if cfg.calibrated else None
+    weights = None
+    if cfg.get("prior") is not None:
+        prior = check_prior(cfg.prior, runs[0].classes)
+        weights = log_weights(prior, _mix(runs[0], calibration)).tolist()
     networks = [run.classifier for run in runs]
-    return combine_networks(networks, symmetries=cfg.symmetries, calibration=calibration), calibration
+    combined = combine_networks(networks, symmetries=cfg.symmetries, calibration=calibration, log_weights=weights)
+    return combined, calibration
+
+
+def _mix(run: TrainedNetwork, calibration: Calibration | None) -> Float[np.ndarray, " class"]:
+    """The shares of the classes that probabilities are for: of validation events, else of equally many."""
+    matrix = (read_results(run.path) or {}).get("val_confusion_matrix")
+    events = calibration.events if calibration else [sum(row) for row in matrix or ()]
+    if not any(events):
+        log.warning("prior: %s does not say which mix it was trained on; equal numbers are assumed", run.path)
+        events = [1] * len(run.classes)
+    return np.array(events, float) / sum(events)
 
 
 def evaluation_config(runs: Sequence[TrainedNetwork], cfg: DictConfig, *, free: Sequence[str] = ()) -> DictConfig:

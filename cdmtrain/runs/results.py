@@ -5,7 +5,7 @@ from typing import Any
 from cdmtrain.runs.check import check, wrong
 from cdmtrain.runs.records import Results
 
-PER_CLASS = ("efficiency", "purity", "roc_auc", "class_calibration_error")
+PER_CLASS = ("efficiency", "purity", "roc_auc", "class_calibration_error", "prior")
 OF_SOME = ("class_coverage_", "class_set_size_", "cut_")  # how figures of prediction sets and of cuts begin
 UNCERTAINTY = "uncertainty"
 CONFUSION_MATRIX = "confusion_matrix"

@@ -8,6 +8,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import nn
@@ -15,6 +16,7 @@ from torch import nn
 from cdmtrain.atomic import nan_to_none, whole_directory, write_json, write_text
 from cdmtrain.calibration.conformal import in_set, set_figures
 from cdmtrain.calibration.cuts import check_cuts, cut_figures, passes
+from cdmtrain.calibration.prior import check_prior
 from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build
 from cdmtrain.config.overrides import override_keys
@@ -22,6 +24,7 @@ from cdmtrain.data.event_data import EventData
 from cdmtrain.data.quantiles import difference, sampled_events
 from cdmtrain.devices.accelerator import accelerator_name, check_accelerator
 from cdmtrain.intervals import as_results
+from cdmtrain.metrics import ClassificationMetrics
 from cdmtrain.report.run.page import write_report
 from cdmtrain.report.run.tables import show_results
 from cdmtrain.report.run.working_points import cut_table
@@ -46,7 +49,7 @@ def evaluate(cfg: DictConfig) -> None:
     configure_logging()
     folder = new_output_path(cfg, "evaluate")
     runs = open_runs(cfg)
-    used = evaluation_config(runs, cfg, free=("run_dir", "cut"))
+    used = evaluation_config(runs, cfg, free=("run_dir", "cut", "prior"))
     cuts = check_cuts(cfg.cut, runs[0].classes)
     check_accelerator(str(used.trainer.accelerator))
     lightning.seed_everything(used.seed, workers=True, verbose=False)
@@ -59,11 +62,18 @@ def evaluate(cfg: DictConfig) -> None:
         log.warning("%s", unlike)
     network, calibration = combine_runs(runs, cfg)
     classifier = as_classifier(network, used)
+    prior = None if cfg.prior is None else check_prior(cfg.prior, runs[0].classes)
+    if prior is not None:
+        classifier.metrics = {
+            split: ClassificationMetrics(*classes_and_pairs(used), prior=prior) for split in classifier.metrics
+        }
     with whole_directory(folder) as temporary:
         trainer = build(used, "trainer", callbacks=[], logger=False, default_root_dir=temporary)
         metrics = evaluate_run(trainer, classifier, data, temporary)
         parameters = sum(parameter.numel() for parameter in classifier.model.parameters())
-        add_answers(metrics, temporary, runs[0].classes, cuts, calibration)
+        add_answers(metrics, temporary, runs[0].classes, cuts, calibration if prior is None else None, prior)
+        if prior is not None:
+            metrics["prior"] = dict(zip(runs[0].classes, prior.tolist(), strict=True))
         results = metrics | {"parameters": parameters} | cost(runs)
         write_json(temporary / files.RESULTS, results)
         write_text(temporary / files.CONFIG, OmegaConf.to_yaml(used))
@@ -92,12 +102,14 @@ def add_answers(
     classes: Sequence[str],
     cuts: Mapping[str, float],
     calibration: Calibration | None,
+    prior: Float[np.ndarray, " class"] | None,
 ) -> None:
     """Add what cuts keep of the events in predictions.h5, and how often prediction sets hold their true class."""
     events = read_predictions(folder, len(classes))
     if events is None:
         return
-    found = cut_figures(passes(events.probability, cuts, classes), events.class_index, classes) if cuts else {}
+    passed = passes(events.probability, cuts, classes)
+    found = cut_figures(passed, events.class_index, classes, prior) if cuts else {}
     for level, least in calibration.sets.items() if calibration else ():
         found |= set_figures(in_set(events.probability, np.array(least)), events.class_index, classes, level)
     added = nan_to_none(as_results(found))

@@ -56,7 +56,7 @@ def predict(cfg: DictConfig) -> None:
     if output.suffix not in writers:
         raise InputError(f"output={output}: a name that ends in {', '.join(writers)} is expected")
     runs = open_runs(cfg)
-    free = ("input", "output", "ckpt", "symmetries", "calibrated", "cut", "trainer")
+    free = ("input", "output", "ckpt", "symmetries", "calibrated", "cut", "prior", "trainer")
     apply_overrides(runs[0].cfg, cfg, parts=(), free=free)
     cuts = check_cuts(cfg.cut, runs[0].classes)
     device = lightning.Fabric(accelerator=cfg.trainer.accelerator, devices=1).device
@@ -73,8 +73,9 @@ def predict(cfg: DictConfig) -> None:
         # as in the trainings, and no more than fit into memory
         batch_size = min(MOST_EVENTS, *(run.cfg.data.batch_size for run in runs))
         answer = Answer(runs, network, calibration, device)
+        sets_of = calibration if cfg.prior is None else None  # they hold for the mix of the validation events
         parts = joined(classified(file, answer, classes, batch_size))
-        parts = counted(with_uncertainty(parts, calibration, cuts, names_of(classes)), outcomes, found)
+        parts = counted(with_uncertainty(parts, sets_of, cuts, names_of(classes)), outcomes, found)
         with whole_file(output) as temporary:
             writers[output.suffix](temporary, parts, classes, file.num_events, about)
     total = found.sum()

@@ -153,7 +153,7 @@ MUTANTS = [
     Mutant("metrics.py", "in_pair = np.isin(truth, (signal, ", "in_pair = np.isin(truth, (0, 1, "),
     Mutant("intervals.py", "- background / 2", ""),
     Mutant("intervals.py", "0.25 / total**2", "0.25 / total"),
-    Mutant("metrics.py", 'side="right"', 'side="left"'),
+    Mutant("intervals.py", 'side="right"', 'side="left"'),
     Mutant("metrics.py", "counts.sum(0)", "counts.sum(1)"),
     # data
     Mutant(

@@ -42,7 +42,7 @@ def write_leaderboard(board: Leaderboard, folder: Path) -> Path:
 
 
 def _head(board: Leaderboard) -> list[str]:
-    words = f"{tables.state_counts(board)}. {tables.spread_words(board).capitalize()}."
+    words = f"{tables.state_counts(board)}. {tables.spread_words(board).capitalize()}. {board.significance}".rstrip()
     parts = [markup.element("p", words, "soft")]
     if board.ranked:
         best = board.ranked[0]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from cdmtrain.errors import InputError
 from cdmtrain.particles import Pair
 from cdmtrain.report.kit.numbers import is_number, plural, settings
+from cdmtrain.report.leaderboard.significance import significance
 from cdmtrain.report.run.tables import title
 from cdmtrain.runs.find import find_runs
 from cdmtrain.runs.read import RunFiles, read_run_or_problem
@@ -77,6 +78,7 @@ class Leaderboard:
 
     rows: tuple[Row, ...]
     rank: str  # the validation metric that they are ranked by
+    significance: str = ""  # which rows differ significantly from the first, in a sentence
 
     @property
     def runs(self) -> list[RunFiles]:
@@ -112,7 +114,8 @@ def make_leaderboard(paths: Sequence[str | Path], *, rank: str = "cross_entropy"
     areas = dict.fromkeys(pair.key for runs in grouped.values() for run in runs for pair in run.settings.pairs)
     if rank not in (*RANKS, *areas):
         raise InputError(f"rank={rank} is not a metric to rank by; give one of {', '.join((*RANKS, *areas))}")
-    return Leaderboard(tuple(sorted(_rows(list(grouped.values())), key=lambda row: _rank_key(row, rank))), rank)
+    rows = sorted(_rows(list(grouped.values())), key=lambda row: _rank_key(row, rank))
+    return Leaderboard(tuple(rows), rank, significance([row for row in rows if row.finished], rank))
 
 
 def _rows(grouped: Sequence[list[RunFiles]]) -> Iterable[Row]:

@@ -102,7 +102,7 @@ def leaderboard_tables(board: Leaderboard, *, plus_minus: str = PLUS_MINUS) -> G
     missing = unfinished_table(board)
     if missing.rows:
         parts.append(_without(missing, 0).terminal())
-    return Group(*parts, Text(state_counts(board)))
+    return Group(*parts, Text("\n".join(filter(None, (board.significance, state_counts(board))))))
 
 
 def _without(table: Table, *dropped: int) -> Table:
@@ -116,6 +116,7 @@ def _without(table: Table, *dropped: int) -> Table:
 def markdown(board: Leaderboard) -> str:
     """Return the leaderboard as Markdown."""
     parts = ["# Leaderboard", f"{state_counts(board)}. Ranked by validation; {spread_words(board)}."]
+    parts += [board.significance] if board.significance else []
     if board.ranked:
         parts.append(board_table(board, [*quality_columns(board), *cost_columns()]).markdown())
     if unfinished_table(board).rows:

@@ -69,6 +69,7 @@ def _head(run: RunFiles) -> list[str]:
     return [
         markup.element("p", tables.subtitle(run), "soft"),
         markup.element("p", tables.unfinished(run), "note"),
+        markup.element("p", tables.mix(results), "note"),
         markup.tiles((metric_named(key).text(results), name) for key, name in names.items()) if results else "",
         markup.element("p", tables.finding(run), "lead"),
         markup.element("p", tables.overfitting(run)),

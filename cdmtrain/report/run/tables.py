@@ -159,6 +159,14 @@ def unfinished(run: RunFiles) -> str:
     return f"{state}: there is no {' and no '.join(absent)}, so the page shows only what the other files hold."
 
 
+def mix(results: Results) -> str:
+    """Return for which mix of particles the metrics are, in one sentence; empty where it is that of the events."""
+    shares = ", ".join(f"{percent(share)} {name}" for name, share in results.get("prior", {}).items())
+    return (
+        f"Metrics and probabilities are for another mix of particles than the events have: {shares}." if shares else ""
+    )
+
+
 def finding(run: RunFiles) -> str:
     """Return the result in one or two sentences, as results.json has it."""
     counts = confusion_matrix(run)
