@@ -135,14 +135,14 @@ def test_events_unlike_the_training_sample_have_small_p_values_and_predict_says_
     assert np.median(found[1]) < 0.01
 
 
-@pytest.mark.parametrize("calibrated", ["true", "false"])
-def test_a_prior_reweights_probabilities_and_metrics(trained: SimpleNamespace, typed: Typed, calibrated: str) -> None:
-    words = ["prior={electron:1,photon:4,muon:1,proton:2}", f"calibrated={calibrated}"]
+@pytest.mark.parametrize("use", ["true", "false"])
+def test_a_prior_reweights_probabilities_and_metrics(trained: SimpleNamespace, typed: Typed, use: str) -> None:
+    words = ["prior={electron:1,photon:4,muon:1,proton:2}", f"calibrated={use}"]
     assert typed("task=predict", "run=run", f"input={trained.file}", "output=p.h5", *words) == 0
     assert typed("task=evaluate", "run=run", "run_dir=tested", *words) == 0
     mix = np.sum(json.loads(Path("run/results.json").read_text())["val_confusion_matrix"], axis=1)
     assert mix.tolist() == calibration()["events"]
-    plain = load_run("run", calibrated=calibrated == "true").predict(trained.images).probability.astype(float)
+    plain = load_run("run", calibrated=use == "true").predict(trained.images).probability.astype(float)
     weighted = plain * np.array([1, 1, 4, 2]) / np.where(mix > 0, mix / mix.sum(), np.array([1, 1, 4, 2]) / 8)
     with h5py.File("p.h5") as file, h5py.File("tested/predictions.h5") as tested:
         assert not any(name.startswith("set_") for name in file)
