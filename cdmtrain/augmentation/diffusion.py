@@ -34,7 +34,7 @@ class Diffusion(DetectorEffect):
 
 
 def diffused(
-    batch: EventBatch, width_cm: Float[Tensor, " event"], *, threshold_mev: float = 0.05, pitch_cm: float = 0.3
+    batch: EventBatch, width_cm: Float[Tensor, " event"], *, threshold_mev: float = 0.1, pitch_cm: float = 0.3
 ) -> EventBatch:
     """Spread the charge of each pixel, taken as uniform over the pixel, by a Gaussian in rows and in columns.
 

@@ -1,4 +1,4 @@
-"""Simulate a block of events in one thread, from one random generator.
+"""Simulate a block of events in one thread, from a random generator for the particles and one for the readout.
 
 From deposits to an image: the box around them, voxels, threshold, projection, and detector effects.
 
@@ -160,6 +160,7 @@ def simulate_block(
     tables: np.ndarray,
     shower: Shower,
     rng: np.random.Generator,
+    readout_rng: np.random.Generator,  # of diffusion and noise, so that particles are the same with and without them
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The events of these kinds: offset, pixel, energy_mev, kinetic_energy_mev, vertex_px, direction, budget."""
     events, size = kinds.size, int(settings[WIDTH])
@@ -183,9 +184,9 @@ def simulate_block(
                 return offset, pixel, energy_mev, kinetic_mev, vertex_px, directions, budget
             place_box(shower, size * settings[PITCH], rng, low)
             budget[event] = 0.0
-            keys, energies = voxel_keys(shower, settings, low, budget[event], rng)
+            keys, energies = voxel_keys(shower, settings, low, budget[event], readout_rng)
             project(keys, energies, settings, budget[event], image)
-            found = read_pixels(image, settings, pixel[first:], energy_mev[first:], rng)
+            found = read_pixels(image, settings, pixel[first:], energy_mev[first:], readout_rng)
         offset[event + 1] = first + found
         kinetic_mev[event] = kinetic
         directions[event] = direction

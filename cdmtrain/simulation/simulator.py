@@ -18,7 +18,7 @@ from cdmtrain.simulation.settings import by_particle, choice, interval, number, 
 from cdmtrain.simulation.shower import new_shower
 from cdmtrain.simulation.tables import COLUMNS, charged_and_photon_tables
 
-VERSION = 2  # of the physics; raised whenever the same seed gives other events
+VERSION = 3  # of the physics; raised whenever the same seed gives other events
 BLOCK_EVENTS = 1000
 WORLD_AXES = ("x", "y", "z")
 SPECTRA = ("flat_momentum", "flat_kinetic_energy")
@@ -137,7 +137,7 @@ class Simulator:
 
     def block(self, *, first: int, events: int, seed: int) -> tuple[SimulatedEvents, np.ndarray]:
         """Some events from event `first` on, and their energy budgets in MeV (columns in block.py)."""
-        rng = np.random.Generator(np.random.PCG64([seed, first]))
+        rng, readout_rng = (np.random.Generator(np.random.PCG64(key)) for key in ([seed, first], [seed, first, 1]))
         kinds = rng.permutation(self._kinds(events, rng.random()))
         energies = self.kinetic_energy_mev
         ranges = [*(energies[one.name] for one in DEFAULT), energies.get(POSITRON.name, energies[ELECTRON.name])]
@@ -147,10 +147,11 @@ class Simulator:
         axes = np.array([axis for axis in range(3) if axis != depth] + [depth])
         box = (self.image_size, self.pixel_cm, self.voxel_threshold_mev)
         readout = (self.recombination_field_kv_per_cm, self.diffusion_cm, self.noise_mev, self.pixel_threshold_mev)
+        settings = np.array([*box, *readout])
         tables = charged_and_photon_tables(self.proton_reactions, self.photoelectric_from_mev)
         flat_momentum = self.energy_spectrum == "flat_momentum"
         *columns, budget = simulate_block(
-            kinds, spectra, flat_momentum, angles, axes, np.array([*box, *readout]), tables, new_shower(COLUMNS), rng
+            kinds, spectra, flat_momentum, angles, axes, settings, tables, new_shower(COLUMNS), rng, readout_rng
         )
         if columns[0][-1] < 0:
             raise MemoryError("an event made more particles or deposits than shower.py has room for")
