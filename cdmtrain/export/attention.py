@@ -66,31 +66,31 @@ class Attention:
             begin = begin + mask.size(0) * mask.size(1)
         self.inverse = inverse.rows(0, num_rows)
 
-    def __call__(self, query_key_value: Array, heads: int) -> Array:
+    def __call__(self, query_key_value: Array, width: int, heads: int) -> Array:
         """(row, width) from (row, 3 width): queries, keys and values, each head by head."""
-        graph, three = self.graph, query_key_value.size(1)
-        padded = graph.concat([query_key_value, graph.full([1, three], 0.0)])
-        width = three / 3
-        results = []
+        graph = self.graph
+        padded = graph.concat([query_key_value, graph.constant(np.zeros((1, 3 * width), np.float32))])
+        results, scale = [], (width // heads) ** -0.5
         for table, mask in zip(self.tables, self.masks, strict=True):
             events, length = table.size(0), table.size(1)
-            shape = events, length, 3, heads, width / heads
+            shape = events, length, 3, heads, width // heads
             parts = padded.take(table).reshape(*shape).transpose(2, 0, 3, 1, 4)
             query, key, value = (parts.take(one) for one in range(3))
-            scale = (width / heads).float().apply("Sqrt")
             missing = graph.where(mask, 0.0, graph.constant(np.float32(LOWEST))).unsqueeze(1).unsqueeze(1)
-            attended = _in_blocks(query / scale, key.transpose(0, 1, 3, 2), value, missing, events, length)
+            attended = _in_blocks(scale, query, key.transpose(0, 1, 3, 2), value, missing, events, length)
             results.append(attended.transpose(0, 2, 1, 3).reshape(events * length, width))
         return graph.concat(results).take(self.inverse)
 
 
-def _in_blocks(query: Array, key: Array, value: Array, missing: Array, events: Array, length: Array) -> Array:
+def _in_blocks(
+    scale: float, query: Array, key: Array, value: Array, missing: Array, events: Array, length: Array
+) -> Array:
     """Attention of (event, head, row, column), in blocks of rows if there are too many weights for the memory."""
     graph = query.graph
     most = (graph.constant(np.array(MOST_WEIGHTS)) / (events * length).maximum(1)).maximum(1)
 
     def attend(rows: Array) -> Array:
-        return (rows @ key + missing).apply("Softmax", axis=-1) @ value
+        return (rows @ key * scale + missing).apply("Softmax", axis=-1) @ value
 
     def in_blocks() -> Array:
         number = (length + most - 1) / most

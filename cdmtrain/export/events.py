@@ -54,35 +54,49 @@ class Segments:
         return [self.graph.full([self.num_events], 0, one.dtype).add_all_at(self.event, one, "max") for one in columns]
 
     @cached_property
-    def _steps(self) -> tuple[list[Array], Array]:
-        """Tables of the rows that each step of a reduction joins, and the row of each event after the last.
+    def _steps(self) -> tuple[list[tuple[Array, Array]], Array]:
+        """For each step of a reduction the rows that it joins and which of them count; at last the row of each event.
 
-        A step joins up to 16 neighbouring rows of an event; the number of rows stands for no row. To add at an index,
-        as training does, is slow in onnxruntime for wide rows, and wrong where several threads add to one place.
+        A step joins up to 16 neighbouring rows of an event; where there are fewer, the last of them is repeated and
+        does not count in a sum. The row of an event without rows is the one after the last. To add at an index, as
+        training does, is slow in onnxruntime for wide rows, and wrong where several threads add to one place.
         """
-        graph, tables = self.graph, []
+        graph, steps = self.graph, []
         segments, most = self, self.most
         while most > 1:
             (begin,) = (segments.rank % ROWS_AT_A_TIME).equals(0).nonzero()
             event = segments.event.take(begin)
-            last = (segments.first + segments.num_rows).take(event)
+            end = (segments.first + segments.num_rows).take(event).unsqueeze(1)
             row = begin.unsqueeze(1) + graph.constant(np.arange(ROWS_AT_A_TIME))
-            tables.append(graph.where(row < last.unsqueeze(1), row, segments.event.size()))
+            steps.append((row.minimum(end - 1), (row < end).float()))
             most = -(-most // ROWS_AT_A_TIME)
             segments = Segments(event, self.num_events, most)
-        return tables, graph.where(segments.num_rows > 0, segments.first, segments.event.size())
+        return steps, graph.where(segments.num_rows > 0, segments.first, segments.event.size())
 
-    def reduce(self, x: Array, how: str, *, nothing: float = 0.0) -> Array:
-        """Sum or Max (event, column) over the rows of each event; `nothing` without a row and in every maximum."""
-        tables, row_of_event = self._steps
-        missing = self.graph.full([1, x.size(1)], nothing)
-        for table in tables:
-            x = self.graph.concat([x, missing]).take(table).reduce(how, 1)
-        return self.graph.concat([x, missing]).take(row_of_event)
+    def sum(self, x: Array, *, weight: Array | None = None, index: Array | None = None) -> Array:
+        """(event, column) the sum of weight times x, or of weight times x[index], over the rows of each event."""
+        steps, row_of_event = self._steps
+        for rows, counts in steps:
+            if weight is not None:
+                counts = counts * weight.take(rows)
+            of_rows = x.take(rows if index is None else index.take(rows))
+            x = (counts.unsqueeze(1) @ of_rows).reduce("Sum", 1)
+            weight = index = None
+        return self._of_events(x, row_of_event, 0.0)
 
-    def mean(self, x: Array) -> Array:
-        """(event, column), 0 without a row."""
-        return self.reduce(x, "Sum") / self.num_rows.float().maximum(1).unsqueeze(1)
+    def max(self, x: Array, *, nothing: float = 0.0) -> Array:
+        """(event, column) the maximum over the rows of each event; `nothing` without a row."""
+        steps, row_of_event = self._steps
+        for rows, _ in steps:
+            x = x.take(rows).reduce("Max", 1)
+        return self._of_events(x, row_of_event, nothing)
+
+    def _of_events(self, x: Array, row_of_event: Array, nothing: float) -> Array:
+        return self.graph.concat([x, self.graph.full([1, x.size(1)], nothing)]).take(row_of_event)
+
+    def mean(self, x: Array, *, weight: Array | None = None) -> Array:
+        """(event, column) the sum of weight times x divided by the number of rows; 0 without a row."""
+        return self.sum(x, weight=weight) / self.num_rows.float().maximum(1).unsqueeze(1)
 
     def padded(self, index: Array | None = None) -> tuple[Array, Array]:
         """Rows of each event side by side (event, rank), the number of rows where there is none; and which there are.

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-OPSET, IR_VERSION = 18, 10  # of ONNX 1.13 and of a file of ONNX 1.16: what onnxruntime reads since 1.17
+OPSET, IR_VERSION = 20, 10  # what onnxruntime reads since 1.18
 Number = int | float | bool
 
 

@@ -24,16 +24,11 @@ def parts(pixels: Pixels) -> tuple[Array, Neighbours, Segments]:
     return pixels.feature, pixels.neighbours, pixels.hits
 
 
-def maximum(segments: Segments, x: Array) -> Array:
-    """(event, feature) maxima, 0 without a row."""
-    return x.graph.where(segments.num_rows.unsqueeze(1) > 0, segments.reduce(x, "Max", nothing=LOWEST), 0.0)
-
-
 def pooled(segments: Segments, x: Array, how: str) -> Array:
     """(event, feature) sum, mean or max over the rows of each event; 0 without a row."""
     if how == "max":
-        return maximum(segments, x)
-    return segments.mean(x) if how == "mean" else segments.reduce(x, "Sum")
+        return segments.max(x)
+    return segments.mean(x) if how == "mean" else segments.sum(x)
 
 
 @logits.register
@@ -57,7 +52,7 @@ def _gcn_mean(model: GNN, x: Array, neighbours: Neighbours, nodes: Segments) -> 
     source, target = neighbours.edges
     flat = scale.reshape(-1)
     column = graph.full([x.size()], 0.0).add_all_at(source, flat.take(target)) + flat
-    mean = nodes.mean(x * (flat * column).unsqueeze(1))
+    mean = nodes.mean(x, weight=flat * column)
     bias = graph.constant(numbers(last.bias)) * (nodes.num_rows > 0).float().unsqueeze(1)
     return layer(last.lin, mean) + bias
 
@@ -71,7 +66,8 @@ def _gcn(convolution: Any, x: Array, neighbours: Neighbours) -> Array:
     scale = _scale(neighbours)
     scaled = scale * x
     total = neighbours.of_sources(scaled).reduce("Sum", 1) + scaled
-    return layer(convolution.lin, scale * total) + x.graph.constant(numbers(convolution.bias))
+    weight, bias = (x.graph.constant(numbers(one)) for one in (convolution.lin.weight.t(), convolution.bias))
+    return x.graph.op("Gemm", scale * total, weight, bias)
 
 
 def _convolution(convolution: Any, x: Array, neighbours: Neighbours) -> Array:
@@ -123,7 +119,7 @@ def _(model: EdgeConv, pixels: Pixels) -> Array:
         x = layer(model.activation, layer(norm, neighbours.of_edges(edges, "max")))
         outputs.append(x)
     x = x.graph.concat(outputs, 1)
-    return layer(model.linear, x.graph.concat([nodes.mean(x), maximum(nodes, x)], 1))
+    return layer(model.linear, x.graph.concat([nodes.mean(x), nodes.max(x)], 1))
 
 
 @logits.register

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable
 from functools import singledispatch
@@ -92,7 +91,7 @@ def _(module: nn.ReLU, x: Array) -> Array:
 def _(module: nn.GELU, x: Array) -> Array:
     if module.approximate != "none":
         raise NotTranslatedError("GELU(approximate=tanh)")
-    return x * 0.5 * ((x * math.sqrt(0.5)).apply("Erf") + 1)
+    return x.apply("Gelu")
 
 
 @layer.register

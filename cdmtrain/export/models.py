@@ -89,8 +89,7 @@ def pixel_linear(module: Any, pixels: Pixels) -> Array:
     if pixels.image is not None:
         return graph.op("Gemm", _flat(pixels.image), graph.constant(weight), bias)
     square = hits.image_size**2
-    rows = graph.constant(weight[:square]).take(hits.pixel) * hits.energy.unsqueeze(1)
-    x = hits.reduce(rows, "Sum") + bias
+    x = hits.sum(graph.constant(weight[:square]), weight=hits.energy, index=hits.pixel) + bias
     return x if pixels.event_feature is None else x + pixels.event_feature @ graph.constant(weight[square:])
 
 
@@ -104,7 +103,7 @@ def _(model: SparseResNet, pixels: Pixels) -> Array:
         x = layer(model.activation, step)
         for block in stages[number]:
             x = _residual(block, x, sites)
-        pooled += [sites.segments.mean(x), sites.segments.reduce(x, "Max")]
+        pooled += [sites.segments.mean(x), sites.segments.max(x).maximum(0)]
     whole = [] if pixels.event_feature is None else [pixels.event_feature]
     return layer(model.head, graph.concat([*pooled, *whole], 1))
 
@@ -126,7 +125,7 @@ def _(model: SelfAttention, pixels: Pixels) -> Array:
     assert pixels.feature is not None
     x = layer(model.activation, layer(model.embedding, pixels.feature))
     weight = np.concatenate([numbers(one.weight.t()) for one in (model.query, model.key, model.value)], axis=1)
-    z = Attention(pixels.hits, tokens=False)(x @ x.graph.constant(weight), 1)
+    z = Attention(pixels.hits, tokens=False)(x @ x.graph.constant(weight), len(weight), 1)
     return layer(model.linear, pixels.hits.mean(layer(model.activation, x + z)))
 
 
@@ -142,7 +141,7 @@ def _(model: Transformer, pixels: Pixels) -> Array:
     for block in model.layers:
         assert isinstance(block, EncoderLayer)
         query_key_value = layer(block.query_key_value, layer(block.norms[0], x))
-        x = x + layer(block.joined, attention(query_key_value, block.heads))
+        x = x + layer(block.joined, attention(query_key_value, len(model.whole_event), block.heads))
         x = x + layer(block.mlp, layer(block.norms[1], x))
     return layer(model.linear, layer(model.norm, x.rows(0, hits.num_events)))
 
@@ -182,6 +181,6 @@ def _encoder_layer(block: Any, x: Array, attention: Attention) -> Array:
     own, graph = block.self_attn, x.graph
     weight, bias = graph.constant(numbers(own.in_proj_weight.t())), graph.constant(numbers(own.in_proj_bias))
     query_key_value = graph.op("Gemm", layer(block.norm1, x), weight, bias)
-    x = x + layer(own.out_proj, attention(query_key_value, own.num_heads))
+    x = x + layer(own.out_proj, attention(query_key_value, own.embed_dim, own.num_heads))
     hidden = layer(block.activation, layer(block.linear1, layer(block.norm2, x)))
     return x + layer(block.linear2, hidden)

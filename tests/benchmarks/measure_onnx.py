@@ -21,6 +21,7 @@ from cdmtrain.batch import EventBatch
 from cdmtrain.data.hdf5 import ChallengeFile
 from cdmtrain.data.stream import stream_batches
 from cdmtrain.export.network import feeds, onnx_model
+from cdmtrain.particles import DEFAULT
 from cdmtrain.runs.open import make_classifier
 
 NUM_EVENTS, REPEATS = 100, 7
@@ -38,7 +39,7 @@ def network(name: str) -> Any:
 
 def batches(path: Path) -> list[EventBatch]:
     with ChallengeFile(path) as file:
-        stream = stream_batches(file, batch_size=NUM_EVENTS)
+        stream = stream_batches(file, DEFAULT, batch_size=NUM_EVENTS)
         return [batch for batch, _ in zip(stream, range(4), strict=False)]
 
 
