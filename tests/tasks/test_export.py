@@ -26,6 +26,7 @@ from cdmtrain.runs.open import make_classifier, read_config
 from cdmtrain.tasks import export as task
 
 MODELS = [option.name for option in groups()["model"] if option.name != "module"]  # which wraps any network
+TRACED = ("alexnet", "best", "cnn", "densenet", "dnn", "perceptron", "resnet", "sparse_resnet")  # by torch
 Capture = pytest.CaptureFixture[str]
 Export = Callable[..., int]
 
@@ -176,13 +177,14 @@ def test_an_architecture_that_torch_cannot_trace_is_one_sentence(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", ["format=onnx takes=image", "format=onnx takes=hits", "format=torch takes=hits"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["best", *MODELS])
 def test_every_architecture_is_exported_or_is_one_sentence(
     challenge_file: Callable[..., Path], export: Export, capsys: Capture, name: str, words: str
 ) -> None:
     data = ["data=hdf5", f"data.files=[{challenge_file(num_events=300, image_size=67)}]", "data.image_size=67"]
     with initialize_config_module("cdmtrain.conf", version_base="1.3"):
-        config = compose("config", overrides=[f"model={name}", "trainer=cpu", *data])
+        chosen = "experiment=best" if name == "best" else f"model={name}"
+        config = compose("config", overrides=[chosen, "trainer=cpu", *data])
     OmegaConf.resolve(config)
     Path("run/checkpoints").mkdir(parents=True)
     OmegaConf.save(config, "run/config.yaml")
@@ -190,7 +192,7 @@ def test_every_architecture_is_exported_or_is_one_sentence(
     start = time.process_time()
     status = export("run=run", "output=network." + ("onnx" if "onnx" in words else "pt2"), *words.split())
     said = capsys.readouterr()
-    if "onnx" in words or name in ("alexnet", "cnn", "densenet", "dnn", "perceptron", "resnet", "sparse_resnet"):
+    if "onnx" in words or name in TRACED:
         assert (status, said.err) == (0, "")
         assert "the same as the run to" in said.out
         assert time.process_time() - start < 60
