@@ -134,6 +134,8 @@ OPENERS = (
 MAY_MORE = {key: {"torch", "lightning"} for key in OPENERS}
 MAY_MORE["data.conversion.larcv"] = {"uproot"}
 MAY_MORE["augmentation.recombination"] = {f"cdmtrain.simulation.{name}" for name in ("argon", "block")}
+MAY_MORE |= {f"report.dataset.{name}": COMPILED for name in ("features", "shape")}
+MAY_MORE["report.dataset.two_samples"] = {"sklearn"}
 MAY_MORE["callbacks.loggers"] = {"matplotlib", "mlflow", "wandb"}
 
 PDG_CODES = {11, 13, 22, 2212}

@@ -11,7 +11,7 @@ import numpy as np
 from cdmtrain.compiled import jit
 from cdmtrain.simulation import argon, cascade
 
-MUON_BINDING_MEV = 0.848  # of the 1s orbit around argon
+MUON_BINDING_MEV = 0.853  # of the 1s orbit around argon
 CHLORINE_MEV = 7.2  # the nucleus that an absorbed muon leaves is heavier than argon
 PROTON_PAIR_SHARE = 0.4  # of pairs, two protons
 
@@ -34,24 +34,29 @@ def sample_position(power: int, rng: np.random.Generator) -> tuple[tuple[float, 
 
 @jit
 def absorb_on_proton(nucleon: np.ndarray, rng: np.random.Generator) -> float:
-    """mu- p -> n nu: sets the neutron and returns the energy that it and the nucleus share, MeV."""
+    """mu- p -> n nu: sets the neutron and returns the energy that it and the nucleus share, MeV.
+
+    The proton leaves a hole in the Fermi sea, whose depth stays in the nucleus as excitation.
+    """
     available = argon.MUON_MASS_MEV - MUON_BINDING_MEV
     while True:
         position, here = sample_position(1, rng)
         p = fermi_nucleon(cascade.PROTON_INSIDE, here, rng)
         square = p[0] ** 2 + p[1] ** 2 + p[2] ** 2
-        energy = available + math.sqrt(square + cascade.NUCLEON_MASS_MEV**2)
+        inside = math.sqrt(square + cascade.NUCLEON_MASS_MEV**2)
+        energy = available + inside
         b, invariant = (p[0] / energy, p[1] / energy, p[2] / energy), math.sqrt(energy**2 - square)
         star = (invariant**2 - cascade.NUCLEON_MASS_MEV**2) / (2 * invariant)
         p = cascade.sample_isotropic(star, rng)
         x, y, z, total = cascade.boost(p, invariant - star, b, energy / invariant, 1.0)
         well = cascade.kinetic_energy(cascade.fermi_momentum(cascade.NEUTRON_INSIDE, here))
-        free = total - cascade.NUCLEON_MASS_MEV - well
+        depth = cascade.kinetic_energy(cascade.fermi_momentum(cascade.PROTON_INSIDE, here))
+        hole = depth - (inside - cascade.NUCLEON_MASS_MEV)
         shared = available - CHLORINE_MEV - (energy - total)
-        if free > 0 and shared > 0:
+        if total - cascade.NUCLEON_MASS_MEV > well and shared > hole:
             nucleon[cascade.SPECIES] = cascade.NEUTRON_INSIDE
             nucleon[cascade.X], nucleon[cascade.Y], nucleon[cascade.Z] = position
-            cascade.set_motion(nucleon, min(free, shared) - cascade.BINDING_MEV, x, y, z)
+            cascade.set_motion(nucleon, shared - hole - cascade.BINDING_MEV, x, y, z)
             return shared
 
 

@@ -10,6 +10,8 @@ ATOMIC_NUMBER = 18
 ATOMIC_MASS = 39.948  # g/mol
 DENSITY = 1.396  # g/cm3
 MEAN_EXCITATION_MEV = 188.0e-6
+INNER_SHELLS_MEV = ((2, 3.206e-3), (8, 0.27e-3))  # electrons and binding energy of the shells K and L
+PLASMA_MEV = 22.854e-6
 STERNHEIMER_C, STERNHEIMER_A, STERNHEIMER_K, STERNHEIMER_X0, STERNHEIMER_X1 = 5.2146, 0.19559, 3.0, 0.2, 3.0
 NUCLEAR_RADIUS_MEV = 3.43 / 197.327  # rms charge radius 3.43 fm over hbar c, in 1/MeV
 
@@ -33,7 +35,7 @@ COLLISION_CUT_MEV = 0.010
 PHOTON_CUT_MEV = 0.030
 # A photon that scattering has brought below this energy deposits it on the spot.
 PHOTON_END_MEV = 0.006
-# A collision that transfers more ends the step and makes a delta ray that is followed (0.05 mm of range).
-DELTA_RAY_MEV = 0.050
+# A collision that transfers more ends the step and makes a delta ray that is followed (0.06 mm of range).
+DELTA_RAY_MEV = 0.055
 # A charged particle with less has a range under 1 mm (electrons) or 0.2 mm (others): it makes one last deposit.
-STOP_MEV = (0.340, 0.500, PHOTON_END_MEV, 1.500, 0.340)
+STOP_MEV = (0.340, 0.880, PHOTON_END_MEV, 2.040, 0.340)

@@ -25,6 +25,7 @@ BUDGET_COLUMNS = 6
 KEPT, OUTSIDE, UNDER_THRESHOLD, RECOMBINED, LOST, INITIAL = 0, 1, 2, 3, 4, 5
 BOX_ALPHA, BOX_BETA = 0.93, 0.212  # beta in (kV/cm)(g/cm2)/MeV
 LEAST_MEV_CM = 0.5  # smaller densities recombine like this one
+EDGE_CM = 1e-9  # a deposit that set the upper edge of the box is inside, whatever the last bit says
 CLOUD_PARTS = 8  # points that stand for a diffused deposit
 # columns of `settings`, see Simulator
 WIDTH, PITCH, VOXEL_THRESHOLD, FIELD, DIFFUSION, NOISE, PIXEL_THRESHOLD = 0, 1, 2, 3, 4, 5, 6
@@ -103,6 +104,8 @@ def voxel_keys(
                 if parts > 1:
                     x += settings[DIFFUSION] * rng.standard_normal()
                 cell[axis] = math.floor(x / settings[PITCH])
+                if cell[axis] == size and x < size * settings[PITCH] + EDGE_CM:
+                    cell[axis] = size - 1
                 inside = inside and 0 <= cell[axis] < size
             if inside:
                 keys[found] = (cell[0] * size + cell[1]) * size + cell[2]

@@ -3,8 +3,9 @@
 Muon and proton: Bethe with Sternheimer's density effect and the shell term of Barkas and Berger (ICRU 37), restricted
 to transfers below the cut (Review of Particle Physics, Passage of particles through matter, eqs. 34.5 and 34.12).
 Electron: Berger and Seltzer with the Moller cross section; a positron loses as an electron does (Bhabha differs by
-2 %). Straggling comes from random collisions above the cut, 10 keV, and a Gaussian of Bohr's variance below it: over a
-few millimetres the sum is Landau's or Vavilov's distribution. Valid from 1 MeV (muon), 5 MeV (proton), 10 keV
+2 %). Straggling comes from random collisions above the cut, 10 keV, and a Gaussian below it, of Bohr's variance and of
+that which binding adds: over a few millimetres the sum is Landau's or Vavilov's distribution, as Blunck and Leisegang
+broaden it. Valid from 1 MeV (muon), 5 MeV (proton), 10 keV
 (electron) to some GeV; at less, the range is under 0.2 mm.
 """
 
@@ -62,12 +63,27 @@ def heavy_collision_rate(kinetic_mev: Array, mass_mev: float, cut_mev: float) ->
     return argon.COLLISION_CONSTANT / beta2 * (1 / cut_mev - 1 / top - beta2 / top * np.log(top / cut_mev) + spin)
 
 
+def binding_variance(gamma: Array, beta2: Array) -> Array:
+    """Variance of the loss that the binding of the inner electrons adds to Bohr's, MeV^2/cm.
+
+    Shulek et al., Sov. J. Nucl. Phys. 4 (1967) 400: (8/3) xi sum_i (Z_i/Z) I_i ln(2 m (beta gamma)^2 / I_i) over the
+    shells. The density effect ends the growth with gamma at I_i / (plasma energy).
+    """
+    total = np.zeros_like(gamma)
+    for electrons, excitation in argon.INNER_SHELLS_MEV:
+        square = np.minimum(gamma**2 - 1, (excitation / argon.PLASMA_MEV) ** 2)
+        log = np.log(np.maximum(2 * argon.ELECTRON_MASS_MEV * square / excitation, 1.0))
+        total += electrons / argon.ATOMIC_NUMBER * excitation * log
+    return 8 / 3 * argon.COLLISION_CONSTANT / beta2 * total
+
+
 def heavy_variance(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array:
-    """Bohr's variance of the loss below the cut, MeV^2/cm."""
-    _, beta2 = gamma_and_beta2(kinetic_mev, mass_mev)
+    """Bohr's and Shulek's variance of the loss below the cut, MeV^2/cm."""
+    gamma, beta2 = gamma_and_beta2(kinetic_mev, mass_mev)
     top = largest_transfer_mev(kinetic_mev, mass_mev)
     upper = np.minimum(cut_mev, top)
-    return argon.COLLISION_CONSTANT / beta2 * upper * (1 - beta2 * upper / (2 * top))
+    bohr = argon.COLLISION_CONSTANT / beta2 * upper * (1 - beta2 * upper / (2 * top))
+    return bohr + binding_variance(gamma, beta2)
 
 
 def electron_loss(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array:
@@ -91,9 +107,9 @@ def electron_collision_rate(kinetic_mev: Array, mass_mev: float, cut_mev: float)
 
 
 def electron_variance(kinetic_mev: Array, mass_mev: float, cut_mev: float) -> Array:
-    """Bohr's variance of the loss below the cut, MeV^2/cm."""
-    _, beta2 = gamma_and_beta2(kinetic_mev, mass_mev)
-    return argon.COLLISION_CONSTANT / beta2 * np.minimum(cut_mev, kinetic_mev / 2)
+    """Bohr's and Shulek's variance of the loss below the cut, MeV^2/cm."""
+    gamma, beta2 = gamma_and_beta2(kinetic_mev, mass_mev)
+    return argon.COLLISION_CONSTANT / beta2 * np.minimum(cut_mev, kinetic_mev / 2) + binding_variance(gamma, beta2)
 
 
 ELECTRON = electron_loss, electron_variance, electron_collision_rate

@@ -1,11 +1,11 @@
 """Proton reactions with nuclei, and the fate of a negative muon at rest. Neutrons leave without a trace.
 
-Reactions per cm: Letaw, Silberberg and Tsao, Astrophys. J. Suppl. 51 (1983) 271, with a Coulomb barrier; elastic
-nuclear scatters are half as frequent. A reaction is a cascade of nucleons (cascade.py), then evaporation,
-valid to about 400 MeV, since no pions are made. Deuterons, alphas and the nucleus stop where they
-start. Muon at rest: it descends the levels of muonic argon by emitting photons or electrons, then is captured by the
-nucleus (absorption.py) or decays (26 %: Suzuki, Measday, Roalsvig, Phys. Rev. C 35 (1987) 2212) with Michel's
-spectrum, Doppler-shifted by the motion in the orbit.
+Reactions per cm: Letaw, Silberberg and Tsao, Astrophys. J. Suppl. 51 (1983) 271, with a Coulomb barrier. A reaction
+is a cascade of nucleons (cascade.py), then evaporation, valid to about 400 MeV, since no pions are made. Deuterons,
+alphas and the nucleus stop where they start. Elastic scatters: diffraction.py. Muon at rest: it descends the levels of
+muonic argon by emitting photons or electrons, with the branching of Geant4's Physics Reference Manual (capture of
+negative muons), then is captured by the nucleus (absorption.py) or decays (26 %: Suzuki, Measday, Roalsvig, Phys. Rev.
+C 35 (1987) 2212) with Michel's spectrum, Doppler-shifted by the motion in the orbit.
 
 De-excitation of a nucleus: it evaporates neutrons, protons, deuterons and alphas, and finally emits photons.
 
@@ -15,7 +15,7 @@ Weisskopf's evaporation (Phys. Rev. 52 (1937) 295) in the form of Dostrovsky, Fr
     (2s+1) A U' exp(2 sqrt(a U')),   U' = U - S - V,   a = 1/9 per MeV and nucleon,
 
 and the kinetic energy V + x, x distributed as x exp(-x/T), T = sqrt(U'/a). When no channel is open, photons carry away
-the rest. Barriers, separation energies and the photon spectrum are adjusted to Geant4's Bertini cascade on argon.
+the rest. Barriers and the binding of charged particles are adjusted to Geant4's Bertini cascade on argon.
 """
 
 import math
@@ -25,62 +25,79 @@ import numpy as np
 from cdmtrain.compiled import jit
 from cdmtrain.simulation import argon, cascade
 from cdmtrain.simulation.absorption import MUON_BINDING_MEV, absorb_on_pair, absorb_on_proton
+from cdmtrain.simulation.diffraction import ION_DENSITY, NUCLEUS_MASS_MEV
 from cdmtrain.simulation.shower import KINETIC, Shower, U, V, W, X, Y, Z, deposit_here, push, push_isotropic
 
-ELASTIC_SHARE = 1 / 3
 COULOMB_BARRIER_MEV = 7.0
-DIFFRACTION_MEV2 = 88.0**2  # mean q^2 of an elastic nuclear scatter, 1/b with b = R^2/4, R = 4.5 fm
-NUCLEUS_MASS_MEV = 37200.0
 DECAY_SHARE = 0.262
 PAIR_SHARE = 0.62  # of captures, on two nucleons: as in Geant4; measured neutrons suggest fewer
 MICHEL_END_MEV = 52.83
+MUON_REDUCED_MASS_MEV = argon.MUON_MASS_MEV / (1 + argon.MUON_MASS_MEV / NUCLEUS_MASS_MEV)
+BOHR_MEV = 0.5 * MUON_REDUCED_MASS_MEV * (argon.ATOMIC_NUMBER * argon.FINE_STRUCTURE) ** 2
 ORBIT_MOMENTUM_MEV = argon.ATOMIC_NUMBER * argon.FINE_STRUCTURE * argon.MUON_MASS_MEV
-MUONIC_LEVEL_MEV = (MUON_BINDING_MEV, 0.2225, 0.0963, 0.0521, 0.0317)  # binding of n = 1, 2, ...
-NEXT_LEVEL_SHARE, AUGER_SHARE = 0.75, 0.05  # of transitions: to the next level; by emitting an electron
+HIGHEST_LEVEL = 14  # as wide as the orbit of a K electron
+NEXT_LEVEL_WEIGHT, AUGER_SHARE = 10, 0.10  # of transitions: the others weigh 1; by emitting an electron
 LEVEL_DENSITY = 40 / 9  # 1/MeV
 # channels: neutron, proton, deuteron, alpha
 PROTON_CHANNEL = 1
 SPINS_AND_NUCLEONS = (2.0, 2.0, 6.0, 4.0)  # (2s+1) A
-ARGON_BINDS_MEV = (9.0, 8.0, 16.0, 8.0)
-CHLORINE_BINDS_MEV = (7.8, 10.0, 18.0, 9.0)  # the nucleus after a muon's capture: one neutron more, one proton less
+ARGON_BINDS_MEV = (10.5, 16.0, 8.0)  # of proton, deuteron, alpha
+CHLORINE_BINDS_MEV = (10.0, 18.0, 9.0)  # the nucleus after a muon's capture: one neutron more, one proton less
+# of the next neutron, from argon 40 and chlorine 40 on (Wang et al., Chin. Phys. C 45 (2021) 030003): neutrons pair
+ARGON_NEUTRON_MEV = (9.87, 6.60, 11.84, 8.79, 15.26, 12.74)
+CHLORINE_NEUTRON_MEV = (5.83, 8.07, 6.11, 10.31, 8.58, 12.64)
 BARRIER_MEV = (0.0, 2.4, 2.5, 5.8)
-ION_DENSITY = 500.0  # MeV/cm
-LEAST_PHOTON_MEV = 0.35
+LEAST_PHOTON_MEV = 0.12  # the lowest levels are so far apart
 
 
-def nuclear_rate(kinetic_mev: np.ndarray) -> np.ndarray:
-    """Reactions and elastic nuclear scatters of a proton per cm."""
+def reaction_rate(kinetic_mev: np.ndarray) -> np.ndarray:
+    """Reactions of a proton per cm."""
     size = 45 * argon.ATOMIC_MASS**0.7 * (1 + 0.016 * math.sin(5.3 - 2.63 * math.log(argon.ATOMIC_MASS)))
     wave = 1 - 0.62 * np.exp(-kinetic_mev / 200) * np.sin(10.9 * kinetic_mev**-0.28)
     barrier = 1 / (1 + np.exp(-(kinetic_mev - 1.5 * COULOMB_BARRIER_MEV) / 2.0))
-    return size * 1e-27 * argon.ATOMS_PER_CM3 * np.clip(wave, 0, None) * barrier / (1 - ELASTIC_SHARE)
+    return size * 1e-27 * argon.ATOMS_PER_CM3 * np.clip(wave, 0, None) * barrier
 
 
 @jit
-def scatter_on_nucleus(kinetic_mev: float, rng: np.random.Generator) -> float:
-    """Cosine of an elastic nuclear scatter, distributed as exp(-q^2 / <q^2>)."""
-    momentum2 = kinetic_mev * (kinetic_mev + 2 * argon.PROTON_MASS_MEV)
-    return max(-1.0, 1 - DIFFRACTION_MEV2 * rng.standard_exponential() / (2 * momentum2))
+def draw_photon_mev(energy_mev: float, rng: np.random.Generator) -> float:
+    """Energy of an electric dipole photon between dense levels: E^4 exp(-E/T), E below the excitation energy.
+
+    Brink's E^2 sigma(E), with the giant resonance's sigma as E^2 far below it, times the density of the levels left.
+    """
+    temperature = math.sqrt(energy_mev / LEVEL_DENSITY)
+    while True:
+        if energy_mev > 2 * temperature:
+            photon = temperature * rng.standard_gamma(5.0)
+            if photon < energy_mev:
+                return photon
+        else:
+            photon = energy_mev * rng.random() ** 0.2
+            if rng.random() < math.exp(-photon / temperature):
+                return photon
 
 
 @jit
 def emit_photons(shower: Shower, parent: np.ndarray, energy_mev: float, rng: np.random.Generator) -> None:
-    """Emit photons that carry this energy away; each mostly takes the larger part of what is left."""
+    """Emit photons, one after another, that carry this energy away."""
     while energy_mev > 0:
-        photon = energy_mev
-        if energy_mev > LEAST_PHOTON_MEV:
-            photon *= rng.random() ** 0.25
+        photon = draw_photon_mev(energy_mev, rng) if energy_mev > LEAST_PHOTON_MEV else energy_mev
+        if energy_mev - photon < LEAST_PHOTON_MEV:
+            photon = energy_mev
         push_isotropic(shower, parent, argon.PHOTON, photon, rng)
         energy_mev -= photon
 
 
 @jit
 def draw_channel(
-    excitation_mev: float, binding_mev: tuple[float, ...], weight: np.ndarray, rng: np.random.Generator
+    excitation_mev: float,
+    neutron_mev: float,
+    binding_mev: tuple[float, ...],
+    weight: np.ndarray,
+    rng: np.random.Generator,
 ) -> int:
     """The channel of the next particle; -1 if none is open."""
     for n in range(weight.size):
-        free = excitation_mev - binding_mev[n] - BARRIER_MEV[n]
+        free = excitation_mev - (neutron_mev if n == 0 else binding_mev[n - 1]) - BARRIER_MEV[n]
         weight[n] = SPINS_AND_NUCLEONS[n] * free * math.exp(2 * math.sqrt(LEVEL_DENSITY * free)) if free > 0 else 0.0
     drawn = rng.random() * weight.sum()
     for n in range(weight.size):
@@ -92,13 +109,25 @@ def draw_channel(
 
 @jit
 def evaporate(
-    shower: Shower, parent: np.ndarray, excitation_mev: float, binding_mev: tuple[float, ...], rng: np.random.Generator
+    shower: Shower,
+    parent: np.ndarray,
+    excitation_mev: float,
+    neutrons_mev: tuple[float, ...],
+    lost: int,
+    binding_mev: tuple[float, ...],
+    rng: np.random.Generator,
 ) -> float:
-    """Evaporate particles and photons; returns the part of the energy that is visible, MeV."""
+    """Evaporate particles and photons; returns the part of the energy that is visible, MeV.
+
+    `lost` neutrons have left before; `neutrons_mev` are the separation energies of the first, the second ...
+    """
     seen, weight = 0.0, np.empty(4)
-    which = draw_channel(excitation_mev, binding_mev, weight, rng)
-    while which >= 0:
-        free = excitation_mev - binding_mev[which] - BARRIER_MEV[which]
+    while True:
+        neutron_mev = neutrons_mev[min(lost, len(neutrons_mev) - 1)]
+        which = draw_channel(excitation_mev, neutron_mev, binding_mev, weight, rng)
+        if which < 0:
+            break
+        free = excitation_mev - (neutron_mev if which == 0 else binding_mev[which - 1]) - BARRIER_MEV[which]
         temperature, extra = math.sqrt(free / LEVEL_DENSITY), free + 1
         while extra > free:
             extra = temperature * (rng.standard_exponential() + rng.standard_exponential())
@@ -107,10 +136,9 @@ def evaporate(
             push_isotropic(shower, parent, argon.PROTON, kinetic, rng)
         elif which > PROTON_CHANNEL:
             deposit_here(shower, parent, kinetic, ION_DENSITY)
-        if which >= PROTON_CHANNEL:
-            seen += kinetic
+        lost += which == 0
+        seen += kinetic if which > 0 else 0.0
         excitation_mev = free - extra
-        which = draw_channel(excitation_mev, binding_mev, weight, rng)
     emit_photons(shower, parent, excitation_mev, rng)
     return seen + excitation_mev
 
@@ -125,6 +153,12 @@ def emit_protons(shower: Shower, parent: np.ndarray, free: np.ndarray, left: int
             push(shower, argon.PROTON, kinetic, parent[X], parent[Y], parent[Z], u, v, w)
             seen += kinetic
     return seen
+
+
+@jit
+def count_protons(free: np.ndarray, left: int) -> int:
+    """How many of the nucleons that left are protons."""
+    return int((free[:left, cascade.SPECIES] == cascade.PROTON_INSIDE).sum())
 
 
 @jit
@@ -155,20 +189,27 @@ def react(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> None:
     excitation = max(kinetic - carried - recoil_mev - cascade.BINDING_MEV * (left - 1), 0.0)
     deposit_here(shower, parent, recoil_mev, ION_DENSITY)
     seen = recoil_mev + emit_protons(shower, parent, free, left)
-    seen += evaporate(shower, parent, excitation, ARGON_BINDS_MEV, rng)
+    lost = left - count_protons(free, left)
+    seen += evaporate(shower, parent, excitation, ARGON_NEUTRON_MEV, lost, ARGON_BINDS_MEV, rng)
     shower.lost[0] += kinetic - seen
+
+
+@jit
+def level_mev(level: int) -> float:
+    """Binding of a muon in the level n = 1, 2, ... of argon: Bohr's; less in the first, inside the nucleus."""
+    return MUON_BINDING_MEV if level == 1 else BOHR_MEV / level**2
 
 
 @jit
 def descend(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> None:
     """A muon's transitions to the lowest orbit, mostly to the next level and by emitting a photon."""
-    level = len(MUONIC_LEVEL_MEV) - 1
-    deposit_here(shower, parent, MUONIC_LEVEL_MEV[level], 10.0)
-    while level > 0:
-        lower = level - 1 if rng.random() < NEXT_LEVEL_SHARE else int(rng.random() * level)
-        energy = MUONIC_LEVEL_MEV[lower] - MUONIC_LEVEL_MEV[level]
+    level = HIGHEST_LEVEL
+    deposit_here(shower, parent, level_mev(level), 10.0)
+    while level > 1:
+        drawn = int(rng.random() * (NEXT_LEVEL_WEIGHT + level - 2))
+        lower = level - 1 if drawn >= level - 2 else 1 + drawn
         kind = argon.ELECTRON if rng.random() < AUGER_SHARE else argon.PHOTON
-        push_isotropic(shower, parent, kind, energy, rng)
+        push_isotropic(shower, parent, kind, level_mev(lower) - level_mev(level), rng)
         level = lower
 
 
@@ -200,7 +241,8 @@ def capture(shower: Shower, parent: np.ndarray, rng: np.random.Generator) -> flo
     deposit_here(shower, parent, recoil_mev, ION_DENSITY)
     seen += recoil_mev
     excitation = shared - carried - cascade.BINDING_MEV * left
-    return seen + evaporate(shower, parent, max(excitation, 0.0), CHLORINE_BINDS_MEV, rng)
+    lost = left - count_protons(free, left)
+    return seen + evaporate(shower, parent, max(excitation, 0.0), CHLORINE_NEUTRON_MEV, lost, CHLORINE_BINDS_MEV, rng)
 
 
 @jit

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from cdmtrain.compiled import jit
-from cdmtrain.simulation import argon, ionisation, nuclear, photons, scattering, secondaries
+from cdmtrain.simulation import argon, diffraction, ionisation, nuclear, photons, scattering, secondaries
 
 LOWEST_MEV, HIGHEST_MEV, NODES_PER_DECADE = 1e-3, 1e4, 30
 LOG_LOWEST = math.log(LOWEST_MEV)
@@ -20,7 +20,8 @@ NODES = round(NODES_PER_DECADE * math.log10(HIGHEST_MEV / LOWEST_MEV)) + 1
 # columns of charged particles
 SOFT_LOSS, SOFT_VARIANCE, COLLISION_RATE, RADIATION_RATE, RANGE = 0, 1, 2, 3, 4
 SOFT_SCATTER, SCATTER_RATE, SCATTER_CUT, SCREENING, TRANSPORT_RATE, NUCLEAR_RATE, DELTA_RAY_RATE = 5, 6, 7, 8, 9, 10, 11
-COLUMNS = 12
+ELASTIC_RATE = 12  # part of NUCLEAR_RATE
+COLUMNS = 13
 # columns of photons
 COMPTON_RATE, PAIR_RATE, PHOTOELECTRIC_RATE = 0, 1, 2
 
@@ -75,7 +76,8 @@ def charged_and_photon_tables(proton_reactions: bool, photoelectric_from_mev: fl
     is_absorbed = kinetic >= photoelectric_from_mev
     tables[argon.PHOTON, :, PHOTOELECTRIC_RATE] = photons.photoelectric_rate(kinetic) * is_absorbed
     if proton_reactions:
-        tables[argon.PROTON, :, NUCLEAR_RATE] = nuclear.nuclear_rate(kinetic)
+        tables[argon.PROTON, :, ELASTIC_RATE] = diffraction.elastic_rate(kinetic)
+        tables[argon.PROTON, :, NUCLEAR_RATE] = nuclear.reaction_rate(kinetic) + diffraction.elastic_rate(kinetic)
     tables.flags.writeable = False
     return tables
 

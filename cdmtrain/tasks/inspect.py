@@ -17,9 +17,18 @@ from cdmtrain.data.event_data import EventData
 from cdmtrain.data.store import EventStore
 from cdmtrain.errors import InputError
 from cdmtrain.particles import UNKNOWN_PDG, Classes, Particle, name_of
+from cdmtrain.report.dataset.features import image_features
 from cdmtrain.report.dataset.measure import EventBlock, Sample, measure, pixel_mean_and_std
 from cdmtrain.report.dataset.page import write_inspection
 from cdmtrain.report.dataset.tables import ClassTable, make_tables
+from cdmtrain.report.dataset.two_samples import (
+    MISSING,
+    Separation,
+    can_train_trees,
+    separation_numbers,
+    separation_table,
+    separations,
+)
 from cdmtrain.report.kit.event_display import window_side
 from cdmtrain.report.kit.numbers import count
 from cdmtrain.representation.image import ImageRepresentation
@@ -46,9 +55,12 @@ def inspect(cfg: DictConfig) -> None:
         say(headline(sample))
     for table in tables:
         console.print(table.table.terminal())
+    separation = separate(stores, samples)
+    if separation:
+        console.print(separation_table(separation, samples[1].title).terminal())
     images = [examples(*each, number=cfg.examples) for each in zip(stores, samples, strict=True)]
-    page = write_inspection(folder, samples, images)
-    write_json(folder / "inspection.json", content(samples, tables))
+    page = write_inspection(folder, samples, images, separation)
+    write_json(folder / "inspection.json", content(samples, tables, separation))
     say(f"page: {page}")
 
 
@@ -86,6 +98,20 @@ def measure_store(store: EventStore, classes: Classes) -> Sample:
         truth={name: values.numpy() for name, values in store.truth.items()},
         sources=[{key: about[key] for key in SOURCE if key in about} for about in store.about],
     )
+
+
+def separate(stores: Sequence[EventStore], samples: Sequence[Sample]) -> dict[str, Separation]:
+    """Train trees to tell the sample from its reference; nothing without a reference or without scikit-learn."""
+    if len(stores) == 1:
+        return {}
+    if not can_train_trees():
+        say(MISSING)
+        return {}
+    features = [
+        np.concatenate([image_features(*block, image_size=store.image_size) for block in blocks(store)])
+        for store in stores
+    ]
+    return separations(samples, features)
 
 
 def blocks(store: EventStore) -> Iterator[EventBlock]:
@@ -133,7 +159,9 @@ def fitting(images: Images) -> Float32[np.ndarray, "row column"]:
     return images[order[2 * int((extent <= FRAME).sum()) // 3]]
 
 
-def content(samples: Sequence[Sample], tables: Sequence[ClassTable]) -> dict[str, Any]:
+def content(
+    samples: Sequence[Sample], tables: Sequence[ClassTable], separation: Mapping[str, Separation]
+) -> dict[str, Any]:
     """The content of inspection.json: every number of the page, null where it is not defined."""
     by_class = {table.name: nan_to_none(table.metrics) for table in tables}
     described: dict[str, Any] = {}
@@ -141,4 +169,5 @@ def content(samples: Sequence[Sample], tables: Sequence[ClassTable]) -> dict[str
         pixel = dict(zip(("pixel_mean", "pixel_std"), pixel_mean_and_std(sample), strict=True))
         whole = {"events": len(sample.class_index), "image_size": sample.image_size, **pixel}
         described[name] = {"title": sample.title, "sources": sample.sources, **whole, "classes": by_class[table]}
-    return {**described, "comparison": by_class.get("comparison")}
+    trees = nan_to_none(separation_numbers(separation)) if separation else None
+    return {**described, "comparison": by_class.get("comparison"), "separation": trees}

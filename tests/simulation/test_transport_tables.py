@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cdmtrain.simulation import photons, tables
+from cdmtrain.simulation import argon, ionisation, photons, tables
 from cdmtrain.simulation.argon import ELECTRON, MUON, PROTON
 
 # kinetic energy MeV, dE/dx MeV/cm, range cm
@@ -58,3 +58,11 @@ def test_photoelectric_share_falls_as_published() -> None:
     energy = np.array([0.05, 0.10, 0.15, 0.30])
     absorbed, scattered = photons.photoelectric_rate(energy), photons.compton_rate(energy)
     np.testing.assert_allclose(absorbed / (absorbed + scattered), [0.77, 0.30, 0.12, 0.02], atol=0.02)
+
+
+def test_binding_broadens_the_loss_of_a_fast_electron_as_shulek_says() -> None:
+    """In 1 mm of argon the collisions under 10 keV spread by 10 keV (Bohr), with the binding of K and L by 16 keV."""
+    kinetic = np.array([20.0, 50.0])
+    bohr = argon.COLLISION_CONSTANT * argon.COLLISION_CUT_MEV
+    variance = ionisation.electron_variance(kinetic, argon.ELECTRON_MASS_MEV, argon.COLLISION_CUT_MEV)
+    np.testing.assert_allclose(1e3 * np.sqrt(0.1 * np.array([bohr, *variance])), [9.8, 16.4, 16.7], rtol=0.03)

@@ -97,7 +97,7 @@ def test_a_file_without_pdg_is_one_class_unknown(tmp_path: Path, challenge_file:
     sample = inspect.measure_store(store, DEFAULT)
     assert sample.present == ["unknown"]
     assert inspect.examples(store, sample, number=3)["unknown"].shape == (3, 16, 16)
-    assert list(inspect.content([sample], make_tables([sample]))["sample"]["classes"]) == ["unknown"]
+    assert list(inspect.content([sample], make_tables([sample]), {})["sample"]["classes"]) == ["unknown"]
 
 
 def test_figures_do_not_depend_on_the_size_of_the_blocks(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cdmtrain.report.dataset.distributions import draw_distributions
 from cdmtrain.report.dataset.measure import Floats, Sample, pixel_mean_and_std, shared_classes
 from cdmtrain.report.dataset.tables import DISTANCES, compare, make_tables
+from cdmtrain.report.dataset.two_samples import WORDS, Separation, feature_rows, separation_table
 from cdmtrain.report.kit import markup, style
 from cdmtrain.report.kit.event_display import particles_figure, window_side
 from cdmtrain.report.kit.numbers import count, plural, settings
@@ -20,12 +21,18 @@ Images = Mapping[str, NDArray[np.floating]]  # class -> (example, row, column), 
 PANEL_INCHES, PITCH_INCHES = 1.88, 2.15  # of a mean image
 
 
-def write_inspection(folder: Path, samples: Sequence[Sample], images: Sequence[Images]) -> Path:
+def write_inspection(
+    folder: Path,
+    samples: Sequence[Sample],
+    images: Sequence[Images],
+    separation: Mapping[str, Separation] | None = None,
+) -> Path:
     """Write index.html, the figures as PNG and the tables as CSV into `folder`, and return the page's path.
 
     Args:
         samples: the sample, and the reference where there is one.
         images: examples of the events of each.
+        separation: how well trees tell each class from the reference's, where they were trained.
     """
     tables = make_tables(samples)
     for table in tables:
@@ -36,6 +43,11 @@ def write_inspection(folder: Path, samples: Sequence[Sample], images: Sequence[I
     sources = [
         markup.folded(one.title, "".join(markup.facts(settings(source)) for source in one.sources)) for one in samples
     ]
+    trees = {}
+    if separation:
+        write_csv(folder / "features.csv", feature_rows(separation))
+        words = markup.element("p", WORDS, "soft")
+        trees = {"Boosted trees": separation_table(separation, samples[1].title).html() + words}
     return write_page(
         folder / "index.html",
         kind="cdmtrain data",
@@ -44,6 +56,7 @@ def write_inspection(folder: Path, samples: Sequence[Sample], images: Sequence[I
         sections={
             "Examples": "<br>".join(galleries),
             **{table.title: table.html() for table in tables},
+            **trees,
             "Distributions": figures(folder, draw_distributions(samples)),
             "Mean images": figures(folder, _mean_images(samples)),
             "Sources": "".join(sources),
