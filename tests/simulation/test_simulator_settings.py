@@ -8,7 +8,7 @@ import pytest
 import cdmtrain.simulation
 from cdmtrain.errors import InputError
 from cdmtrain.particles import NAMES
-from cdmtrain.simulation import SimulatedEvents, Simulator
+from cdmtrain.simulation import SimulatedEvents, Simulator, argon, tables
 from cdmtrain.simulation.block import simulate_block
 
 
@@ -104,13 +104,14 @@ def test_azimuth_and_cosine_stay_in_their_ranges() -> None:
     assert ((azimuth >= 10) & (azimuth <= 20)).all()
 
 
-def test_soft_photons_that_only_scatter_fill_the_box_of_a_muon() -> None:
-    mix = {name: float(name == "muon") for name in NAMES}
-    at_edge = []
-    for soft_mev in (0.0, 0.03):
-        events = next(Simulator(class_mix=mix, photoelectric_from_mev=soft_mev).blocks(events=1000, seed=4))
-        at_edge.append((np.minimum(events.vertex_px, 191 - events.vertex_px).min(axis=1) <= 1).mean())
-    assert at_edge[1] > at_edge[0] + 0.02  # 0.38 and 0.32, each good to 0.015
+def test_photons_under_the_setting_only_scatter() -> None:
+    nature, setting = (tables.charged_and_photon_tables(True, softest)[argon.PHOTON] for softest in (0.0, 0.03))
+    absorbed = tables.energy_grid() >= 0.03
+    assert not setting[~absorbed, tables.PHOTOELECTRIC_RATE].any()
+    np.testing.assert_array_equal(
+        setting[absorbed, tables.PHOTOELECTRIC_RATE], nature[absorbed, tables.PHOTOELECTRIC_RATE]
+    )
+    np.testing.assert_array_equal(setting[:, tables.COMPTON_RATE], nature[:, tables.COMPTON_RATE])
 
 
 @pytest.mark.parametrize(
