@@ -117,12 +117,9 @@ class EncoderLayer(nn.Module):
         return self._update(x, query, key, value, mask)
 
     def first(self, x: Tokens, mask: Mask) -> Float[Tensor, "event width"]:
-        """The first token alone, as `forward` gives it; only keys and values of the others are computed."""
-        normed = self.norms[0](x)
-        of_query, of_others = self.query_key_value.weight.tensor_split([x.shape[2]])
-        (query,) = self._by_head(nn.functional.linear(normed[:, :1], of_query), 1)
-        key, value = self._by_head(nn.functional.linear(normed, of_others), 2)
-        return self._update(x[:, :1], query, key, value, mask).squeeze(1)
+        """The first token alone, as `forward` gives it; it attends to all."""
+        query, key, value = self._query_key_value(self.norms[0](x))
+        return self._update(x[:, :1], query[:, :, :1], key, value, mask).squeeze(1)
 
     def _update(self, x: Tokens, query: Heads, key: Heads, value: Heads, mask: Bool[Tensor, "event key"]) -> Tokens:
         """softmax(Q K^T / sqrt(width of a head)) V in each head (eq. 1), over the tokens that are not padding."""
@@ -137,8 +134,4 @@ class EncoderLayer(nn.Module):
         return similarity.masked_fill(~mask[:, None, None], -torch.inf).softmax(3).mean(1).squeeze(1)
 
     def _query_key_value(self, x: Tokens) -> Float[Tensor, "3 event head token column"]:
-        return self._by_head(self.query_key_value(x), 3)
-
-    def _by_head(self, x: Tokens, number: int) -> Float[Tensor, "number event head token column"]:
-        """Numbers side by side, each of them shared out over the heads."""
-        return x.unflatten(2, (number, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.query_key_value(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
