@@ -185,10 +185,23 @@ def emulated_device() -> Iterator[EmulatedDevice]:
         stack.enter_context(guarded())
         stack.enter_context(device.driver.installed())
         stack.enter_context(device.replacements.installed())
-        stack.enter_context(torch.autograd.set_multithreading_enabled(False))
+        stack.enter_context(_gradients_on_this_thread())
         stack.enter_context(_registered_location())
         stack.enter_context(device)
         yield device
+
+
+@contextmanager
+def _gradients_on_this_thread() -> Iterator[None]:
+    """Let autograd start no thread for the device, also after `torch.inference_mode(False)`, which allows threads again."""
+    single, original = torch.autograd.set_multithreading_enabled, torch.autograd.grad
+
+    def grad(*args: Any, **kwargs: Any) -> Any:
+        with single(False):
+            return original(*args, **kwargs)
+
+    with single(False), patch.object(torch.autograd, "grad", grad):
+        yield
 
 
 @contextmanager
