@@ -115,7 +115,8 @@ def _gradient(
     """
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False), scaled_threshold(representation, scale):
         energy = (scale * batch.energy.detach()).requires_grad_()
-        logits = model(representation(replace(batch, energy=energy.clone())))
+        inputs = representation(replace(batch, energy=energy.clone()))
+        logits = model.forward(inputs)  # a compiled network would be compiled once more, with gradients of its input
         total = score(logits, class_index).sum()
         if not total.requires_grad:  # a network that does not look at the energies
             return torch.zeros_like(energy)

@@ -23,7 +23,7 @@ CLASSIFIER = "classifier/test_classifier.py"
 MUTANTS = [
     # model
     Mutant("model/transformer.py", "[..., 1:3].unsqueeze(3) * self", "[..., 1:3].unsqueeze(3) * 0 * self"),
-    Mutant("model/transformer.py", "x = x + self.dropout(self._attention", "x = self.dropout(self._attention"),
+    Mutant("model/transformer.py", "x = x + self.dropout(self.joined", "x = self.dropout(self.joined"),
     Mutant("model/transformer.py", "make_activation(activation)", 'make_activation("relu")'),
     Mutant("model/transformer.py", "attn_mask=mask[:, None, None]", "attn_mask=None"),
     Mutant("model/graph_network.py", "(old + new for old, new in", "(new for old, new in"),

@@ -58,6 +58,7 @@ def drawings(run: RunFiles) -> list[Drawing]:
     found: list[Drawing | None] = [one for draw in FIGURES.values() for one in draw(run)]
     found += working_points.draw_working_points(run.predictions, run.class_names)
     found += [*calibration_section(run.calibrations)[1], *_distributions(run), draw_mistakes(run)]
+    found.append(draw_mistaken_contributions(run.mistakes, run.classes))
     return [one for one in found if one is not None]
 
 

@@ -193,7 +193,7 @@ def emulated_device() -> Iterator[EmulatedDevice]:
 
 @contextmanager
 def _gradients_on_this_thread() -> Iterator[None]:
-    """Let autograd start no thread for the device, also after `torch.inference_mode(False)`, which allows threads again."""
+    """Let autograd start no thread for the device, even after `torch.inference_mode(False)`, which allows them."""
     single, original = torch.autograd.set_multithreading_enabled, torch.autograd.grad
 
     def grad(*args: Any, **kwargs: Any) -> Any:

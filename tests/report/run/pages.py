@@ -25,6 +25,9 @@ TEST = {
     "failures_softmax_score",
     "mistakes",
     "mistakes_explained",
+    "rejection",
+    "cuts",
+    "scores",
 }
 
 
