@@ -11,7 +11,7 @@ from cdmtrain.calibration.conformal import in_set, set_names
 def entropy(probability: Float[np.ndarray, "event class"]) -> Float[np.ndarray, " event"]:
     """Return -sum_k p_k log p_k in nats: 0 where one class is certain, log K where K classes are equally likely."""
     logarithm = np.log(probability, out=np.zeros_like(probability), where=probability > 0)
-    return -(probability * logarithm).sum(1)
+    return abs((probability * logarithm).sum(1))  # no sum is positive, and a certain class has 0, not -0
 
 
 def set_columns(

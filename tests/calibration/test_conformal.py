@@ -104,4 +104,4 @@ def test_the_entropy_is_that_of_scipy_and_zero_for_a_certain_answer() -> None:
 
     p, _ = drawn(1000)
     np.testing.assert_allclose(entropy(p), expected(p, axis=1))
-    np.testing.assert_array_equal(entropy(np.eye(3)), 0)
+    assert entropy(np.eye(3)).tobytes() == np.zeros(3).tobytes()  # not -0, which a table would show
