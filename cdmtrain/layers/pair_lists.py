@@ -13,8 +13,8 @@ from cdmtrain.compiled import jit
 class PairLists(NamedTuple):
     """Pairs of sites, one after another for each element of the kernel; pair p leads from source[p] to target[p].
 
-    The last two fields list the pairs by source and by target, as (pairs, where those of each site begin): what a sum
-    over the pairs of a site needs.
+    `by_source` and `by_target` list the pairs as (pairs, where those of each site begin): what a sum over the pairs of
+    a site needs.
     """
 
     source: Int[Tensor, " pair"]
@@ -22,15 +22,18 @@ class PairLists(NamedTuple):
     counts: list[int]  # pairs of each element
     by_source: tuple[Int[Tensor, " pair"], Int[Tensor, " source_plus_1"]]
     by_target: tuple[Int[Tensor, " pair"], Int[Tensor, " target_plus_1"]]
+    itself: int | None  # the element that leads from every site to itself; its pairs are not listed
 
 
-def pair_lists(source_of: Int[Tensor, "target element"], num_sources: int) -> PairLists:
+def pair_lists(source_of: Int[Tensor, "target element"], num_sources: int, itself: int | None = None) -> PairLists:
     """The pairs of a table, which holds `num_sources` where an element joins none."""
-    table = np.ascontiguousarray(source_of.numpy())
+    table = source_of.numpy().copy()
+    if itself is not None:
+        table[:, itself] = num_sources
     count, *begins = _count(table, num_sources)
     source, target, by_source, by_target = map(torch.from_numpy, _list(table, num_sources, *begins))
     of_source, of_target = map(torch.from_numpy, begins)
-    return PairLists(source, target, count.tolist(), (by_source, of_source), (by_target, of_target))
+    return PairLists(source, target, count.tolist(), (by_source, of_source), (by_target, of_target), itself)
 
 
 @jit

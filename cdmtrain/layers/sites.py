@@ -60,7 +60,7 @@ def find_stages(hits: LitPixels, number: int, *, merge: bool = True, pairs: bool
     while True:
         table = _neighbours(position, around, first, width=width, lines=(offset.shape[0] - 1) * width + 2)
         once = None if merge else (first == here).unsqueeze(1).float()
-        stages.append(Stage(offset, _kernel_map(table, table.flip(1), pairs), down, once))
+        stages.append(Stage(offset, _kernel_map(table, table.flip(1), pairs, itself=4), down, once))
         if len(stages) == number:
             return stages
         row, column = (position & 1).unsqueeze(2)  # of each site within its block of 2 x 2 pixels
@@ -91,5 +91,5 @@ def _neighbours(
     return grid.index_select(0, (key.unsqueeze(1) + step).view(-1)).view(-1, 9)
 
 
-def _kernel_map(source_of: Table, target_of: Table, pairs: bool) -> KernelMap:
-    return KernelMap(source_of, target_of, pair_lists(source_of, target_of.shape[0]) if pairs else None)
+def _kernel_map(source_of: Table, target_of: Table, pairs: bool, itself: int | None = None) -> KernelMap:
+    return KernelMap(source_of, target_of, pair_lists(source_of, target_of.shape[0], itself) if pairs else None)

@@ -83,26 +83,33 @@ def _gather(x: Float[Tensor, "site channel"], table: Int[Tensor, "row element"])
 class _ByPairs(torch.autograd.Function):
     """One gather, one product for each element of the kernel, one sum by target; backward with the pairs reversed.
 
-    It keeps only its arguments for the backward pass. While it runs it needs a row for each pair.
+    The element that leads from each site to itself needs neither gather nor sum: it is added as one product. Only the
+    arguments are kept for the backward pass. While it runs it needs a row for each pair.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, pairs: PairLists) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.pairs = pairs
-        return _sum(_products(x.index_select(0, pairs.source), weight, pairs.counts), pairs.by_target)
+        y = _sum(_products(x.index_select(0, pairs.source), weight, pairs.counts), pairs.by_target)
+        return y if pairs.itself is None else y.addmm_(x, weight[pairs.itself])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        (x, weight), (source, target, counts, by_source, _) = ctx.saved_tensors, ctx.pairs
-        of_pair = gradient.contiguous().index_select(0, target)
+        (x, weight), (source, target, counts, by_source, _, itself) = ctx.saved_tensors, ctx.pairs
+        gradient = gradient.contiguous()
+        of_pair = gradient.index_select(0, target)
         of_x = of_weight = None
         if ctx.needs_input_grad[0]:
             of_x = _sum(_products(of_pair, weight.transpose(1, 2), counts), by_source)
+            if itself is not None:
+                of_x.addmm_(gradient, weight[itself].t())
         if ctx.needs_input_grad[1]:
             elements = zip(x.index_select(0, source).split(counts), of_pair.split(counts), strict=True)
             of_weight = torch.stack([inputs.t() @ outputs for inputs, outputs in elements])
+            if itself is not None:
+                torch.mm(x.t(), gradient, out=of_weight[itself])
         return of_x, of_weight, None
 
 
