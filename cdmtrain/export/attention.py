@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from cdmtrain.export.control import either, in_blocks
 from cdmtrain.export.events import Segments
 from cdmtrain.export.graph import Array
 
@@ -77,32 +78,22 @@ class Attention:
             parts = padded.take(table).reshape(*shape).transpose(2, 0, 3, 1, 4)
             query, key, value = (parts.take(one) for one in range(3))
             missing = graph.where(mask, 0.0, graph.constant(np.float32(LOWEST))).unsqueeze(1).unsqueeze(1)
-            attended = _in_blocks(scale, query, key.transpose(0, 1, 3, 2), value, missing, events, length)
-            results.append(attended.transpose(0, 2, 1, 3).reshape(events * length, width))
+            attended = _attended(scale, query, key.transpose(0, 1, 3, 2), value, missing, events, length)
+            results.append(attended.transpose(1, 0, 2, 3).reshape(events * length, width))
         return graph.concat(results).take(self.inverse)
 
 
-def _in_blocks(
+def _attended(
     scale: float, query: Array, key: Array, value: Array, missing: Array, events: Array, length: Array
 ) -> Array:
-    """Attention of (event, head, row, column), in blocks of rows if there are too many weights for the memory."""
+    """Attention (row, event, head, column), in blocks of rows if there are too many weights for the memory."""
     graph = query.graph
     most = (graph.constant(np.array(MOST_WEIGHTS)) / (events * length).maximum(1)).maximum(1)
 
-    def attend(rows: Array) -> Array:
-        return (rows @ key * scale + missing).apply("Softmax", axis=-1) @ value
+    def attend(query: Array) -> Array:
+        return ((query @ key * scale + missing).apply("Softmax", axis=-1) @ value).transpose(2, 0, 1, 3)
 
-    def in_blocks() -> Array:
-        number = (length + most - 1) / most
+    def in_parts() -> Array:
+        return in_blocks(length, most, lambda first, end: attend(query.part(first, end, axis=2)))
 
-        def block(index: Array) -> Array:
-            begin = (index * most).minimum(length - most)  # the last block overlaps: all have one shape
-            return attend(query.part(begin, begin + most, axis=2))
-
-        stacked = graph.blocks(number, block).transpose(1, 2, 0, 3, 4)
-        rows = stacked.reshape(events, stacked.size(1), number * most, stacked.size(4))
-        row = graph.arange(length)
-        overlap = graph.where(row >= (number - 1) * most, number * most - length, 0)
-        return rows.take(row + overlap, axis=2)
-
-    return graph.either(length <= most, lambda: attend(query), in_blocks)
+    return either(length <= most, lambda: [attend(query)], lambda: [in_parts()])[0]

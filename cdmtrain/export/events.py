@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from cdmtrain.export.control import either, in_blocks
 from cdmtrain.export.graph import Array, Graph
 
-ROWS_AT_A_TIME = 16  # that a step of a reduction joins
+BLOCKS_AT_A_TIME = 32  # of rows, through a function whose results are wide
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Rows that belong to events, event by event: hits, sites, patches or nodes.
-
-    `most` is the greatest number of rows that an event can have.
-    """
+    """Rows that belong to events, event by event: hits, sites, patches or nodes."""
 
     event: Array  # (row) which event each row belongs to, ascending
     num_events: Array
-    most: int
 
     @property
     def graph(self) -> Graph:
@@ -40,11 +38,6 @@ class Segments:
         """(event) the first row of each event."""
         return self.num_rows.cumsum() - self.num_rows
 
-    @cached_property
-    def rank(self) -> Array:
-        """(row) the number of each row within its event."""
-        return self.graph.arange(self.event.size()) - self.first.take(self.event)
-
     def sums(self, *columns: Array) -> list[Array]:
         """Sums over the rows of each event, added one after the other as in training. For few columns: slow."""
         return [self.graph.full([self.num_events], 0, one.dtype).add_all_at(self.event, one) for one in columns]
@@ -54,49 +47,69 @@ class Segments:
         return [self.graph.full([self.num_events], 0, one.dtype).add_all_at(self.event, one, "max") for one in columns]
 
     @cached_property
-    def _steps(self) -> tuple[list[tuple[Array, Array]], Array]:
-        """For each step of a reduction the rows that it joins and which of them count; at last the row of each event.
+    def _tables(self) -> tuple[Array, Array, Array, Array]:
+        """The rows that make a block and the blocks that make an event, each with what counts in a sum.
 
-        A step joins up to 16 neighbouring rows of an event; where there are fewer, the last of them is repeated and
-        does not count in a sum. The row of an event without rows is the one after the last. To add at an index, as
-        training does, is slow in onnxruntime for wide rows, and wrong where several threads add to one place.
+        A block joins neighbouring rows of an event, about as many as the longest event has blocks. Where there are
+        fewer, the last is repeated and does not count. An event without rows has the block after the last. To add at
+        an index, as training does, is slow in onnxruntime for wide rows, and wrong where several threads add to one
+        place.
         """
-        graph, steps = self.graph, []
-        segments, most = self, self.most
-        while most > 1:
-            (begin,) = (segments.rank % ROWS_AT_A_TIME).equals(0).nonzero()
-            event = segments.event.take(begin)
-            end = (segments.first + segments.num_rows).take(event).unsqueeze(1)
-            row = begin.unsqueeze(1) + graph.constant(np.arange(ROWS_AT_A_TIME))
-            steps.append((row.minimum(end - 1), (row < end).float()))
-            most = -(-most // ROWS_AT_A_TIME)
-            segments = Segments(event, self.num_events, most)
-        return steps, graph.where(segments.num_rows > 0, segments.first, segments.event.size())
+        graph = self.graph
+        side = self.num_rows.largest(1).float().apply("Sqrt").cast(np.int64) + 1
+        num_blocks = (self.num_rows + (side - 1)) / side
+        first_block = num_blocks.cumsum() - num_blocks
+        total, inside = num_blocks.reduce("Sum", 0), graph.arange(side)
+        begins = graph.full([total + 1], 0, np.int64).add_all_at(
+            first_block, graph.full([self.num_events], 1, np.int64)
+        )
+        event = begins.cumsum().rows(0, total) - 1
+        begin = self.first.take(event) + (graph.arange(total) - first_block.take(event)) * side
+        row, end = begin.unsqueeze(1) + inside, (self.first + self.num_rows).take(event).unsqueeze(1)
+        block, last = first_block.unsqueeze(1) + inside, (first_block + num_blocks).unsqueeze(1)
+        block_of_event = graph.where(last > first_block.unsqueeze(1), block.minimum(last - 1), total)
+        return row.minimum(end - 1), (row < end).float(), block_of_event, (block < last).float()
 
     def sum(self, x: Array, *, weight: Array | None = None, index: Array | None = None) -> Array:
         """(event, column) the sum of weight times x, or of weight times x[index], over the rows of each event."""
-        steps, row_of_event = self._steps
-        for rows, counts in steps:
-            if weight is not None:
-                counts = counts * weight.take(rows)
-            of_rows = x.take(rows if index is None else index.take(rows))
-            x = (counts.unsqueeze(1) @ of_rows).reduce("Sum", 1)
-            weight = index = None
-        return self._of_events(x, row_of_event, 0.0)
+        rows, counts, *_ = self._tables
+        if weight is not None:
+            counts = counts * weight.take(rows)
+        return self._sum_of_blocks(weighted_sum(counts, x.take(rows if index is None else index.take(rows))))
+
+    def sum_of(self, function: Callable[[Array], Array], x: Array, *, weight: Array) -> Array:
+        """(event, column) the sum of weight times function(x), which is computed in parts that stay in the cache."""
+        rows, counts, *_ = self._tables
+        counts = counts * weight.take(rows)
+
+        def part(first: Array, end: Array) -> Array:
+            some = rows.rows(first, end)
+            computed = function(x.take(some).reshape(-1, x.size(1)))
+            computed = computed.reshape(some.size(0), some.size(1), computed.size(1))
+            return weighted_sum(counts.rows(first, end), computed)
+
+        return self._sum_of_blocks(in_blocks(rows.size(), BLOCKS_AT_A_TIME, part))
+
+    def _sum_of_blocks(self, x: Array) -> Array:
+        _, _, blocks, counts = self._tables
+        return weighted_sum(counts, self._with_nothing(x, 0.0).take(blocks))
 
     def max(self, x: Array, *, nothing: float = 0.0) -> Array:
         """(event, column) the maximum over the rows of each event; `nothing` without a row."""
-        steps, row_of_event = self._steps
-        for rows, _ in steps:
-            x = x.take(rows).reduce("Max", 1)
-        return self._of_events(x, row_of_event, nothing)
+        rows, _, blocks, _ = self._tables
+        return self._with_nothing(x.take(rows).reduce("Max", 1), nothing).take(blocks).reduce("Max", 1)
 
-    def _of_events(self, x: Array, row_of_event: Array, nothing: float) -> Array:
-        return self.graph.concat([x, self.graph.full([1, x.size(1)], nothing)]).take(row_of_event)
+    def _with_nothing(self, x: Array, nothing: float) -> Array:
+        return self.graph.concat([x, self.graph.full([1, x.size(1)], nothing)])
 
-    def mean(self, x: Array, *, weight: Array | None = None) -> Array:
-        """(event, column) the sum of weight times x divided by the number of rows; 0 without a row."""
-        return self.sum(x, weight=weight) / self.num_rows.float().maximum(1).unsqueeze(1)
+    def mean(self, x: Array) -> Array:
+        """(event, column) the mean over the rows of each event; 0 without a row."""
+        return self.sum(x) / self.at_least_one
+
+    @property
+    def at_least_one(self) -> Array:
+        """(event, 1) the number of rows of each event, 1 without a row."""
+        return self.num_rows.float().maximum(1).unsqueeze(1)
 
     def padded(self, index: Array | None = None) -> tuple[Array, Array]:
         """Rows of each event side by side (event, rank), the number of rows where there is none; and which there are.
@@ -107,8 +120,7 @@ class Segments:
         first, number = self.first, self.num_rows
         if index is not None:
             first, number = first.take(index), number.take(index)
-        longest = self.graph.concat([number, self.graph.constant(np.array([1], np.int64))]).reduce("Max", 0)
-        rank = self.graph.arange(longest).unsqueeze(0)
+        rank = self.graph.arange(number.largest(1)).unsqueeze(0)
         mask = rank < number.unsqueeze(1)
         return self.graph.where(mask, first.unsqueeze(1) + rank, self.event.size()), mask
 
@@ -150,14 +162,25 @@ class Hits(Segments):
         return lit.reshape(-1, 1, size, size)
 
 
+def weighted_sum(weight: Array, x: Array) -> Array:
+    """(group, column) from weight (group, row) and x (group, row, column)."""
+    return (weight.unsqueeze(1) @ x).squeeze(1)
+
+
 def hits_of_arrays(event: Array, pixel: Array, energy: Array, num_events: Array, image_size: int) -> Hits:
     """Hits that may come in any order; they are sorted if they are not."""
     graph, key = event.graph, event * image_size**2 + pixel
     number = key.size()
     descents = (key.rows(1, number) < key.rows(0, number - 1)).cast(np.int64)
-    ascending = graph.concat([descents, graph.constant(np.array([0], np.int64))]).reduce("Max", 0).equals(0)
-    order = graph.either(ascending, lambda: graph.arange(number), lambda: graph.sort(key))
-    return Hits(event, num_events, image_size**2, pixel, energy, image_size).take(order)
+    ascending = descents.largest(0).equals(0)
+    given = (event, pixel, energy)
+
+    def in_order() -> list[Array]:
+        order = graph.sort(key)
+        return [one.take(order) for one in given]
+
+    event, pixel, energy = either(ascending, lambda: given, in_order)
+    return Hits(event, num_events, pixel, energy, image_size)
 
 
 def hits_of_image(image: Array, image_size: int) -> Hits:
@@ -165,7 +188,7 @@ def hits_of_image(image: Array, image_size: int) -> Hits:
     flat = image.reshape(-1)
     (place,) = flat.nonzero()
     square = image_size**2
-    return Hits(place / square, image.size(), square, place % square, flat.take(place), image_size)
+    return Hits(place / square, image.size(), place % square, flat.take(place), image_size)
 
 
 def turned(hits: Hits) -> Hits:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -115,6 +115,9 @@ class Array:
     def unsqueeze(self, axis: int) -> Array:
         return self.graph.op("Unsqueeze", self, self.graph.constant(np.array([axis], np.int64)))
 
+    def squeeze(self, axis: int) -> Array:
+        return self.graph.op("Squeeze", self, self.graph.constant(np.array([axis], np.int64)))
+
     def transpose(self, *axes: int) -> Array:
         return self.graph.op("Transpose", self, perm=list(axes))
 
@@ -123,6 +126,10 @@ class Array:
         return self.graph.op(
             f"Reduce{how}", self, self.graph.constant(np.array(axes, np.int64)), keepdims=int(keepdims)
         )
+
+    def largest(self, least: int) -> Array:
+        """The largest of some whole numbers and `least`."""
+        return self.graph.concat([self, self.graph.constant(np.array([least], np.int64))]).reduce("Max", 0)
 
     def cumsum(self) -> Array:
         """Sums of the rows up to each, that row included."""
@@ -164,9 +171,10 @@ class Graph:
         self.constants: dict[tuple[Any, ...], tuple[str, np.ndarray]] = {}
         self._number = 0
 
-    def _name(self) -> str:
+    def array(self, dtype: Any) -> Array:
+        """A new name for the result of a node."""
         self._number += 1
-        return f"v{self._number}"
+        return Array(self, f"v{self._number}", dtype)
 
     def input(self, name: str, dtype: Any, shape: Sequence[int | str], *, default: np.ndarray | None = None) -> Array:
         """An input of the graph; one with a default need not be given."""
@@ -189,7 +197,7 @@ class Graph:
     def ops(self, operation: str, *inputs: Array | None, dtypes: Sequence[Any], **attributes: Any) -> list[Array]:
         """Add a node of several results."""
         given = next((one.dtype for one in inputs if one is not None), None)
-        results = [Array(self, self._name(), dtype or given) for dtype in dtypes]
+        results = [self.array(dtype or given) for dtype in dtypes]
         names = [one.name if one is not None else "" for one in inputs]
         self.nodes.append(helper.make_node(operation, names, [one.name for one in results], **attributes))
         return results
@@ -221,33 +229,3 @@ class Graph:
         """The order in which the values ascend; equal ones stay in their order."""
         options = {"axis": 0, "largest": 0, "sorted": 1}
         return self.ops("TopK", value, value.size().reshape(1), dtypes=[value.dtype, np.int64], **options)[1]
-
-    def blocks(self, number: Array, make: Callable[[Array], Array]) -> Array:
-        """make(0), make(1), ..., which have one shape, stacked; `make` uses arrays made before."""
-        outside, self.nodes = self.nodes, []
-        index, keep = Array(self, self._name(), np.int64), self._name()
-        result = make(index)
-        again = self.op("Identity", Array(self, keep, bool))
-        inside, self.nodes = self.nodes, outside
-        kind, info = helper.np_dtype_to_tensor_dtype(result.dtype), helper.make_tensor_value_info
-        inputs = [info(index.name, onnx.TensorProto.INT64, []), info(keep, onnx.TensorProto.BOOL, [])]
-        outputs = [info(again.name, onnx.TensorProto.BOOL, []), info(result.name, kind, None)]
-        body, yes = helper.make_graph(inside, "block", inputs, outputs), self.constant(np.array(True))
-        stacked = Array(self, self._name(), result.dtype)
-        self.nodes.append(helper.make_node("Loop", [number.name, yes.name], [stacked.name], body=body))
-        return stacked
-
-    def either(self, condition: Array, yes: Callable[[], Array], no: Callable[[], Array]) -> Array:
-        """What `yes` or `no` computes, of which only one is computed; both use arrays made before."""
-        branches = []
-        for name, make in (("yes", yes), ("no", no)):
-            outside, self.nodes = self.nodes, []
-            result = make()
-            inside, self.nodes = self.nodes, outside
-            output = helper.make_tensor_value_info(result.name, helper.np_dtype_to_tensor_dtype(result.dtype), None)
-            branches.append(helper.make_graph(inside, name, [], [output]))
-        given = Array(self, self._name(), result.dtype)
-        self.nodes.append(
-            helper.make_node("If", [condition.name], [given.name], then_branch=branches[0], else_branch=branches[1])
-        )
-        return given

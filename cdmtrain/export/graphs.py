@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from torch import nn
 from torch_geometric.nn import GATConv, GCNConv, GINConv, SAGEConv, global_add_pool, global_max_pool
 
 from cdmtrain.export.events import Segments
 from cdmtrain.export.graph import Array
-from cdmtrain.export.layers import NotTranslatedError, layer, numbers, pair_linear
+from cdmtrain.export.layers import NotTranslatedError, each, layer, numbers, pair_linear
 from cdmtrain.export.models import logits
 from cdmtrain.export.neighbours import LOWEST, Neighbours
 from cdmtrain.export.representation import Pixels
@@ -44,15 +46,15 @@ def _(model: GNN, pixels: Pixels) -> Array:
 
 def _gcn_mean(model: GNN, x: Array, neighbours: Neighbours, nodes: Segments) -> Array:
     """The last layer is linear up to the mean over nodes, so it acts on one row per event, as in `layers.gcn_mean`."""
-    graph, scale = x.graph, _scale(neighbours)
+    graph, scale = x.graph, _scale(neighbours).squeeze(1)
     convolutions: Any = model.convolutions
     *inner, last = convolutions
+    weight = scale * (neighbours.sum_at_sources(scale) + scale)
+    function = partial(layer, nn.Identity())
     for convolution in inner:
-        x = layer(model.activation, _gcn(convolution, x, neighbours))
-    source, target = neighbours.edges
-    flat = scale.reshape(-1)
-    column = graph.full([x.size()], 0.0).add_all_at(source, flat.take(target)) + flat
-    mean = nodes.mean(x, weight=flat * column)
+        x = _smoothed(function(x), neighbours)
+        function = partial(_gcn_layer, convolution, model.activation)
+    mean = nodes.sum_of(function, x, weight=weight) / nodes.at_least_one
     bias = graph.constant(numbers(last.bias)) * (nodes.num_rows > 0).float().unsqueeze(1)
     return layer(last.lin, mean) + bias
 
@@ -62,20 +64,28 @@ def _scale(neighbours: Neighbours) -> Array:
     return (neighbours.counts + 1).apply("Sqrt").apply("Reciprocal")
 
 
-def _gcn(convolution: Any, x: Array, neighbours: Neighbours) -> Array:
+def _smoothed(x: Array, neighbours: Neighbours) -> Array:
+    """D^-1/2 (A + 1) D^-1/2 x."""
     scale = _scale(neighbours)
     scaled = scale * x
-    total = neighbours.of_sources(scaled).reduce("Sum", 1) + scaled
+    return scale * (neighbours.sum_of_sources(scaled) + scaled)
+
+
+def _gcn_layer(convolution: Any, activation: nn.Module, x: Array) -> Array:
+    return layer(activation, _gcn_linear(convolution, x))
+
+
+def _gcn_linear(convolution: Any, x: Array) -> Array:
     weight, bias = (x.graph.constant(numbers(one)) for one in (convolution.lin.weight.t(), convolution.bias))
-    return x.graph.op("Gemm", scale * total, weight, bias)
+    return x.graph.op("Gemm", x, weight, bias)
 
 
 def _convolution(convolution: Any, x: Array, neighbours: Neighbours) -> Array:
     if type(convolution) is GCNConv:
-        return _gcn(convolution, x, neighbours)
+        return _gcn_linear(convolution, _smoothed(x, neighbours))
     if type(convolution) is GATConv:
         return _gat(convolution, x, neighbours.with_self())
-    total = neighbours.of_sources(x).reduce("Sum", 1)
+    total = neighbours.sum_of_sources(x)
     if type(convolution) is GINConv:
         return layer(convolution.nn, total + x * (1 + float(convolution.eps)))
     if type(convolution) is SAGEConv:
@@ -101,9 +111,15 @@ def _(model: MessagePassing, pixels: Pixels) -> Array:
     if model.self_messages:
         neighbours = neighbours.with_self()
     steps: Any = zip(model.pairs, model.messages, model.norms, strict=True)
-    for pair, rest, norm in steps:
-        message = layer(rest, pair_linear(pair, h, neighbours.edges))
-        h = layer(model.update, layer(norm, neighbours.of_edges(message, model.aggregation)))
+    for pair, (activation, linear), norm in steps:
+        if model.aggregation == "max":
+            h = neighbours.of_pairs(pair, h, partial(each, (activation, linear)), "max")
+        else:  # the last layer of a message is linear, so it is applied to the sum
+            total = neighbours.of_pairs(pair, h, partial(layer, activation), model.aggregation)
+            number = neighbours.counts.minimum(1) if model.aggregation == "mean" else neighbours.counts
+            bias = number * h.graph.constant(numbers(linear.bias))
+            h = total @ h.graph.constant(numbers(linear.weight.t())) + bias
+        h = layer(model.update, layer(norm, h))
     return layer(model.linear, nodes.mean(h))
 
 
@@ -115,8 +131,7 @@ def _(model: EdgeConv, pixels: Pixels) -> Array:
     neighbours, outputs = neighbours.with_self(), list[Array]()
     steps: Any = zip(model.pairs, model.h, model.norms, strict=True)
     for pair, h, norm in steps:
-        edges = layer(h, pair_linear(pair, x, neighbours.edges))
-        x = layer(model.activation, layer(norm, neighbours.of_edges(edges, "max")))
+        x = layer(model.activation, layer(norm, neighbours.of_pairs(pair, x, partial(layer, h), "max")))
         outputs.append(x)
     x = x.graph.concat(outputs, 1)
     return layer(model.linear, x.graph.concat([nodes.mean(x), nodes.max(x)], 1))
@@ -143,6 +158,6 @@ def _gn_block(
     hidden = pair_linear(block.of_ends, v, neighbours.edges)
     e = layer(block.phi_e, hidden if block.of_edge is None or e is None else hidden + layer(block.of_edge, e))
     v = layer(block.phi_v, graph.concat([neighbours.of_edges(e, how), v], 1))
-    edges = Segments(nodes.event.take(neighbours.edges[1]), nodes.num_events, nodes.most * 2**10)
+    edges = Segments(nodes.event.take(neighbours.edges[1]), nodes.num_events)
     whole = [pooled(edges, e, how), pooled(nodes, v, how), *([] if u is None else [u])]
     return e, v, layer(block.phi_u, graph.concat(whole, 1))

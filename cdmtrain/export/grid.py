@@ -37,15 +37,15 @@ class Grid:
 
     @cached_property
     def sites(self) -> Array:
-        """(cell) the number of the site, or that of all sites in a dark cell."""
-        sites = self.graph.op("Expand", self.number.cast(np.int32), self.total.reshape(1))
-        return sites.scatter(self.key, self.graph.arange(self.number).cast(np.int32))
+        """(cell) the number of the site minus that of all sites; 0 in a dark cell."""
+        sites = self.graph.full([self.total], 0, np.int32)
+        return sites.scatter(self.key, (self.graph.arange(self.number) - self.number).cast(np.int32))
 
     def beside(self, shifts: Sequence[tuple[int, int]]) -> Array:
         """(site, shift) the sites that lie so many rows and columns from each site."""
         rows, columns = (self.graph.constant(np.array(one, np.int64)) for one in zip(*shifts, strict=True))
         cell = (self.key.unsqueeze(1) + columns) + self._stride.unsqueeze(1) * rows
-        return self.sites.take(cell).cast(np.int64)
+        return self.sites.take(cell).cast(np.int64) + self.number
 
 
 def grid_of(hits: Hits, margin: int, *, multiple: int = 1) -> Grid:

@@ -162,7 +162,7 @@ def _(model: ViT, pixels: Pixels) -> Array:
     weight = numbers(model.embedding.weight).reshape(-1, model.embedding.in_features // size**2, size**2).sum(1)
     position = graph.constant(numbers(model.position)).take(patch % side**2)
     x = content @ graph.constant(weight.T) + graph.constant(numbers(model.embedding.bias)) + position
-    patches = Segments(patch / side**2, hits.num_events, side**2)
+    patches = Segments(patch / side**2, hits.num_events)
     x, attention = _with_tokens(numbers(model.whole_event), x, patches)
     for block in model.layers:
         x = _encoder_layer(block, x, attention)

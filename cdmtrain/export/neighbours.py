@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from cdmtrain.export.events import Hits
+from cdmtrain.export.control import in_blocks
+from cdmtrain.export.events import Hits, weighted_sum
 from cdmtrain.export.graph import Array, Graph
 from cdmtrain.export.grid import grid_of
-from cdmtrain.export.layers import NotTranslatedError
+from cdmtrain.export.layers import NotTranslatedError, layer
+from cdmtrain.layers.pair_linear import PairLinear
 from cdmtrain.representation import neighbours
 
 LOWEST = -3e38  # less than any number that is computed with
+NODES_AT_A_TIME = 256  # with all their edges
 SURE_RADIUS = 4  # pixels around a pixel that are looked up one by one for its nearest ones
 
 
@@ -24,6 +28,7 @@ class Neighbours:
     """For each node, the nodes that an edge leads from; the number of nodes where there is none."""
 
     table: Array  # (node, neighbour)
+    mutual: bool = False  # whether for each edge there is one back
 
     @property
     def graph(self) -> Graph:
@@ -61,27 +66,66 @@ class Neighbours:
         own = self.graph.arange(self.table.size()).unsqueeze(1)
         return Neighbours(self.graph.concat([self.table, own], 1))
 
-    def of_sources(self, x: Array, *, nothing: float = 0.0) -> Array:
+    def of_sources(self, x: Array) -> Array:
         """(node, neighbour, feature) the features of the sources."""
-        return self.graph.concat([x, self.graph.full([1, x.size(1)], nothing)]).take(self.table)
+        return _with_nothing(x).take(self.table)
+
+    def sum_of_sources(self, x: Array) -> Array:
+        """(node, feature) the sum of x (node, feature) over the sources of the edges to each node."""
+        by_rank = self.table.transpose(1, 0)  # onnxruntime reduces the first axis fast, whatever the others are
+        return _with_nothing(x).take(by_rank).reduce("Sum", 0)
+
+    def sum_at_sources(self, x: Array) -> Array:
+        """(node) the sum of x (node) over the targets of the edges from each node."""
+        if self.mutual:
+            return self.sum_of_sources(x.unsqueeze(1)).squeeze(1)
+        source, target = self.edges
+        return self.graph.full([x.size()], 0.0).add_all_at(source, x.take(target))
+
+    def of_pairs(self, pair: PairLinear, x: Array, function: Callable[[Array], Array], how: str) -> Array:
+        """(node, feature) sum, mean or max of function(W [x_i, x_j] + b) over the edges from j to i; 0 without an edge.
+
+        There are many more edges than nodes: they are computed in blocks of nodes that stay in the cache. Where a node
+        has fewer neighbours than others, one of them is repeated, which no maximum notices, and counts as 0 in a sum.
+        """
+        table = self.graph.where(self.valid, self.table, self.table.reduce("Min", 1, keepdims=True))
+        counts = self.valid.float()
+        target, source = layer(pair.target, x), _with_nothing(layer(pair.source, x))
+
+        def block(first: Array, end: Array) -> Array:
+            rows = table.rows(first, end)
+            hidden = source.take(rows) + target.rows(first, end).unsqueeze(1)
+            edges = function(hidden.reshape(-1, hidden.size(2)))
+            edges = edges.reshape(rows.size(0), rows.size(1), edges.size(1))
+            return edges.reduce("Max", 1) if how == "max" else weighted_sum(counts.rows(first, end), edges)
+
+        return self._finished(in_blocks(table.size(), NODES_AT_A_TIME, block), how)
 
     def of_edges(self, e: Array, how: str) -> Array:
         """(node, feature) sum, mean or max over the edges to each node; 0 without an edge."""
         nothing = LOWEST if how == "max" else 0.0
-        padded = self.graph.concat([e, self.graph.full([1, e.size(1)], nothing)]).take(self._edge_of)
+        padded = _with_nothing(e, nothing).take(self._edge_of)
+        return self._finished(padded.reduce("Max" if how == "max" else "Sum", 1), how)
+
+    def _finished(self, reduced: Array, how: str) -> Array:
+        """The mean from the sum, and 0 as the maximum of nothing."""
         if how == "max":
-            return self.graph.where(self.counts > 0, padded.reduce("Max", 1), 0.0)
-        total = padded.reduce("Sum", 1)
-        return total / self.counts.maximum(1) if how == "mean" else total
+            return self.graph.where(self.counts > 0, reduced, 0.0)
+        return reduced / self.counts.maximum(1) if how == "mean" else reduced
+
+
+def _with_nothing(x: Array, nothing: float = 0.0) -> Array:
+    """x (row, feature) with one more row, which stands for what is not there."""
+    return x.graph.concat([x, x.graph.full([1, x.size(1)], nothing)])
 
 
 def neighbours_of(how: Any, hits: Hits) -> Neighbours:
     """The neighbours of each hit by a definition of `representation.neighbours`."""
     if type(how) in (neighbours.FourNeighbours, neighbours.EightNeighbours):
         shifts = [*how.shifts, *((-row, -column) for row, column in how.shifts)]
-        return Neighbours(grid_of(hits, 1).beside(shifts))
+        return Neighbours(grid_of(hits, 1).beside(shifts), mutual=True)
     if type(how) is neighbours.RadiusNeighbours:
-        return Neighbours(grid_of(hits, int(how.radius_px)).beside(disc(how.radius_px)))
+        return Neighbours(grid_of(hits, int(how.radius_px)).beside(disc(how.radius_px)), mutual=True)
     if type(how) is neighbours.NearestNeighbours:
         return nearest(hits, how.k)
     raise NotTranslatedError(type(how).__name__)
@@ -119,15 +163,14 @@ def _nearest_of_all(hits: Hits, chosen: Array, k: int) -> Array:
     graph, number = hits.graph, hits.event.size()
     event = hits.event.take(chosen)
     first, count = hits.first.take(event).unsqueeze(1), hits.num_rows.take(event).unsqueeze(1)
-    longest = graph.concat([hits.num_rows.take(event), graph.constant(np.array([k], np.int64))]).reduce("Max", 0)
+    longest = hits.num_rows.take(event).largest(k)
     rank = graph.arange(longest).unsqueeze(0)
     other = (first + rank).minimum(number - 1)
-    rows, columns = (one.take(other) - one.take(chosen).unsqueeze(1) for one in (hits.row, hits.column))
-    far = 2 * hits.image_size**2
+    rows, columns = (one.take(other) - one.take(chosen).unsqueeze(1) for one in (hits.row.float(), hits.column.float()))
+    far = 2.0 * hits.image_size**2
     valid = (rank < count) & ~other.equals(chosen.unsqueeze(1))
     squared = graph.where(valid, rows * rows + columns * columns, far)
-    key = squared * longest + rank
-    options = {"axis": 1, "largest": 0, "sorted": 1}
+    options = {"axis": 1, "largest": 0, "sorted": 1}  # of equal ones the first
     size = graph.constant(np.array([k], np.int64))
-    least, index = graph.ops("TopK", key, size, dtypes=[np.int64, np.int64], **options)
-    return graph.where(least < longest * far, first + index, number)
+    least, index = graph.ops("TopK", squared, size, dtypes=[np.float32, np.int64], **options)
+    return graph.where(least < far, first + index, number)

@@ -70,9 +70,7 @@ def _hits(graph: Graph, image_size: int) -> Hits:
     event, pixel = (graph.input(name, np.int64, ["hits"]) for name in ("event", "pixel"))
     energy = graph.input("energy", np.float32, ["hits"])
     told = graph.input("num_events", np.int64, [], default=np.array(0, np.int64))
-    none = graph.constant(np.array([-1], np.int64))
-    last = graph.concat([event, none]).reduce("Max", 0)
-    return hits_of_arrays(event, pixel, energy, told.maximum(last + 1), image_size)
+    return hits_of_arrays(event, pixel, energy, told.maximum(event.largest(-1) + 1), image_size)
 
 
 def finished(graph: Graph, probabilities: Array, about: Mapping[str, Any], precision: int) -> onnx.ModelProto:

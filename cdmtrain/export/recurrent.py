@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cdmtrain.export.attention import Group, groups_of
+from cdmtrain.export.control import either
 from cdmtrain.export.events import Segments
 from cdmtrain.export.graph import Array, Graph
 from cdmtrain.export.layers import numbers
@@ -33,25 +34,23 @@ def last_outputs(directions: list[Any], feature: Array, segments: Segments, num_
     groups, place = groups_of(segments, num_groups)
     outputs = []
     for group in groups:  # onnxruntime does not end where a group has no event
-        outputs.append(
-            graph.either(
-                group.index.size() > 0,
-                partial(_group_outputs, directions, padded, group),
-                partial(graph.full, [0, width], 0.0),
-            )
+        outputs += either(
+            group.index.size() > 0,
+            partial(_group_outputs, directions, padded, group),
+            lambda: [graph.full([0, width], 0.0)],
         )
     return graph.concat(outputs).take(place)
 
 
-def _group_outputs(directions: list[Any], padded: Array, group: Group) -> Array:
-    """(event of the group, hidden)"""
+def _group_outputs(directions: list[Any], padded: Array, group: Group) -> list[Array]:
+    """One array (event of the group, hidden)."""
     graph, width = padded.graph, len(directions) * directions[0][0].hidden_size
     length = group.mask.cast(np.int32).reduce("Sum", 1).maximum(1)
     x = padded.take(group.table).transpose(1, 0, 2)
     for layers in zip(*directions, strict=True):
         y, last = _read(graph, list(layers), x, length)
         x = y.transpose(0, 2, 1, 3).reshape(y.size(0), y.size(2), width)
-    return last.transpose(1, 0, 2).reshape(last.size(1), width)
+    return [last.transpose(1, 0, 2).reshape(last.size(1), width)]
 
 
 def _read(graph: Graph, layers: list[Any], x: Array, length: Array) -> tuple[Array, Array]:

@@ -32,12 +32,11 @@ def find_sites(hits: Hits, number: int) -> list[Sites]:
     alignment = 2 ** (number - 1)
     grid = grid_of(hits, 1, multiple=alignment)
     segments: Segments = hits
-    stages, children, most = list[Sites](), None, hits.image_size
+    stages, children = list[Sites](), None
     for stage in range(number):
         if stage:
-            most = -(-most // 2)
             grid, children = coarser(grid)
-            segments = Segments(grid.event, hits.num_events, most**2)
+            segments = Segments(grid.event, hits.num_events)
         stages.append(Sites(segments, pairs_of(grid), children))
     return stages
 
