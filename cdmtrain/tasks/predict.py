@@ -3,6 +3,7 @@
 import csv
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from cdmtrain.data.quantiles import difference
 from cdmtrain.data.stream import stream_batches
 from cdmtrain.errors import InputError
 from cdmtrain.particles import UNKNOWN_CLASS, UNKNOWN_PDG, Classes, class_indices, name_of, names_of
-from cdmtrain.probe.features import embed
+from cdmtrain.probe.features import recorded_or_embedded, recording
 from cdmtrain.report.kit.numbers import count, percent
 from cdmtrain.runs.calibration import Calibration, distances_from_training
 from cdmtrain.runs.combined import with_spread
@@ -117,11 +118,15 @@ class Answer:
             log.warning("%s", unlike)
         self._is_first = False
         batch = batch.to(self._device)
-        logits, spread = with_spread(self._network, batch)
+        with ExitStack() as stack:  # the features are seen on the way to the answers, not computed once more
+            seen = [stack.enter_context(recording(run.model)) for run in self._runs if self._distances]
+            logits, spread = with_spread(self._network, batch)
         columns = {} if spread is None else {"spread": spread.cpu().numpy()}
         if self._distances:
-            parts = [embed(run.representation, run.model, batch).cpu().double().numpy() for run in self._runs]
-            far = [distance(part) for distance, part in zip(self._distances, parts, strict=True)]
+            far = [
+                distance(recorded_or_embedded(one, run.representation, run.model, batch).cpu().double().numpy())
+                for distance, one, run in zip(self._distances, seen, self._runs, strict=True)
+            ]
             columns["p_value"] = p_values(np.mean(far, axis=0), self._reference)
             self.num_unlike += int((columns["p_value"] < UNLIKE).sum())
         return logits.softmax(1).cpu(), columns

@@ -1,5 +1,7 @@
 """The features of events, of networks with and without a method `embed`."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -8,7 +10,7 @@ from cdmtrain.batch import Image
 from cdmtrain.errors import InputError
 from cdmtrain.model.dnn import DNN
 from cdmtrain.model.perceptron import Perceptron
-from cdmtrain.probe.features import embed
+from cdmtrain.probe.features import embed, recorded_or_embedded, recording
 from cdmtrain.representation.event_features import NumHits
 from cdmtrain.representation.hits import HitsRepresentation
 from cdmtrain.representation.image import ImageRepresentation
@@ -78,3 +80,16 @@ def test_the_features_of_a_perceptron_are_the_image_whatever_it_reads(batch, fea
         found = embed(representation, network, batch)
         torch.testing.assert_close(found[:, :64], image)
         assert found.shape == (3, 64 + len(features))
+
+
+def test_features_are_seen_while_several_views_are_classified(batch):
+    """Those of the first call are kept, and nothing is computed for them."""
+    for model in (Plain().eval(), DNN(image_size=8, width=5, depth=2).eval()):
+        representation, other = ImageRepresentation(), replace(batch, energy=2 * batch.energy)
+        with torch.no_grad(), recording(model) as seen:
+            model(representation(batch))
+            model(representation(other))
+        found = recorded_or_embedded(seen, representation, model, batch)
+        torch.testing.assert_close(found, embed(representation, model, batch), rtol=0, atol=0)
+        assert "embed" not in vars(model)
+        assert not any(one._forward_pre_hooks or one._forward_hooks for one in model.modules())
