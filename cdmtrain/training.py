@@ -37,7 +37,12 @@ from cdmtrain.devices.interruption import Interruption
 from cdmtrain.devices.processes import Processes, several_processes
 from cdmtrain.devices.trainer import check_trainer
 from cdmtrain.errors import InputError, Interrupted
+from cdmtrain.learner import Learner
 from cdmtrain.particles import names_of
+from cdmtrain.pretraining.build import make_pretraining
+from cdmtrain.pretraining.evaluate import evaluate_pretraining
+from cdmtrain.pretraining.pretraining import Pretraining
+from cdmtrain.pretraining.probe import LabelledEvents, Probe, labelled_events
 from cdmtrain.probe.contributions import contributions
 from cdmtrain.probe.learned import first_of_each, look_inside
 from cdmtrain.probe.trial import try_network
@@ -166,16 +171,27 @@ def configure_logging() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time only
 
 
-def _go_on(checkpoint: Path, classifier: Classifier, trainer: lightning.Trainer, keeper: RunCheckpoint) -> Path | None:
+def _go_on(checkpoint: Path, learner: Learner, trainer: lightning.Trainer, keeper: RunCheckpoint) -> Path | None:
     """Prepare to go on from a checkpoint; return it, or None where it is best.ckpt, which gives its weights alone."""
     content, run = read_checkpoint(checkpoint), Path(trainer.default_root_dir)
     check_states(content, trainer.callbacks, run, checkpoint)  # type: ignore[attr-defined]
-    classifier.loaded = loaded_names(content, checkpoint)
+    learner.loaded = loaded_names(content, checkpoint)
     if checkpoint != run / files.BEST_CHECKPOINT:
         return checkpoint
-    load_weights(classifier, checkpoint)
+    load_weights(learner, checkpoint)
     keeper.begin_after(trainer, content["epoch"] + 1, read_history(run))
     return None
+
+
+def _try(learner: Learner, cfg: DictConfig, data: EventData) -> LabelledEvents | None:
+    """Try the network with a few events before it is trained; return the events that probe a pretraining, if any."""
+    if isinstance(learner, Classifier):
+        some = data.store.make_batch(data.parts.train[:2]).to(learner.device)
+        try_network(learner, some, own_parts(), classes=len(data.classes))
+        return None
+    assert isinstance(learner, Pretraining)
+    learner.leave_alone(data.store.make_batch(data.parts.train[:100]).to(learner.device))
+    return labelled_events(cfg)
 
 
 def _fit_and_evaluate(
@@ -208,10 +224,12 @@ def _fit_and_evaluate(
             logger.log_hyperparams(OmegaConf.to_container(run.cfg))  # type: ignore[arg-type]
         trainer = make_trainer(run, status, resources, *callbacks, loggers=loggers)
         device = trainer.strategy.root_device
-        classifier = make_classifier(run.cfg, model)
+        learner = make_pretraining(run.cfg, model) if run.cfg.get("objective") else make_classifier(run.cfg, model)
         if resumed_from is None:
-            check_used(run.cfg, type(classifier.model))
+            check_used(run.cfg, type(learner.model))
         data: EventData = build(run.cfg, "data")
+        if not isinstance(learner, Classifier):
+            data.ignore_labels()
         data.reuse_stores(provenance.record.fingerprints)
         data.prepare_data()
         data.setup()
@@ -219,33 +237,39 @@ def _fit_and_evaluate(
     checkpoint = next(callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoint))  # type: ignore[attr-defined]
     checkpoint.made_longer = bool(provenance.record.trained_longer)
     if resumed_from is None:
-        load_first_weights(classifier, run.cfg.get("weights"), run.path, provenance)
+        load_first_weights(learner, run.cfg.get("weights"), run.path, provenance)
     else:
-        resumed_from = _go_on(resumed_from, classifier, trainer, checkpoint)
+        resumed_from = _go_on(resumed_from, learner, trainer, checkpoint)
     if model is not None:
         if trainer.world_size > 1:
             raise InputError("a network that is given as an object trains on one device; write it in two files")
         remember("model", f"{type(model).__module__}.{type(model).__qualname__}")
-    some = data.store.make_batch(data.parts.train[:2]).to(device)
-    try_network(classifier.to(device), some, own_parts(), classes=len(data.classes))
+    labelled = _try(learner.to(device), run.cfg, data)
+    trainer.callbacks += [Probe(labelled)] if labelled else []  # type: ignore[attr-defined]
     processes.join(trainer)
     source = resumed_from or (run.path / files.CONFIG if cfg.get("run") else None)
     with restoring(source, lambda: checkpoint.has_begun):
-        trainer.fit(classifier, datamodule=data, ckpt_path=resumed_from, weights_only=True)
+        trainer.fit(learner, datamodule=data, ckpt_path=resumed_from, weights_only=True)
     if checkpoint.diverged:
         log.warning("%s diverged: %s is no number any more; try a smaller optimizer.lr", run.path, checkpoint.monitor)
         status.record_divergence()
     cost = {
-        "parameters": sum(parameter.numel() for parameter in classifier.model.parameters()),
+        "parameters": sum(parameter.numel() for parameter in learner.model.parameters()),
         "events_per_second": resources.events_per_second,
         "train_seconds": resources.seconds,
         "epochs": trainer.current_epoch,
         "best_epoch": checkpoint.best_epoch,
     }
     if (best := run.path / files.BEST_CHECKPOINT).exists():  # a damaged one was set aside
-        load_weights(classifier, best)
-    results = evaluate_run(trainer, classifier, data, run.path) | cost
-    results |= {"peak_memory_bytes": peak_memory_bytes(device), **({"diverged": True} if checkpoint.diverged else {})}
+        load_weights(learner, best)
+    if isinstance(learner, Classifier):
+        results = evaluate_run(trainer, learner, data, run.path)
+    else:
+        results = evaluate_pretraining(trainer, learner, data, labelled, run.path)
+    results |= cost | {
+        "peak_memory_bytes": peak_memory_bytes(device),
+        **({"diverged": True} if checkpoint.diverged else {}),
+    }
     if trainer.is_global_zero:
         write_json(run.path / files.RESULTS, results)
     return results, trainer.global_step

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-ROOMS = ("augmentation", "batch", "classifier", "layers", "metrics", "model", "representation")
+ROOMS = ["augmentation", "batch", "classifier", "layers", "learner", "metrics", "model", "representation"]
+ROOMS += [f"pretraining.{module}" for module in ("contrastive", "features", "masked", "patches", "pretraining")]
 install_import_hook([f"cdmtrain.{room}" for room in ROOMS], "beartype.beartype")  # shapes are checked
 
 import cdmtrain.cli  # noqa: E402, F401  registers the resolvers that the configuration uses

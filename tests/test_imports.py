@@ -29,7 +29,9 @@ ARRAYS = {"numpy", "jaxtyping"}
 TENSORS = ARRAYS | {"torch"}
 PARTICLES, BATCH, COMPILED = {"cdmtrain.particles"}, {"cdmtrain.batch"}, {"cdmtrain.compiled"}
 DATA, REPRESENTATION, MODEL = {"cdmtrain.data"}, {"cdmtrain.representation"}, {"cdmtrain.model"}
-RUN_READERS = {f"cdmtrain.runs.{name}" for name in ("calibration", "files", "find", "read", "records", "predictions")}
+RUN_READERS = {
+    f"cdmtrain.runs.{name}" for name in ("calibration", "files", "find", "read", "records", "predictions", "pretrained")
+}
 HANDED_IN = DATA | REPRESENTATION | MODEL
 CONFIG, RUNS = {"cdmtrain.config"}, {"cdmtrain.runs"}
 UPPER = HANDED_IN | {"cdmtrain.report", "cdmtrain.tasks", "cdmtrain.callbacks"}  # rooms above or beside
@@ -61,10 +63,8 @@ RULES = {
     "model": Rule(
         may=BATCH | TENSORS | {"cdmtrain.layers", "torch_geometric"}, never=MODEL | {"lightning", "hydra", "h5py"}
     ),
-    "classifier": Rule(
-        may=PARTICLES | BATCH | TENSORS | {"cdmtrain.metrics", "lightning", "torchmetrics"},
-        never=HANDED_IN,
-    ),
+    "learner": Rule(may=BATCH | TENSORS | {"cdmtrain.metrics", "lightning"}, never=HANDED_IN),
+    "classifier": Rule(may=PARTICLES | BATCH | TENSORS | {"cdmtrain.learner", "cdmtrain.metrics"}, never=HANDED_IN),
     "loss": Rule(may=PARTICLES | TENSORS, never={"lightning"} | HANDED_IN),
     "metrics": Rule(may=PARTICLES | TENSORS | {"cdmtrain.intervals", "torchmetrics"}, never=HANDED_IN | {"lightning"}),
     "report": Rule(
@@ -87,6 +87,16 @@ RULES = {
         may=BATCH | TENSORS | {"cdmtrain.augmentation", "cdmtrain.classifier"},
         never=MODEL | {"lightning", "hydra", "h5py"},
     ),
+    "pretraining": Rule(
+        may=PARTICLES
+        | BATCH
+        | DATA
+        | CONFIG
+        | RUNS
+        | TENSORS
+        | {"cdmtrain.learner", "cdmtrain.metrics", "cdmtrain.callbacks", "lightning", "omegaconf"},
+        never=MODEL | REPRESENTATION | {"cdmtrain.report", "cdmtrain.tasks", "cdmtrain.training", "h5py"},
+    ),
     "config": Rule(may={"cdmtrain.conf", "hydra", "omegaconf", "yaml", "rich"}, never={"torch", "lightning", "h5py"}),
     "runs": Rule(
         may=PARTICLES
@@ -94,7 +104,7 @@ RULES = {
         | DATA
         | ARRAYS
         | {"cdmtrain", "cdmtrain.config", "cdmtrain.augmentation", "cdmtrain.calibration"}
-        | {"cdmtrain.classifier", "cdmtrain.loss", "h5py", "hydra", "omegaconf", "yaml"},
+        | {"cdmtrain.classifier", "cdmtrain.learner", "cdmtrain.loss", "h5py", "hydra", "omegaconf", "yaml"},
         never=MODEL
         | {f"cdmtrain.{room}" for room in ("callbacks", "report", "tasks", "cluster", "devices", "training")},
     ),
@@ -102,6 +112,7 @@ RULES = {
         may=PARTICLES
         | DATA
         | {f"cdmtrain.{room}" for room in ("runs", "devices", "classifier", "callbacks", "config", "probe")}
+        | {"cdmtrain.learner", "cdmtrain.pretraining"}
         | {"torch", "lightning", "hydra", "omegaconf", "rich"},
         never=MODEL | {"cdmtrain.tasks", "cdmtrain.report", "cdmtrain.cluster", "cdmtrain.search"},
     ),

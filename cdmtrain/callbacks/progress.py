@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
-SHOWN = {"val_loss": "val", "val_accuracy": "acc"}  # and its name in a bar
+SHOWN = {"val_loss": "val", "val_accuracy": "acc", "probe_accuracy": "probe"}  # and its name in a bar
 AREAS = {"val_electron_photon_auc": "e/γ"}  # the name of a pair of particles in a bar, if it is not its key
 
 

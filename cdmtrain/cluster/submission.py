@@ -134,7 +134,7 @@ def freeze(cfg: DictConfig) -> tuple[DictConfig, Path | None]:
     ours = OmegaConf.masked_copy(cfg, names)
     check(ours)
     path = None
-    if HydraConfig.get().runtime.choices["task"] == "train":
+    if HydraConfig.get().runtime.choices["task"] in ("train", "pretrain"):
         path = reserve_run_dir(ours)
         RunProvenance(path, ours)
     with open_dict(cfg), read_write(cfg.hydra):

@@ -32,7 +32,7 @@ def checked_words(words: Sequence[str]) -> list[str]:
             raise InputError(f'cdmtrain.train takes words such as "model=gnn"; {word!r} is none')
         if word.startswith("-") and word.partition("=")[0] not in FLAGS:
             raise InputError(f"{word} is for the command; cdmtrain.train trains one run: for several, write a loop")
-        if word.startswith("task=") and word != "task=train":
+        if word.startswith("task=") and word not in ("task=train", "task=pretrain"):
             raise InputError(f"cdmtrain.train trains; {word} is for the command: cdmtrain {word} ...")
     return list(words)
 

@@ -41,6 +41,13 @@ def check(cfg: DictConfig) -> None:
         if one.key_or_group not in (*defaults, *options):
             nothing = "cdmtrain has no setting of this name, so it would change nothing"
             raise InputError(f"{one.input_line}: {nothing}{_of_checkpoint(one)}")
+    is_pretraining = job.runtime.choices["task"] == "pretrain"
+    if is_pretraining != bool(cfg.get("objective")):
+        raise InputError(
+            "task=pretrain needs an objective: masked or contrastive"
+            if is_pretraining
+            else f"objective={job.runtime.choices.get('objective')} is learned without labels; add task=pretrain"
+        )
     if cfg.get("print_config", False) not in ("changes", True, False):
         raise InputError(f"print_config={cfg.print_config}: changes, true or false is expected (default changes)")
     for one in values:

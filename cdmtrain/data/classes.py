@@ -54,16 +54,20 @@ def absent_classes(class_index: Int[Tensor, " chosen"], classes: Classes) -> lis
     return [name for index, name in enumerate(names_of(classes)) if not (class_index == index).any()]
 
 
+def check_not_empty(name: str, part: Int[Tensor, " chosen"], store: EventStore) -> None:
+    """Refuse a part of the data that has no event."""
+    if len(part) == 0:
+        raise InputError(
+            f"the {name} part of {len(store)} events is empty; widen data.split.{name} or give more events"
+        )
+
+
 def check_labelled(name: str, part: Int[Tensor, " chosen"], store: EventStore) -> None:
     """Refuse a part of the data that has no event of a class, or one of which nothing is known.
 
     Raises:
         InputError: that says what is missing.
     """
-    if len(part) == 0:
-        raise InputError(
-            f"the {name} part of {len(store)} events is empty; widen data.split.{name} or give more events"
-        )
     if (store.pdg[part] == UNKNOWN_PDG).any():
         raise InputError(
             f"the {name} part has events without 'pdg'; a classifier is trained and tested on labelled ones"

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from cdmtrain.batch import EventBatch
-from cdmtrain.data.classes import OTHERS, absent_classes, check_labelled, kept_events, without_others
+from cdmtrain.data.classes import OTHERS, absent_classes, check_labelled, check_not_empty, kept_events, without_others
 from cdmtrain.data.device import Events, place
 from cdmtrain.data.fresh import FreshEvents
 from cdmtrain.data.loader import Accumulation, EpochOrder, EventLoader
@@ -77,6 +77,7 @@ class EventData(lightning.LightningDataModule):
         self._on_device = on_device
         self.classes = read_classes(particles)
         self._others = others
+        self._needs_labels = True
         self._placed: dict[torch.device, Events] = {}
         self._recorded: list[str] = []
         self.cache_dir = Path(cache_dir)
@@ -98,6 +99,10 @@ class EventData(lightning.LightningDataModule):
     def reuse_stores(self, fingerprints: Sequence[str]) -> None:
         """Fall back on the stores with these fingerprints, one for each source, where a source is gone."""
         self._recorded = list(fingerprints)
+
+    def ignore_labels(self) -> None:
+        """Take events of any particle and of none, if `others` does not drop them; to be called before `setup`."""
+        self._needs_labels = False
 
     def make_fresh(self, num_events: int) -> FreshEvents | None:
         """What replaces the training events from epoch to epoch; None where they stay."""
@@ -122,13 +127,17 @@ class EventData(lightning.LightningDataModule):
             raise InputError(
                 f"the images are {size} x {size}, data.image_size is {self._image_size}: set data.image_size={size}"
             )
-        if absent := absent_classes(self.store.class_index, self.classes):
+        absent = absent_classes(self.store.class_index, self.classes) if self._needs_labels else []
+        if absent:
             log.warning("the data have no %s", ", ".join(absent))
-        parts = self.split(kept_events(self.store, self.classes, self._others))
-        parts = without_others(self.store, parts) if self._others == "test" else parts
+        others = "test" if self._others == "refuse" and not self._needs_labels else self._others
+        parts = self.split(kept_events(self.store, self.classes, others))
+        parts = without_others(self.store, parts) if self._others == "test" and self._needs_labels else parts
         self.parts = parts._replace(train=parts.train[: self._train_events])
         for name in ("test",) if stage == "test" else PARTS:
-            self._check_part(name)
+            check_not_empty(name, getattr(self.parts, name), self.store)
+            if self._needs_labels:
+                self._check_labels(name)
 
     def train_dataloader(self) -> EventLoader:
         self._fresh = self.make_fresh(len(self.parts.train))
@@ -224,7 +233,7 @@ class EventData(lightning.LightningDataModule):
     def _device(self) -> torch.device:
         return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
-    def _check_part(self, name: str) -> None:
+    def _check_labels(self, name: str) -> None:
         part, class_index = getattr(self.parts, name), self.store.class_index
         check_labelled(name, part, self.store)
         everywhere = absent_classes(class_index, self.classes)

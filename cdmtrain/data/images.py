@@ -52,3 +52,16 @@ def as_images(images: object) -> Float[Tensor, "event row column"]:
             f"images of shape {array.shape} and type {array.dtype}: numbers of shape (N, S, S) are expected"
         )
     return torch.from_numpy(np.ascontiguousarray(array, np.float32))
+
+
+def one_hit(image_size: int) -> EventBatch:
+    """An event of one lit pixel, to try a network with."""
+    zero = torch.zeros(1, dtype=torch.int64)
+    return EventBatch(
+        pixel=zero,
+        energy=torch.ones(1),
+        offset=torch.tensor([0, 1]),
+        class_index=zero,
+        dataset_index=zero,
+        image_size=image_size,
+    )

@@ -1,6 +1,6 @@
 """Compute events in groups of similar length, so that little padding is computed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -27,11 +27,34 @@ def encode_by_length(encode: Callable[[HitSequence], Tensor], sequence: HitSeque
     Shapes: Sequence of B events -> (B, ...).
     """
     length, order = sequence.mask.sum(1).sort()
-    encoded = []
+    encoded = [encode(group) for group in _groups(sequence, length, order, num_groups)]
+    return torch.cat(encoded)[order.argsort()]
+
+
+@torch.compiler.disable(recursive=False)
+def encode_hits_by_length(encode: Callable[[HitSequence], Tensor], sequence: HitSequence, *, num_groups: int) -> Tensor:
+    """Return the rows of encode(sequence) that are not padding, in the order of events and elements.
+
+    Args:
+        encode: maps a Sequence of B events to (B, elements, ...).
+        sequence, num_groups: as in `encode_by_length`.
+
+    Shapes: Sequence of B events with N hits together -> (N, ...).
+    """
+    num_hits = sequence.mask.sum(1)
+    length, order = num_hits.sort()
+    rows = torch.cat([encode(group)[group.mask] for group in _groups(sequence, length, order, num_groups)])
+    before = num_hits.cumsum(0) - num_hits  # hits of the events before
+    shift = before[order] - (length.cumsum(0) - length)  # of the rows of an event from where they are
+    place = torch.arange(len(rows), device=rows.device) + shift.repeat_interleave(length)
+    return rows[place.argsort()]
+
+
+def _groups(sequence: HitSequence, length: Tensor, order: Tensor, num_groups: int) -> Iterator[HitSequence]:
+    """The events, in this order of ascending lengths, cut into groups that are padded little."""
     for group, longest in groups_by_length(length.tolist(), num_groups, order.device):
         events, end = order[group], max(longest, 2)  # 1 would be compiled anew
-        encoded.append(encode(HitSequence(sequence.feature[events, :end], sequence.mask[events, :end])))
-    return torch.cat(encoded)[order.argsort()]
+        yield HitSequence(sequence.feature[events, :end], sequence.mask[events, :end])
 
 
 def groups_by_length(length: Sequence[int], num_groups: int, device: torch.device) -> list[tuple[slice, int]]:

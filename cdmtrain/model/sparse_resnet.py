@@ -6,7 +6,7 @@ Notable choices:
 - features of the whole event, if the representation gives any, enter with each hit and once more at the head.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import torch
@@ -97,6 +97,16 @@ class SparseResNet(nn.Module):
         """The features of an event, from which the last layer computes its logits."""
         return self.head[:-1](self._pooled(hits, self._find_stages(hits)))
 
+    def hit_features(self, hits: Hits) -> Float[Tensor, "hit feature"]:
+        """The features of each hit: what each stage computes at the site that holds it, side by side."""
+        stages = self._find_stages(hits)
+        site, features = torch.arange(hits.pixel.shape[0], device=hits.pixel.device), []
+        for stage, x in zip(stages, self._stage_results(hits, stages), strict=True):
+            if stage.down is not None:
+                site = stage.down.target_of.amin(1).index_select(0, site)  # elsewhere it holds the number of sites
+            features.append(x.index_select(0, site))
+        return torch.cat(features, dim=1)
+
     def first_kernels(self) -> Float[Tensor, "kernel 3 3"]:
         """What the first convolution does with the first feature of the hits."""
         return self.stem.weight[:, 0].t().reshape(-1, 3, 3)
@@ -107,15 +117,19 @@ class SparseResNet(nn.Module):
         return find_stages(hits, len(self.stages), merge=compiling or not traced, pairs=pairs)
 
     def _pooled(self, hits: Hits, stages: list[Stage]) -> Float[Tensor, "event pooled"]:
-        x, pooled = self.activation(self.stem(hits.feature, stages[0].neighbours)), []
+        results = zip(stages, self._stage_results(hits, stages), strict=True)
+        pooled = [mean_max_pooling(x, sites.offset, sites.once) for sites, x in results]
+        features = self.dropout(torch.cat(pooled, dim=1))
+        return torch.cat([features, hits.event_feature.to(features.dtype)], dim=1)
+
+    def _stage_results(self, hits: Hits, stages: list[Stage]) -> Iterator[Float[Tensor, "site channel"]]:
+        x = self.activation(self.stem(hits.feature, stages[0].neighbours))
         for number, (sites, blocks) in enumerate(zip(stages, self.stages, strict=True)):
             if sites.down is not None:
                 x = self.activation(self.downs[number - 1](x, sites.down))
             for block in blocks:  # type: ignore[attr-defined]
                 x = block(x, sites.neighbours)
-            pooled.append(mean_max_pooling(x, sites.offset, sites.once))
-        features = self.dropout(torch.cat(pooled, dim=1))
-        return torch.cat([features, hits.event_feature.to(features.dtype)], dim=1)
+            yield x
 
 
 class ResidualBlock(nn.Module):

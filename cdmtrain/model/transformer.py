@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from cdmtrain.batch import Sequence
 from cdmtrain.layers.activation import make_activation
-from cdmtrain.layers.by_length import encode_by_length
+from cdmtrain.layers.by_length import encode_by_length, encode_hits_by_length
 
 Tokens = Float[Tensor, "event token width"]
 Mask = Bool[Tensor, "event token"]
@@ -79,6 +79,10 @@ class Transformer(nn.Module):
         """The features of an event, from which the last layer computes its logits."""
         return encode_by_length(self._encode, sequence, num_groups=8)
 
+    def hit_features(self, sequence: Sequence) -> Float[Tensor, "hit feature"]:
+        """The features of each hit after all layers, in the order of the sequence."""
+        return encode_hits_by_length(self._encode_hits, sequence, num_groups=8)
+
     def attention(self, sequence: Sequence) -> Float[Tensor, "event element"]:
         """How much the token of the event attends to each hit in the last layer, on the average of the heads."""
         x, mask = self._tokens(sequence)
@@ -91,6 +95,12 @@ class Transformer(nn.Module):
         for layer in self.layers[:-1]:
             x = layer(x, mask)
         return self.norm(cast(EncoderLayer, self.layers[-1]).first(x, mask))
+
+    def _encode_hits(self, sequence: Sequence) -> Tokens:
+        x, mask = self._tokens(sequence)
+        for layer in self.layers:
+            x = layer(x, mask)
+        return self.norm(x[:, 1:])
 
     def _tokens(self, sequence: Sequence) -> tuple[Tokens, Mask]:
         """The token of the event and its embedded hits."""

@@ -20,9 +20,10 @@ from cdmtrain.batch import EventBatch
 from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build, build_each, recorded
 from cdmtrain.config.targets import find_class, with_num_classes
-from cdmtrain.data.images import as_images, batch_of_images
+from cdmtrain.data.images import as_images, batch_of_images, one_hit
 from cdmtrain.data.quantiles import Quantiles, difference
 from cdmtrain.errors import InputError
+from cdmtrain.learner import Learner
 from cdmtrain.loss import check_loss
 from cdmtrain.particles import Classes, Pair, names_of, read_classes, read_pairs
 from cdmtrain.runs import files
@@ -158,6 +159,11 @@ def open_network(
     """
     directory = Path(path)
     cfg = read_config(directory, trust=trusted(trust), parts=[one for one in OPENED if one != "model" or model is None])
+    if cfg.get("objective"):
+        raise InputError(
+            f"{directory} was trained without labels and tells no particles apart; begin a training with what it has "
+            f"learned: weights={directory} and its model"
+        )
     weights = checkpoint_path(directory, checkpoint)
     with recorded(directory / files.CONFIG), torch.random.fork_rng(devices=[]):  # new weights are replaced at once
         classifier = Classifier(**_network(cfg, model), optimizer=torch.optim.SGD)  # which it never makes
@@ -165,7 +171,7 @@ def open_network(
     network = TrainedNetwork(directory, cfg, weights, classifier.to(device).eval(), classes_and_pairs(cfg)[0])
     if model is None:
         with recorded(directory / files.CONFIG):  # some values fail only when they are used
-            network.predict(_one_hit(network.image_size))
+            network.predict(one_hit(network.image_size))
     return replace(network, calibrated=calibrated, trained_on=_trained_on(directory))
 
 
@@ -177,24 +183,12 @@ def _trained_on(run: Path) -> Quantiles:
     return {}
 
 
-def _one_hit(image_size: int) -> EventBatch:
-    """An event of one lit pixel."""
-    zero = torch.zeros(1, dtype=torch.int64)
-    return EventBatch(
-        pixel=zero,
-        energy=torch.ones(1),
-        offset=torch.tensor([0, 1]),
-        class_index=zero,
-        dataset_index=zero,
-        image_size=image_size,
-    )
-
-
-def load_weights(classifier: Classifier, path: Path) -> None:
-    """Load the weights of a checkpoint into the model and its representation."""
+def load_weights(learner: Learner, path: Path) -> None:
+    """Load the weights of a checkpoint into the model, its representation and the objective of a pretraining."""
     state = read_checkpoint(path)["state_dict"]
-    for name in ("representation", "model"):
-        part: nn.Module = getattr(classifier, name)
+    for name, part in learner.named_children():
+        if name not in ("representation", "model", "objective"):
+            continue
         prefix = f"{name}."
         mine = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         try:
@@ -209,20 +203,35 @@ def make_classifier(cfg: DictConfig, model: nn.Module | None = None) -> Classifi
 
     A `model` that is given is copied with its weights and takes the place of the one that the configuration names.
     """
-    training = {name: build(cfg, name) for name in ("optimizer", "scheduler")}
-    augmentation = Chain(build_each(cfg, "augmentation")) if cfg.augmentation else None
-    tuning = {"freeze": cfg.get("freeze") or (), "loaded_lr": cfg.get("weights_lr", 1.0)}
-    return Classifier(**_network(cfg, model), **training, **tuning, augmentation=augmentation, seed=cfg.seed)
+    settings = training_settings(cfg)
+    return Classifier(**_network(cfg, model), **settings)
+
+
+def training_settings(cfg: DictConfig) -> dict[str, Any]:
+    """The arguments of a Learner beside its network."""
+    return {
+        **{name: build(cfg, name) for name in ("optimizer", "scheduler")},
+        "augmentation": Chain(build_each(cfg, "augmentation")) if cfg.augmentation else None,
+        "freeze": cfg.get("freeze") or (),
+        "loaded_lr": cfg.get("weights_lr", 1.0),
+        "seed": cfg.seed,
+    }
+
+
+def build_network(cfg: DictConfig, model: nn.Module | None) -> dict[str, nn.Module]:
+    """Build the model, unless it is given, and its representation."""
+    num_classes = len(classes_and_pairs(cfg)[0])
+    check_fit(find_class(cfg, "model") if model is None else type(model), find_class(cfg, "representation"))
+    if model is None:
+        check_memory(cfg, num_classes)
+    network = build(with_num_classes(cfg, num_classes), "model") if model is None else copy.deepcopy(model)
+    return {"model": network, "representation": build(cfg, "representation")}
 
 
 def _network(cfg: DictConfig, model: nn.Module | None) -> dict[str, Any]:
     """Build the parts of a configuration that inference needs."""
     classes, pairs = classes_and_pairs(cfg)
-    check_fit(find_class(cfg, "model") if model is None else type(model), find_class(cfg, "representation"))
-    if model is None:
-        check_memory(cfg, len(classes))
-    network = build(with_num_classes(cfg, len(classes)), "model") if model is None else copy.deepcopy(model)
-    parts = {"model": network, **{name: build(cfg, name) for name in ("representation", "loss")}}
+    parts = {**build_network(cfg, model), "loss": build(cfg, "loss")}
     check_loss(parts["loss"], classes)
     return {**parts, "classes": classes, "pairs": pairs}
 

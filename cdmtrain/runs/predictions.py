@@ -1,4 +1,4 @@
-"""Read predictions.h5, mistakes.h5 and learned.h5 of a run directory."""
+"""Read predictions.h5, mistakes.h5 and learned.h5 of a run directory, and columns of such files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,27 +77,27 @@ def read_predictions(run: Path, num_classes: int) -> Predictions | None:
     path = file_inside(run, files.PREDICTIONS, most_bytes=None)
     if path is None:
         return None
-    columns, _ = _read(path, *PREDICTIONS)
-    truth = _column(columns, "class_index", "iu", path)
+    columns, _ = read_columns(path, *PREDICTIONS)
+    truth = column_of(columns, "class_index", "iu", path)
     num_events = len(truth)
-    probability = _column(columns, "probability", "f", path, (num_events, num_classes))
+    probability = column_of(columns, "probability", "f", path, (num_events, num_classes))
     with np.errstate(invalid="ignore"):  # a NaN of another kind
         probability = probability.astype(np.float64)
     if (truth >= num_classes).any():
-        raise _damaged(path, f"class_index {truth.max()} is not below {num_classes}")
+        raise damaged(path, f"class_index {truth.max()} is not below {num_classes}")
     use = (truth >= 0) & np.isfinite(probability).all(axis=1)
 
     def floats(name: str, *shape: int) -> NDArray[np.float64]:
-        return _column(columns, name, "fiu", path, (num_events, *shape))[use].astype(np.float64)
+        return column_of(columns, name, "fiu", path, (num_events, *shape))[use].astype(np.float64)
 
     return Predictions(
         class_index=truth[use].astype(np.int64),
         probability=probability[use],
-        lit_pixels=_column(columns, "lit_pixels", "iu", path, (num_events,))[use].astype(np.int64),
+        lit_pixels=column_of(columns, "lit_pixels", "iu", path, (num_events,))[use].astype(np.int64),
         deposited_energy_mev=floats("deposited_energy_mev"),
         kinetic_energy_mev=floats("kinetic_energy_mev") if "kinetic_energy_mev" in columns else None,
         vertex_px=floats("vertex_px", 2) if "vertex_px" in columns else None,
-        index=_column(columns, "index", "iu", path, (num_events,))[use].astype(np.int64)
+        index=column_of(columns, "index", "iu", path, (num_events,))[use].astype(np.int64)
         if "index" in columns
         else None,
     )
@@ -112,7 +112,7 @@ def read_mistakes(run: Path, num_classes: int) -> Mistakes | None:
     path = file_inside(run, files.MISTAKES, most_bytes=None)
     if path is None:
         return None
-    columns, size = _read(path, *MISTAKES)
+    columns, size = read_columns(path, *MISTAKES)
     class_index, event, pixel, images = _events(columns, size, num_classes, path)
     num_events = len(class_index)
     if not num_events:
@@ -120,12 +120,12 @@ def read_mistakes(run: Path, num_classes: int) -> Mistakes | None:
     contributions = None
     if "contribution" in columns:
         contributions = np.zeros_like(images)
-        found = _column(columns, "contribution", "f", path, pixel.shape)
+        found = column_of(columns, "contribution", "f", path, pixel.shape)
         contributions.reshape(num_events, -1)[event, pixel] = np.nan_to_num(found)
     return Mistakes(
-        index=_column(columns, "index", "iu", path, (num_events,)).astype(np.int64),
+        index=column_of(columns, "index", "iu", path, (num_events,)).astype(np.int64),
         class_index=class_index,
-        probability=_column(columns, "probability", "f", path, (num_events, num_classes)).astype(np.float64),
+        probability=column_of(columns, "probability", "f", path, (num_events, num_classes)).astype(np.float64),
         images=images,
         contributions=contributions,
     )
@@ -140,17 +140,17 @@ def read_learned(run: Path, num_classes: int) -> Learned | None:
     path = file_inside(run, files.LEARNED, most_bytes=None)
     if path is None:
         return None
-    columns, size = _read(path, *LEARNED)
+    columns, size = read_columns(path, *LEARNED)
     class_index, event, pixel, images = _events(columns, size, num_classes, path)
     kernel = columns.get("kernel")
     if kernel is not None and (kernel.dtype.kind != "f" or kernel.ndim != 3 or not kernel.size):
-        raise _damaged(path, f"kernel is {kernel.dtype} of shape {kernel.shape}")
+        raise damaged(path, f"kernel is {kernel.dtype} of shape {kernel.shape}")
     edge = columns.get("edge")
     if edge is not None:
-        edge = _column(columns, "edge", "iu", path, (2, edge.size // 2)).astype(np.int64)
+        edge = column_of(columns, "edge", "iu", path, (2, edge.size // 2)).astype(np.int64)
         if ((edge < 0) | (edge >= len(pixel))).any():
-            raise _damaged(path, f"an edge joins pixels beyond the {len(pixel)} of the events")
-    attention = _column(columns, "attention", "f", path, pixel.shape) if "attention" in columns else None
+            raise damaged(path, f"an edge joins pixels beyond the {len(pixel)} of the events")
+    attention = column_of(columns, "attention", "f", path, pixel.shape) if "attention" in columns else None
     return Learned(images, class_index, event, pixel, kernel, attention, edge)
 
 
@@ -158,24 +158,24 @@ def _events(
     columns: Columns, size: int, num_classes: int, path: Path
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Return the class of each event, event and pixel of each hit, and the dense images (event, size, size)."""
-    class_index = _column(columns, "class_index", "iu", path).astype(np.int64)
-    offset = _column(columns, "offset", "iu", path, (len(class_index) + 1,)).astype(np.int64)
-    pixel = _column(columns, "pixel", "iu", path, (int(offset[-1]),)).astype(np.int64)
-    energy = _column(columns, "energy_mev", "f", path, pixel.shape)
+    class_index = column_of(columns, "class_index", "iu", path).astype(np.int64)
+    offset = column_of(columns, "offset", "iu", path, (len(class_index) + 1,)).astype(np.int64)
+    pixel = column_of(columns, "pixel", "iu", path, (int(offset[-1]),)).astype(np.int64)
+    energy = column_of(columns, "energy_mev", "f", path, pixel.shape)
     outside = (pixel < 0) | (pixel >= size * size)
     if not 0 < size <= LARGEST_IMAGE or offset[0] or (np.diff(offset) < 0).any() or outside.any():
-        raise _damaged(path, f"pixels do not fit images of {size} x {size}")
+        raise damaged(path, f"pixels do not fit images of {size} x {size}")
     if ((class_index < 0) | (class_index >= num_classes)).any():
-        raise _damaged(path, f"a class_index is not in 0..{num_classes - 1}")
+        raise damaged(path, f"a class_index is not in 0..{num_classes - 1}")
     if len(class_index) * size * size > MOST_PIXELS:
-        raise _damaged(path, f"{len(class_index)} images of {size} x {size}")
+        raise damaged(path, f"{len(class_index)} images of {size} x {size}")
     event = np.repeat(np.arange(len(class_index)), np.diff(offset))
     images = np.zeros((len(class_index), size * size), np.float32)
     images[event, pixel] = energy
     return class_index, event, pixel, images.reshape(-1, size, size)
 
 
-def _read(path: Path, *names: str) -> tuple[Columns, int]:
+def read_columns(path: Path, *names: str) -> tuple[Columns, int]:
     """Read the datasets that are there, and the attribute image_size, 0 where there is none."""
     try:
         file = CheckedFile(path)
@@ -186,7 +186,7 @@ def _read(path: Path, *names: str) -> tuple[Columns, int]:
         finally:
             file.close()
     except InputError as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
 
 
 def _values(file: CheckedFile, name: str, dataset: h5py.Dataset) -> NDArray:
@@ -206,14 +206,14 @@ def _image_size(file: CheckedFile) -> int:
     return int(size)
 
 
-def _column(columns: Columns, name: str, kinds: str, path: Path, shape: tuple[int, ...] | None = None) -> NDArray:
+def column_of(columns: Columns, name: str, kinds: str, path: Path, shape: tuple[int, ...] | None = None) -> NDArray:
     """The column `name`, which must have one of numpy's dtype `kinds` and the shape (by default one dimension)."""
     column = columns.get(name)
     if column is None or column.dtype.kind not in kinds or column.shape != (shape or (column.size,)):
         found = "absent" if column is None else f"{column.dtype} of shape {column.shape}"
-        raise _damaged(path, f"{name} is {found}")
+        raise damaged(path, f"{name} is {found}")
     return column
 
 
-def _damaged(path: Path, reason: str) -> InputError:
+def damaged(path: Path, reason: str) -> InputError:
     return InputError(f"{path} is damaged ({reason}); restore the file or remove it")

@@ -32,6 +32,7 @@ from cdmtrain.runs.results import check_classes, check_results
 if TYPE_CHECKING:
     from cdmtrain.runs.calibration import Calibration
     from cdmtrain.runs.predictions import Learned, Mistakes, Predictions
+    from cdmtrain.runs.pretrained import Pretrained
 
 Record = TypeVar("Record")
 
@@ -52,8 +53,9 @@ class RunFiles:
     predictions: "Predictions | None" = None
     mistakes: "Mistakes | None" = None
     learned: "Learned | None" = None
+    pretrained: "Pretrained | None" = None
     calibrations: "list[Calibration]" = field(default_factory=list)
-    missing: tuple[str, ...] = ()  # names out of files.EXPECTED
+    missing: tuple[str, ...] = ()  # names out of those that a finished run has
     problem: str | None = None  # why the run cannot be read
 
     @property
@@ -88,12 +90,13 @@ def read_run(run: Path, *, with_predictions: bool = True) -> RunFiles:
     """
     if not run.is_dir():
         raise InputError(f"{run} is not a directory; give the directory of a run, one that holds a {files.CONFIG}")
-    from cdmtrain.runs import calibration, predictions  # slow, because of h5py, and task=status needs none
+    from cdmtrain.runs import calibration, predictions, pretrained  # slow, because of h5py, and task=status needs none
 
     config, status = read_config_file(run) or {}, read_status(run)
     settings = check(config, Settings, str(run / files.CONFIG))
     num_classes = len(_classes(settings, run))
     results = read_results(run) or {}
+    expected = files.EXPECTED_WITHOUT_LABELS if settings.objective else files.EXPECTED
     check_classes(results, num_classes, str(run / files.RESULTS))
     return RunFiles(
         directory=run,
@@ -108,8 +111,9 @@ def read_run(run: Path, *, with_predictions: bool = True) -> RunFiles:
         predictions=predictions.read_predictions(run, num_classes) if with_predictions else None,
         mistakes=predictions.read_mistakes(run, num_classes) if with_predictions else None,
         learned=predictions.read_learned(run, num_classes) if with_predictions else None,
+        pretrained=pretrained.read_pretrained(run, num_classes) if with_predictions else None,
         calibrations=calibration.read_calibrations(run) if with_predictions else [],
-        missing=tuple(name for name in files.EXPECTED if not (run / name).is_file()),
+        missing=tuple(name for name in expected if not (run / name).is_file()),
     )
 
 

@@ -178,6 +178,7 @@ class Settings:
     data: DataSettings = field(default_factory=DataSettings)
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    objective: ModelSettings | None = None  # of a pretraining
 
     @cached_property
     def classes(self) -> Classes:

@@ -48,6 +48,7 @@ PARTS = {
     "representation": Part(nn.Module, ("cdmtrain.representation",), own=("cdmtrain.representation",)),
     "model": Part(nn.Module, ("cdmtrain.model", *LAYERS), own=("cdmtrain.model",)),
     "loss": Part(nn.Module, ("cdmtrain", "torch.nn")),
+    "objective": Part(nn.Module, ("cdmtrain.pretraining",)),
     "optimizer": Part(torch.optim.Optimizer, ("cdmtrain", "torch.optim")),
     "scheduler": Part(torch.optim.lr_scheduler.LRScheduler, ("cdmtrain", "torch.optim.lr_scheduler")),
     "trainer": Part(lightning.Trainer, ("cdmtrain", "lightning")),
@@ -124,7 +125,7 @@ def _check_values(content: dict[str, Any], source: str, parts: Collection[str]) 
     nodes = [*OPENED, *(("optimizer", "trainer", "callbacks") if "trainer" in parts else ())]
     for name in nodes:
         check(content.get(name), dict[str, Any], f"{source}: {name}")
-    for name in ("scheduler", "augmentation", "logger") if "trainer" in parts else ():
+    for name in ("scheduler", "augmentation", "logger", "objective", "probe") if "trainer" in parts else ():
         check(content.get(name), dict[str, Any] | None, f"{source}: {name}")
     seed, data = content.get("seed"), content["data"]
     numbers = {"seed": (seed, 0), **{f"data.{name}": (data.get(name), 1) for name in ("image_size", "batch_size")}}

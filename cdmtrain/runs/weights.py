@@ -10,8 +10,8 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig
 from torch import nn
 
-from cdmtrain.classifier import Classifier
 from cdmtrain.errors import InputError
+from cdmtrain.learner import Learner
 from cdmtrain.runs.check import check
 from cdmtrain.runs.checkpoint import NAMES, checkpoint_path, read_checkpoint
 from cdmtrain.runs.process import is_first_process
@@ -25,11 +25,11 @@ MOST_NAMES = 8  # that are printed
 log = logging.getLogger(__name__)
 
 
-def load_first_weights(classifier: Classifier, weights: object, run: Path, provenance: RunProvenance) -> None:
+def load_first_weights(learner: Learner, weights: object, run: Path, provenance: RunProvenance) -> None:
     """Load what fits of the weights that a run begins with, print it and record it; nothing where `weights` is None.
 
     Args:
-        classifier: of the run, with new weights.
+        learner: of the run, with new weights.
         weights: the setting of that name: a run directory, whose best.ckpt is read, or a checkpoint file.
         run: the directory of the run.
         provenance: of the run.
@@ -49,13 +49,13 @@ def load_first_weights(classifier: Classifier, weights: object, run: Path, prove
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if before and before.sha256 != digest:
         log.warning("%s has changed since %s began, which begins anew with what it holds now", path, run)
-    found = Weights(str(path.resolve()), digest, *load_matching(classifier, path))
-    random = [name for name, one in classifier.named_parameters() if not one.requires_grad and name in found.new]
+    found = Weights(str(path.resolve()), digest, *load_matching(learner, path))
+    random = [name for name, one in learner.named_parameters() if not one.requires_grad and name in found.new]
     if random:
         raise InputError(f"freeze: {_brief(random, found.loaded)} would keep random values, as {path} has none for it")
-    classifier.loaded = frozenset(found.loaded)
+    learner.loaded = frozenset(found.loaded)
     if is_first_process():
-        log.info("%s", _summary(classifier, weights, found))
+        log.info("%s", _summary(learner, weights, found))
     provenance.record_weights(found)
 
 
@@ -89,7 +89,7 @@ def find_weights(weights: object) -> Path:
     return checkpoint_path(path, "best") if path.is_dir() else path
 
 
-def load_matching(classifier: Classifier, path: Path) -> tuple[list[str], list[str], list[str]]:
+def load_matching(learner: Learner, path: Path) -> tuple[list[str], list[str], list[str]]:
     """Load the tensors of a checkpoint whose names and shapes are those of the network.
 
     Returns:
@@ -99,15 +99,17 @@ def load_matching(classifier: Classifier, path: Path) -> tuple[list[str], list[s
     Raises:
         InputError: where no parameter fits.
     """
-    state = read_checkpoint(path)["state_dict"]
+    content = read_checkpoint(path)
+    untrained = check(content.get("untrained", []), list[str], f"{path}: untrained")  # by a pretraining
+    state = {key: value for key, value in content["state_dict"].items() if key not in untrained}
     loaded, unused = [], []
     for name in ("representation", "model"):
         mine = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
-        fits, others = _load_part(getattr(classifier, name), mine)
+        fits, others = _load_part(getattr(learner, name), mine)
         loaded += [f"{name}.{key}" for key in fits]
         unused += [f"{name}.{key}" for key in others]
-    own = [key for key in classifier.state_dict() if key.startswith(("representation.", "model."))]
-    if not {key for key, _ in classifier.named_parameters()} & set(loaded):
+    own = [key for key in learner.state_dict() if key.startswith(("representation.", "model."))]
+    if not {key for key, _ in learner.named_parameters()} & set(loaded):
         raise InputError(
             f"weights={path}: none of its weights has the name and shape of a weight of this network; choose the model "
             "that it was trained as, with the same sizes"
@@ -133,9 +135,9 @@ def _load_part(part: nn.Module, state: dict[str, Any]) -> tuple[list[str], list[
     return fits, others
 
 
-def _summary(classifier: Classifier, weights: object, found: Weights) -> str:
+def _summary(learner: Learner, weights: object, found: Weights) -> str:
     """One line, such as "weights=a: 100 of 120 parameters are loaded; new: head"."""
-    sizes = {name: parameter.numel() for name, parameter in classifier.named_parameters()}
+    sizes = {name: parameter.numel() for name, parameter in learner.named_parameters()}
     of_network = sum(size for name, size in sizes.items() if name.startswith(("representation.", "model.")))
     loaded = sum(sizes.get(name, 0) for name in found.loaded)
     parts = [f"weights={printable(str(weights))}: {loaded:,} of {of_network:,} parameters are loaded"]

@@ -1,4 +1,4 @@
-"""cdmtrain task=train: train, evaluate the best epoch, leave a run directory with its page."""
+"""cdmtrain task=train and task=pretrain: train, evaluate the best epoch, leave a run directory with its page."""
 
 from omegaconf import DictConfig
 
@@ -11,10 +11,10 @@ from cdmtrain.training import train_run
 def train(cfg: DictConfig) -> float | None:
     """Run one training and show its results; returns the validation cross entropy of the best epoch in nats.
 
-    A network that diverged in its first epoch has none.
+    Of a pretraining it is the validation loss. A network that diverged in its first epoch has none.
     """
     trained = train_run(cfg, Preemption(), write_page=write_report)
     if trained.page:
         show_results(trained.results, trained.classes, trained.page)
-    value = trained.results["val_cross_entropy"]
+    value = trained.results.get("val_cross_entropy", trained.results.get("val_loss"))
     return None if value is None else float(value)

@@ -8,9 +8,10 @@ from hydra.utils import instantiate
 from torch import nn
 
 from cdmtrain.callbacks.weight_averaging import WeightAveraging
-from cdmtrain.classifier import Classifier, named_module
+from cdmtrain.classifier import Classifier
 from cdmtrain.devices.trainer import Compile
 from cdmtrain.errors import InputError
+from cdmtrain.learner import named_module
 from tests.classifier.parts import OPTIMIZERS, Batches, Rates, classifier, composed, trainer
 from tests.test_models import IMAGE_SIZE, MODELS, batch_of, network
 

@@ -1,6 +1,6 @@
 """The metrics of results.json with their names in words; they are quoted and never computed again."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from cdmtrain.report.kit import numbers
@@ -53,7 +53,12 @@ COST = (
     Metric("epochs", "epochs", numbers.count),
     Metric("best_epoch", "best epoch", numbers.count),
 )
-BY_KEY = {metric.key: metric for metric in (*ALWAYS, *COST)}
+WITHOUT_LABELS = (  # of a pretraining
+    Metric("loss", "loss", numbers.fraction),
+    Metric("probe_accuracy", "linear probe", numbers.fraction),
+    Metric("neighbours_accuracy", "nearest neighbours", numbers.fraction),
+)
+BY_KEY = {metric.key: metric for metric in (*ALWAYS, *COST, *WITHOUT_LABELS)}
 
 
 def pair_keys(keys: Iterable[str]) -> list[str]:
@@ -73,14 +78,15 @@ def overall(keys: Iterable[str]) -> list[Metric]:
     return [*ALWAYS[:AFTER], *pairs, *ALWAYS[AFTER:]]
 
 
-def headline(keys: Iterable[str]) -> dict[str, str]:
+def headline(keys: Collection[str]) -> dict[str, str]:
     """Return the tiles at the head of a page, key -> words; of the pairs the first."""
+    cost = {"parameters": "parameters", "events_per_second": "training events/s", "train_seconds": "training"}
+    if "loss" in keys:
+        return {"loss": "test loss", **{one.key: one.title for one in WITHOUT_LABELS[1:] if one.key in keys}, **cost}
     pairs = {one.key: one.title for one in overall(keys) if one.key not in BY_KEY}
     return {
         "accuracy": "test accuracy",
         "cross_entropy": "test cross entropy",
         **dict(list(pairs.items())[:1]),
-        "parameters": "parameters",
-        "events_per_second": "training events/s",
-        "train_seconds": "training",
+        **cost,
     }

@@ -46,7 +46,9 @@ def _head(board: Leaderboard) -> list[str]:
     parts = [markup.element("p", words, "soft")]
     if board.ranked:
         best = board.ranked[0]
-        names = headline(best.finished[0].results) | {"accuracy": f"test accuracy of the best, {best.name}"}
+        names = headline(best.finished[0].results)
+        first = next(iter(names))
+        names[first] = f"{names[first]} of the best, {best.name}"
         parts.append(
             markup.tiles((metric_named(key).write(best.metric(key).mean), name) for key, name in names.items())
         )

@@ -15,8 +15,8 @@ from cdmtrain.report.run.tables import title
 from cdmtrain.runs.find import find_runs
 from cdmtrain.runs.read import RunFiles, read_run_or_problem
 
-LOWER_IS_BETTER = ("cross_entropy", "calibration_error")
-RANKS = ("cross_entropy", "accuracy", "macro_f1", "calibration_error")  # and the areas of the runs' pairs
+LOWER_IS_BETTER = ("cross_entropy", "calibration_error", "loss")
+RANKS = ("cross_entropy", "accuracy", "macro_f1", "calibration_error", "loss")  # and the areas of the runs' pairs
 
 
 class MeanSpread(NamedTuple):
@@ -68,7 +68,7 @@ class Row:
     @property
     def typical(self) -> RunFiles | None:
         """The finished run with the median validation loss, drawn where one run represents the row."""
-        order = sorted(self.finished, key=lambda run: run.results.get("val_cross_entropy") or float("inf"))
+        order = sorted(self.finished, key=lambda run: validation_loss(run.results) or float("inf"))
         return order[(len(order) - 1) // 2] if order else None
 
 
@@ -105,12 +105,17 @@ class Leaderboard:
 
 
 def make_leaderboard(paths: Sequence[str | Path], *, rank: str = "cross_entropy") -> Leaderboard:
-    """Read all runs in `paths` (runs, directories that hold runs at any depth, patterns with *) and rank them."""
+    """Read all runs in `paths` (runs, directories that hold runs at any depth, patterns with *) and rank them.
+
+    Where all were trained without labels, they are ranked by the loss of their objective.
+    """
     grouped: dict[Any, list[RunFiles]] = {}
     for run in map(read_run_or_problem, find_runs(paths)):
         grouped.setdefault(tuple(sorted(configuration(run).values.items())) or run.directory, []).append(run)
     if not grouped:
         raise InputError(f"runs={','.join(map(str, paths))}: there is no run in it; give a directory that holds runs")
+    if rank == "cross_entropy" and all(run.settings.objective for runs in grouped.values() for run in runs):
+        rank = "loss"
     areas = dict.fromkeys(pair.key for runs in grouped.values() for run in runs for pair in run.settings.pairs)
     if rank not in (*RANKS, *areas):
         raise InputError(f"rank={rank} is not a metric to rank by; give one of {', '.join((*RANKS, *areas))}")
@@ -131,6 +136,11 @@ def _rank_key(row: Row, rank: str) -> tuple[bool, bool, float, str]:
     mean = row.metric(f"val_{rank}").mean
     sign = 1 if rank in LOWER_IS_BETTER else -1
     return (not row.finished, mean is None, sign * (mean or 0.0), row.name)
+
+
+def validation_loss(results: Mapping[str, Any]) -> Any:
+    """Return the cross entropy of the validation events, or the loss of an objective without labels."""
+    return results.get("val_cross_entropy", results.get("val_loss"))
 
 
 def metric_of(run: RunFiles, key: str) -> Any:

@@ -7,7 +7,7 @@ from rich.console import Group
 from rich.text import Text
 
 from cdmtrain.report.kit import numbers
-from cdmtrain.report.kit.metrics import COST, Metric, metric_named, overall
+from cdmtrain.report.kit.metrics import COST, WITHOUT_LABELS, Metric, metric_named, overall
 from cdmtrain.report.kit.numbers import is_number, plural
 from cdmtrain.report.kit.page import Rows
 from cdmtrain.report.kit.tables import Table
@@ -51,7 +51,10 @@ def mean_and_spread(metric: Metric, found: MeanSpread) -> str:
 def quality_columns(board: Leaderboard) -> list[Column]:
     """Return validation and test of the metric ranked by, then the most important other test metrics."""
     rank, pairs = metric_named(board.rank), [pair.key for pair in board.pairs]
-    others = [key for key in ("accuracy", *pairs[:1], "cross_entropy") if key != board.rank][:2]
+    important = ["accuracy", *pairs[:1], "cross_entropy"]
+    if board.rank == "loss":
+        important = [one.key for one in WITHOUT_LABELS]
+    others = [key for key in important if key != board.rank][:2]
     columns = [("validation", rank, "val_"), ("test", rank, ""), *(("test", metric_named(key), "") for key in others)]
     return [Column(f"{part}\n{metric.title}", metric, prefix) for part, metric, prefix in columns]
 
@@ -150,6 +153,8 @@ def _in_csv(board: Leaderboard) -> list[str]:
     """Return the keys of results.json that the CSV files have."""
     metrics = overall([pair.key for pair in board.pairs])
     quality = [f"{part}{metric.key}" for part in ("val_", "") for metric in metrics]
+    if any(run.settings.objective for run in board.runs):
+        quality += ["val_loss", *(metric.key for metric in WITHOUT_LABELS)]
     return [*quality, "train_events", *(metric.key for metric in COST)]
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from cdmtrain.report.kit import markup
 from cdmtrain.report.kit.metrics import headline, metric_named
-from cdmtrain.report.kit.numbers import as_typed, count, settings
+from cdmtrain.report.kit.numbers import count
 from cdmtrain.report.kit.page import Drawing, figures, write_csv, write_page
-from cdmtrain.report.run import correctness, tables, working_points
+from cdmtrain.report.run import correctness, details, tables, without_labels, working_points
 from cdmtrain.report.run.calibrated import calibration_section, set_table, titled
 from cdmtrain.report.run.confusion import draw_confusion, draw_mistakes
 from cdmtrain.report.run.contributions import draw_mistaken_contributions
@@ -32,6 +32,8 @@ def write_report(run_dir: Path) -> Path:
     """
     run = read_run(Path(run_dir))
     folder = run.directory / files.REPORT
+    if run.settings.objective:
+        return without_labels.write_page_without_labels(run)
     if run.results:
         write_csv(folder / "summary.csv", tables.overall_rows(run.results))
         write_csv(folder / "particles.csv", tables.class_rows(run.results, run.class_names))
@@ -46,8 +48,8 @@ def write_report(run_dir: Path) -> Path:
             "Working points": _working_points(run, folder),
             "Calibrated probabilities": _calibrated(run, folder),
             "Where it fails": _failures(run, folder),
-            "What differs from the defaults": _changed(run),
-            "Details": _details(run),
+            "What differs from the defaults": details.changed(run),
+            "Details": details.details(run),
         },
         footer="All figures and tables of this page are beside it as PNG and CSV.",
     )
@@ -56,6 +58,7 @@ def write_report(run_dir: Path) -> Path:
 def drawings(run: RunFiles) -> list[Drawing]:
     """Return every figure of the page of a run."""
     found: list[Drawing | None] = [one for draw in FIGURES.values() for one in draw(run)]
+    found += without_labels.drawings(run)
     found += working_points.draw_working_points(run.predictions, run.class_names)
     found += [*calibration_section(run.calibrations)[1], *_distributions(run), draw_mistakes(run)]
     found.append(draw_mistaken_contributions(run.mistakes, run.classes))
@@ -134,29 +137,3 @@ def _distributions(run: RunFiles) -> list[Drawing]:
     if events is None or not len(events.class_index):
         return []
     return [correctness.draw_failure(one, events.is_right) for one in correctness.variables(events)]
-
-
-def _changed(run: RunFiles) -> str:
-    """Return the settings that differ from the defaults; nothing for old runs, which did not record it."""
-    changed = run.provenance.changed
-    if changed is None:
-        return ""
-    pairs = [
-        (key, f"{as_typed(pair[1])} (default {as_typed(pair[0])})")
-        for key, pair in sorted(changed.items())
-        if len(pair) == 2
-    ]
-    return markup.facts(pairs) if pairs else markup.element("p", "Nothing: every option and value is the default.")
-
-
-def _details(run: RunFiles) -> str:
-    """Return all epochs and all settings, folded, and the provenance."""
-    epochs = [[f"{value:.6g}" for value in row] for row in zip(*run.history.values(), strict=True)]
-    made = tables.provenance(run)
-    return "".join(
-        [
-            markup.folded("Epoch by epoch", markup.table(list(run.history), epochs)) if run.history else "",
-            markup.folded("Settings", markup.facts(settings(run.config))) if run.config else "",
-            markup.element("h2", "Provenance") + markup.facts(made) if made else "",
-        ]
-    )

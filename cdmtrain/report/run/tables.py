@@ -11,7 +11,7 @@ from rich.table import Table as TerminalTable
 from rich.text import Text
 
 from cdmtrain.report.kit import numbers, style
-from cdmtrain.report.kit.metrics import COST, PER_CLASS, overall
+from cdmtrain.report.kit.metrics import COST, PER_CLASS, WITHOUT_LABELS, overall
 from cdmtrain.report.kit.numbers import count, percent, plural, plural_name
 from cdmtrain.report.kit.page import Rows
 from cdmtrain.report.kit.tables import Cell, Table
@@ -33,7 +33,7 @@ SHADES = ["#ffffff", "#d7e6f2", "#bcd7ea", "#9fc5e1", "#86b5d9", "#5f9fcd", "#2f
 def show_results(results: Results, names: Sequence[str], page: Path) -> None:
     """Print the results of a run and the path of its page."""
     console = Console()
-    console.print(results_table(results, names))
+    console.print(results_table(results, names) if "accuracy" in results else losses_table(results).terminal())
     say(f"page: {page}")
 
 
@@ -57,6 +57,19 @@ def results_table(results: Results, names: Sequence[str]) -> TerminalTable:
     if results.get("confusion_matrix"):
         table.add_row(_confusion(results["confusion_matrix"], names))
     return table
+
+
+def losses_table(results: Results) -> Table:
+    """Return the losses of a pretraining, test beside validation, what the probe has measured, and the cost."""
+    losses = [key for key in results if key.endswith("loss") and not key.startswith("val_")]
+    rows: list[list[Cell]] = [
+        [key.replace("_", " "), numbers.fraction(results[key]), numbers.fraction(results.get(f"val_{key}"))]
+        for key in losses
+    ]
+    measured = [metric for metric in WITHOUT_LABELS if metric.key not in losses and metric.key in results]
+    rows += [[metric.title, metric.text(results), ""] for metric in measured]
+    rows += [[metric.title, metric.text(results), ""] for metric in COST]
+    return Table(["", "test", "validation"], rows)
 
 
 def _confusion(counts: list[list[int]], names: Sequence[str]) -> TerminalTable:
@@ -149,7 +162,7 @@ def unfinished(run: RunFiles) -> str:
         epochs = run.results.get("epochs")
         when = f" in epoch {epochs}" if epochs else ""
         return f"The training diverged{when}: its losses are no numbers any more. Try a smaller optimizer.lr."
-    absent = [name for name in (files.RESULTS, files.PREDICTIONS) if name in run.missing]
+    absent = [name for name in (files.RESULTS, files.PREDICTIONS, files.PRETRAINED) if name in run.missing]
     if not absent:
         return ""
     epoch = run.status.epoch if run.status else None

@@ -66,8 +66,8 @@ def test_rows_are_ranked_by_validation_and_never_by_test(add_run: AddRun, tmp_pa
     add_run("dnn", val_cross_entropy=0.5, cross_entropy=0.1, val_accuracy=0.9)
     assert [row.name for row in board_of(tmp_path).rows] == ["cnn", "dnn"]
     assert [row.name for row in board_of(tmp_path, rank="accuracy").rows] == ["dnn", "cnn"]
-    with pytest.raises(InputError, match="rank=loss is not a metric to rank by; give one of cross_entropy, accuracy"):
-        board_of(tmp_path, rank="loss")
+    with pytest.raises(InputError, match="rank=best is not a metric to rank by; give one of cross_entropy, accuracy"):
+        board_of(tmp_path, rank="best")
 
 
 def test_a_row_is_named_by_typed_settings_and_not_by_those_that_come_with_the_model(
