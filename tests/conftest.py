@@ -90,6 +90,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 
 
 @pytest.fixture
+def without_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page takes longer to draw than these runs to train, so that only tests marked `page` draw one."""
+    if request.node.get_closest_marker("page") is None:
+        for module in ("tasks.train", "tasks.evaluate", "tasks.calibrate", "api"):
+            monkeypatch.setattr(f"cdmtrain.{module}.write_report", lambda run: run)
+
+
+@pytest.fixture
 def assert_equal_with_gradients() -> Callable[..., None]:
     """Compares two results and their gradients with respect to the tensors given after them.
 

@@ -30,6 +30,8 @@ import cdmtrain
 from cdmtrain import InputError, cli
 from cdmtrain.batch import Image
 
+pytestmark = pytest.mark.usefixtures("without_page")
+
 Capture = pytest.CaptureFixture[str]
 TIMES = ("events_per_second", "train_seconds", "peak_memory_bytes")
 

@@ -3,6 +3,7 @@
 import reprlib
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -59,7 +60,7 @@ def wrong(name: str, value: Any, expected: str) -> InputError:
 
 
 def _check_record(value: Any, kind: Any, name: str) -> Any:
-    content, hints, values = _plain(value, dict, name), get_type_hints(kind), {}
+    content, hints, values = _plain(value, dict, name), _types(kind), {}
     separator = "." if ": " in name else ": "
     for field in fields(kind):
         if field.name in content:
@@ -67,6 +68,11 @@ def _check_record(value: Any, kind: Any, name: str) -> Any:
         elif field.default is MISSING and field.default_factory is MISSING:
             raise InputError(f"{name} has no '{field.name}'; restore the file or remove it")
     return kind(**values)
+
+
+@cache
+def _types(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _check_plain(value: Any, kind: type, name: str) -> Any:

@@ -18,6 +18,8 @@ from cdmtrain.data.loader import EpochOrder, EventLoader
 from cdmtrain.data.store import EventStore
 from cdmtrain.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("without_page")
+
 CPU, ELSEWHERE = torch.device("cpu"), torch.device("meta")
 
 
@@ -98,7 +100,6 @@ KEPT = "data.on_device=true"
 def train(tmp_path: Path, challenge_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Runs the command line on 100 events in this process; returns the exit status."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("cdmtrain.tasks.train.write_report", lambda run: run)  # pages have tests of their own
     file = challenge_file(num_events=100)
 
     def run(*words: str) -> int:

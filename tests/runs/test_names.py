@@ -14,6 +14,8 @@ from cdmtrain import cli
 from cdmtrain.runs.legacy import as_in_0_1, translate
 from cdmtrain.runs.names import job_hash, job_name, new_name
 
+pytestmark = pytest.mark.usefixtures("without_page")
+
 SWEEP = Path(__file__).parents[1] / "fixtures/sweep_0_1"
 DATA = ["data=hdf5", "data.files=[events.h5]", "data.cache_dir=cache", "data.image_size=16", "data.batch_size=50"]
 

@@ -29,7 +29,5 @@ def calibrated(trained: SimpleNamespace, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(autouse=True)
-def without_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page takes longer to draw than these runs to train, so that only tests marked `page` draw one."""
-    if request.node.get_closest_marker("page") is None:
-        monkeypatch.setattr("cdmtrain.tasks.train.write_report", lambda run: run)
+def quick(without_page: None) -> None:
+    """No page but in tests marked `page`."""

@@ -45,6 +45,7 @@ def scaled(probability: np.ndarray, one: dict) -> np.ndarray:
     return np.exp(z - np.logaddexp.reduce(z, axis=1, keepdims=True))
 
 
+@pytest.mark.page
 def test_a_run_is_calibrated_and_every_use_of_it_has_the_same_probabilities(
     trained: SimpleNamespace, typed: Typed
 ) -> None:
@@ -135,6 +136,7 @@ def test_events_unlike_the_training_sample_have_small_p_values_and_predict_says_
     assert np.median(found[1]) < 0.01
 
 
+@pytest.mark.page
 @pytest.mark.parametrize("use", ["true", "false"])
 def test_a_prior_reweights_probabilities_and_metrics(trained: SimpleNamespace, typed: Typed, use: str) -> None:
     words = ["prior={electron:1,photon:4,muon:1,proton:2}", f"calibrated={use}"]
@@ -173,6 +175,7 @@ def test_a_calibration_of_other_weights_is_not_used(trained: SimpleNamespace, ty
         load_run("run", calibrated=True).predict(trained.images[:1])
 
 
+@pytest.mark.page
 def test_cuts_say_which_events_pass_and_what_they_keep(trained: SimpleNamespace, typed: Typed) -> None:
     cuts = {"electron": 0.3, "proton": 0.2}
     words = [f"cut.{name}={cut}" for name, cut in cuts.items()]

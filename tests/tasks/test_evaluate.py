@@ -21,13 +21,9 @@ Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def evaluate(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Path | None]:
+def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path | None]:
     """Types the words after task=evaluate; the directory that is left, None where the command failed."""
     monkeypatch.chdir(tmp_path)
-    if "to_the_bit" not in request.node.name:  # a page costs two seconds
-        monkeypatch.setattr("cdmtrain.tasks.evaluate.write_report", lambda folder: folder)
 
     def typed(*words: str) -> Path | None:
         before = set(tmp_path.glob("outputs/evaluate/*"))
@@ -54,6 +50,7 @@ def predictions(folder: Path | None) -> dict[str, np.ndarray]:
         return {name: file[name][:] for name in file}
 
 
+@pytest.mark.page
 def test_figures_and_predictions_are_those_of_the_training_to_the_bit(
     trained: SimpleNamespace, evaluate: Evaluate, capsys: Capture
 ) -> None:

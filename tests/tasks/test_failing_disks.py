@@ -147,22 +147,34 @@ def test_a_full_disk_of_the_run_is_named_and_the_same_command_goes_on_when_there
     assert json.loads((disk / "run/status.json").read_text())["state"] == "finished"
 
 
+COMPILING = """
+import numpy as np
+from cdmtrain.report.dataset.shape import bend, kinks
+kinks(np.arange(4.0), np.ones(4)), bend(np.arange(4.0), np.ones(4))
+"""
+
+
 @pytest.mark.parametrize("kind", ["full", "read-only", "absent"])
-def test_a_home_that_takes_nothing_costs_one_warning(
-    mount: Mount,
-    cdmtrain: Callable[..., subprocess.CompletedProcess[str]],
-    challenge_file: Callable[..., Path],
-    tmp_path: Path,
-    kind: str,
+def test_a_home_that_takes_nothing_costs_one_warning_for_all_that_is_compiled(
+    mount: Mount, tmp_path: Path, kind: str
 ) -> None:
     home = mount("size=16k" if kind == "full" else "size=1m")
     if kind == "read-only":
         mount("", read_only=home)
-    where = {
-        "HOME": "/proc/none" if kind == "absent" else str(home),
-        "XDG_CACHE_HOME": "",
-        "MPLCONFIGDIR": str(tmp_path),
-    }
+    environment = {**os.environ, "HOME": "/proc/none" if kind == "absent" else str(home), "XDG_CACHE_HOME": ""}
+    command = [sys.executable, "-c", COMPILING]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
+    assert done.stderr.count("functions are compiled anew in every process") == done.stderr.count("\n") == 1
+    assert not (tmp_path / "~").exists()
+
+
+def test_a_training_needs_no_room_in_the_home(
+    mount: Mount,
+    cdmtrain: Callable[..., subprocess.CompletedProcess[str]],
+    challenge_file: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    where = {"HOME": str(mount("size=16k")), "XDG_CACHE_HOME": "", "MPLCONFIGDIR": str(tmp_path)}
     done = cdmtrain("data=hdf5", f"data.files=[{challenge_file()}]", *SMALL, "run_dir=run", **where)
     assert done.returncode == 0
     assert (done.stdout + done.stderr).count("functions are compiled anew in every process") == 1

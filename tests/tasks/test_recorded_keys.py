@@ -66,11 +66,6 @@ def check(
         assert {*os.listdir(folder.parent)} == {folder.name}, what
 
 
-@pytest.fixture(autouse=True)
-def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cdmtrain.tasks.evaluate.write_report", lambda folder: folder)
-
-
 def test_each_key_leaves_one_of_the_tasks_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

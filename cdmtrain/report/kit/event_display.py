@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import ceil
+from typing import Any, NamedTuple, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from cdmtrain.particles import DEFAULT, Classes
@@ -46,18 +48,19 @@ def particles_figure(images: Mapping[str, Image], classes: Classes = DEFAULT, *,
     panel = side * ceil(PANEL_DOTS / side) / style.DPI  # inches; a pixel is a whole number of dots
     pitch = panel + GAP_INCHES
     height = num_rows * pitch + TOP_INCHES + BOTTOM_INCHES
-    figure = style.new_figure(height, len(columns) * pitch + GAP_INCHES, NIGHT)
+    night = new_night(height, len(columns) * pitch + GAP_INCHES)
     for column, (name, events) in enumerate(columns.items()):
         for row, event in enumerate(events):
             bottom = BOTTOM_INCHES + GAP_INCHES + (num_rows - 1 - row) * pitch
-            axes = draw_event(figure, event, (GAP_INCHES + column * pitch, bottom, panel), side, norm)
+            drawn = draw_event(night, event, (GAP_INCHES + column * pitch, bottom, panel), side, norm)
             if row == column == 0:
-                draw_scale_bar(axes)
+                drawn.scale_bar()
             if row == 0:
                 colour = on_black(styles[name].colour) if name in styles else FAINT
                 title = f"{name}  {symbols.get(name, '')}".strip()
-                axes.set_title(title, fontsize=15, color=colour, pad=8)
+                drawn.title(title, colour, font_size=15, pad=8)
     bar = ScalarMappable(norm, COLOURS)
+    figure = cast(Figure, night.figure)
     style.colour_bar(figure, bar, "deposited energy in a pixel (MeV)", width=0.5, colour=FAINT)
     return figure
 
@@ -68,8 +71,46 @@ def shared_scale(images: Sequence[Image], window: int | None = None) -> tuple[in
     return side, LogNorm(LEAST_MEV, max(2 * LEAST_MEV, *(float(image.max()) for image in images)))
 
 
+class Panel(NamedTuple):
+    """A square in which an event is drawn, in inches of its figure, and the window of pixels that it shows."""
+
+    axes: Axes
+    left: float
+    bottom: float
+    size: float
+    row: int
+    column: int
+    side: int
+
+    def inches(self, column: Image | float, row: Image | float) -> tuple[Any, Any]:
+        """Return where pixels are drawn."""
+        pixel = self.size / self.side
+        return self.left + (column - self.column + 0.5) * pixel, self.bottom + (row - self.row + 0.5) * pixel
+
+    def title(self, text: str, colour: Any, *, font_size: float = style.FONT_SIZE, pad: float = 4) -> None:
+        """Write above the square, `pad` points away."""
+        place = self.left + self.size / 2, self.bottom + self.size + pad / 72
+        self.axes.text(*place, text, fontsize=font_size, color=colour, ha="center", va="baseline")
+
+    def scale_bar(self) -> None:
+        """Draw a bar of BAR_CM into the lower left corner."""
+        x, y = self.left + 0.06 * self.size, self.bottom + 0.07 * self.size
+        end = x + BAR_CM / PITCH_CM * self.size / self.side
+        self.axes.plot([x, end], [y, y], color="white", linewidth=2.2, solid_capstyle="butt")
+        words: dict[str, Any] = {"color": "white", "fontsize": 11, "ha": "left", "va": "bottom"}
+        self.axes.text(x, y + 0.025 * self.size, f"{BAR_CM} cm", **words)
+
+
+def new_night(height_inches: float, width_inches: float) -> Axes:
+    """Return the axes of a new dark figure, in inches; one pair for all events, as each takes as long as an event."""
+    axes = style.new_figure(height_inches, width_inches, NIGHT).add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width_inches), ylim=(0, height_inches), autoscale_on=False)
+    axes.set_axis_off()
+    return axes
+
+
 def draw_event(
-    figure: Figure,
+    axes: Axes,
     event: Image,
     box: tuple[float, float, float],
     side: int,
@@ -77,33 +118,23 @@ def draw_event(
     *,
     window_of: Image | None = None,
     colours: Colormap = COLOURS,
-) -> Axes:
+) -> Panel:
     """Draw the window of an event in a black square, row 0 at the bottom.
 
     Args:
+        axes: of `new_night`.
         box: left edge, lower edge and width of the square in inches.
         side: of the window, in pixels.
         window_of: the energies of the event, where `event` holds something else; its window is drawn.
         colours: of the values other than 0; pixels of 0 stay black.
     """
-    (width, height), (left, bottom, size) = figure.get_size_inches(), box
-    axes = figure.add_axes((left / width, bottom / height, size / width, size / height), facecolor="#000000")
+    left, bottom, size = box
     row, column = _corner(event if window_of is None else window_of, side)
     shown = np.ma.masked_equal(event[row : row + side, column : column + side], 0)
-    extent = (column - 0.5, column + side - 0.5, row - 0.5, row + side - 0.5)
-    axes.imshow(shown, norm=norm, cmap=colours, interpolation="nearest", origin="lower", extent=extent)
-    axes.xaxis.set_visible(False)
-    axes.yaxis.set_visible(False)
-    axes.spines[:].set_color("#2a313c")
-    return axes
-
-
-def draw_scale_bar(axes: Axes) -> None:
-    """Draw a bar of BAR_CM into the lower left corner of an event."""
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    x, y = left + 0.06 * (right - left), bottom + 0.07 * (top - bottom)
-    axes.plot([x, x + BAR_CM / PITCH_CM], [y, y], color="white", linewidth=2.2, solid_capstyle="butt")
-    axes.text(x, y + 0.025 * (top - bottom), f"{BAR_CM} cm", color="white", fontsize=11, ha="left", va="bottom")
+    axes.add_patch(Rectangle((left, bottom), size, size, facecolor="#000000", edgecolor="#2a313c", linewidth=0.8))
+    look: dict[str, Any] = {"cmap": colours, "interpolation": "nearest", "origin": "lower", "aspect": "auto"}
+    axes.imshow(shown, norm=norm, extent=(left, left + size, bottom, bottom + size), zorder=1.5, **look)
+    return Panel(axes, left, bottom, size, row, column, side)
 
 
 def on_black(colour: str) -> tuple[float, ...]:

@@ -1,6 +1,9 @@
 """Write a figure into files of the formats that are wanted."""
 
+import gc
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
@@ -11,6 +14,18 @@ from cdmtrain.report.kit.formats import formats
 from cdmtrain.report.kit.png import png_bytes
 
 METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}  # the same figure gives the same bytes
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Search for no garbage meanwhile: figures are many small objects in use, and each search takes longer."""
+    is_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_enabled:
+            gc.enable()
 
 
 def write_figure(figure: Figure, folder: Path, name: str) -> bytes:

@@ -7,6 +7,7 @@ from cdmtrain.atomic import write_text
 from cdmtrain.report.kit import markup
 from cdmtrain.report.kit.metrics import headline, metric_named
 from cdmtrain.report.kit.numbers import DASH, fraction
+from cdmtrain.report.kit.output import without_garbage_collection
 from cdmtrain.report.kit.page import figures, run_link, write_csv, write_page
 from cdmtrain.report.leaderboard import tables
 from cdmtrain.report.leaderboard.capacity import draw_capacity
@@ -16,6 +17,7 @@ from cdmtrain.report.leaderboard.side_by_side import draw_confusions, draw_losse
 from cdmtrain.runs.read import RunFiles
 
 
+@without_garbage_collection()
 def write_leaderboard(board: Leaderboard, folder: Path) -> Path:
     """Write leaderboard.html, .md and .csv into `folder`, the figures and a table of all runs into leaderboard/."""
     inside = folder / "leaderboard"

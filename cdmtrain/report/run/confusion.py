@@ -1,12 +1,11 @@
 """Which particle is taken for which: the confusion matrix of results.json and the most confident mistakes."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from cdmtrain.particles import Classes, Particle
@@ -18,6 +17,7 @@ from cdmtrain.runs.read import RunFiles
 
 Floats = NDArray[np.float64]
 MOST_CLASSES = 5  # whose names and cells fit side by side in large letters
+CELL = 0.84  # of the distance between two cells
 
 
 def confusion_matrix(run: RunFiles) -> NDArray[np.int64] | None:
@@ -74,10 +74,9 @@ def _draw(
     axes.xaxis.set_label_position("top")
     axes.set_xlabel("predicted", fontsize=style.FONT_SIZE, color=style.GREY, labelpad=6)
     axes.set_ylabel("true", fontsize=style.FONT_SIZE, color=style.GREY, labelpad=4)
-    axes.set_xticks(np.arange(0.5, len(names) - 1), minor=True)
-    axes.set_yticks(np.arange(0.5, len(names) - 1), minor=True)
-    axes.grid(which="minor", color="white", linewidth=2.5)
-    axes.tick_params(which="minor", length=0)
+    between = np.arange(0.5, len(names) - 1)
+    axes.hlines(between, *axes.get_xlim(), color="white", linewidth=2.5)
+    axes.vlines(between, *axes.get_ylim(), color="white", linewidth=2.5)
     rows = [f"{truth}: {', '.join(row)}" for truth, row in zip(names, cells, strict=True)]
     alternative = f"{title}, columns {', '.join(names)}. True {'; '.join(rows)}."
     table: Rows = [["truth", *names], *([truth, *row] for truth, row in zip(names, values.tolist(), strict=True))]
@@ -133,21 +132,31 @@ def _draw_diagonal(names: Sequence[str], epoch: NDArray[np.int64], fractions: Fl
 
 
 def _draw_cells(names: Sequence[str], epoch: NDArray[np.int64], fractions: Floats) -> Figure:
-    """Return a plot for each cell of the matrix; rows are true particles."""
-    figure = style.new_figure(4.3)
-    figure.subplots_adjust(left=0.14, right=0.98, bottom=0.12, top=0.94, wspace=0.12, hspace=0.14)
-    cells = figure.subplots(len(names), len(names), sharex=True, sharey=True, squeeze=False)
-    styles = style.line_styles(names)
-    for (row, column), axes in np.ndenumerate(cells):
-        style.dress(axes)
-        colour = styles[names[row]].colour
-        axes.plot(epoch, fractions[:, row, column], "o-", color=colour, markersize=2.5, linewidth=1.6)
-        axes.set(ylim=(-0.04, 1.04), yticks=(0, 0.5, 1))
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
-    for index, name in enumerate(names):
-        cells[0, index].set_title(name, fontsize=style.SMALL, color=style.INK)
-        cells[index, 0].set_ylabel(name, fontsize=style.SMALL, color=style.INK)
-    figure.supxlabel("epoch", fontsize=style.SMALL, color=style.GREY, x=0.56, y=0.01)
+    """Return the curve of each cell of the matrix, all in one pair of axes; rows are true particles."""
+    figure, styles = style.new_figure(4.3), style.line_styles(names)
+    axes = figure.add_axes((0.14, 0.12, 0.84, 0.82))
+    style.dress(axes)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    places = np.arange(len(names))
+    across = CELL * (epoch - epoch[0]) / max(1, epoch[-1] - epoch[0])
+    levels = np.add.outer(places, CELL * np.array([0, 0.5, 1])).ravel()
+    for column, name in enumerate(names):
+        axes.hlines(levels, column, column + CELL, color=style.GRID, linewidth=0.8, zorder=0.5)
+        for row, truth in enumerate(reversed(names)):  # upwards
+            share = fractions[:, len(names) - 1 - row, column]
+            line: dict[str, Any] = {"color": styles[truth].colour, "markersize": 2.5, "linewidth": 1.6}
+            axes.plot(column + across, row + CELL * share, "o-", **line)
+        beside: dict[str, Any] = {"fontsize": style.SMALL, "color": style.INK, "ha": "center"}
+        axes.text(column + CELL / 2, 1.02, name, transform=axes.get_xaxis_transform(), **beside)
+        middle = len(names) - 1 - column + CELL / 2
+        axes.text(-0.125, middle, name, transform=axes.get_yaxis_transform(), rotation=90, va="center", **beside)
+    axes.set_yticks(levels, ["0", "0.5", "1"] * len(names))
+    axes.set_xticks(np.add.outer(places, [0, CELL]).ravel(), [f"{one}" for one in (epoch[0], epoch[-1])] * len(names))
+    for number, label in enumerate(axes.get_xticklabels()):
+        label.set_horizontalalignment("right" if number % 2 else "left")
+    axes.set(xlim=(-0.03, len(names) - 1 + CELL + 0.03), ylim=(-0.04, len(names) - 1 + CELL + 0.04))
+    axes.set_xlabel("epoch", fontsize=style.SMALL, color=style.GREY)
     return figure
 
 
@@ -183,27 +192,26 @@ def draw_mistakes(run: RunFiles) -> Drawing | None:
     side, norm = event_display.shared_scale(list(mistakes.images[np.concatenate(chosen)]))
     panel = side * max(1, round(PANEL_DOTS / side)) / style.DPI  # a pixel is a whole number of dots
     pitch, width = panel + TITLE_INCHES, NUM_COLUMNS * (panel + GAP_INCHES) + GAP_INCHES
-    figure, sentences = style.new_figure(len(chosen) * pitch + GAP_INCHES, width, event_display.NIGHT), []
+    night, sentences = event_display.new_night(len(chosen) * pitch + GAP_INCHES, width), []
     for row, events in enumerate(chosen):
         for column, event in enumerate(events):
             box = (GAP_INCHES + column * (panel + GAP_INCHES), GAP_INCHES + (len(chosen) - 1 - row) * pitch, panel)
-            axes = event_display.draw_event(figure, mistakes.images[event], box, side, norm)
+            drawn = event_display.draw_event(night, mistakes.images[event], box, side, norm)
             truth, predicted, probability = _names(run.classes, mistakes, event)
             colour = event_display.on_black(styles[truth.name].colour)
             title = f"{truth.latex} → {predicted.latex}  {100 * probability:.0f}%"
-            axes.set_title(title, fontsize=style.FONT_SIZE, color=colour, pad=4)
+            drawn.title(title, colour)
             sentences.append(f"a {truth.name} classified as {predicted.name} with {percent(probability)}")
             if row == column == 0:
-                event_display.draw_scale_bar(axes)
+                drawn.scale_bar()
     caption = (
         "The events of each particle (a row each) that the network was most certain to be another particle. Above "
         "each: true → predicted particle and the predicted one's probability. Colour is energy, logarithmic from "
         f"{event_display.LEAST_MEV:g} (dark) to {norm.vmax:.3g} MeV (bright); each window is {side} x {side} pixels."
     )
     alternative = f"The most confident mistakes: {'; '.join(sentences)}."
-    return Drawing(
-        "mistakes", "The most confident mistakes", caption, alternative, figure, _rows(run.classes, mistakes)
-    )
+    figure, rows = cast(Figure, night.figure), _rows(run.classes, mistakes)
+    return Drawing("mistakes", "The most confident mistakes", caption, alternative, figure, rows)
 
 
 def _names(classes: Classes, mistakes: Mistakes, event: int) -> tuple[Particle, Particle, float]:

@@ -1,10 +1,11 @@
 """What in an event spoke for the answer of a network: the contribution of each lit pixel, drawn over the event."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cdmtrain.particles import Classes, names_of
@@ -45,24 +46,24 @@ def draw_contributions(rows: Sequence[Sequence[Explained]], classes: Classes, na
     events, styles = [one for row in rows for one in row], style.line_styles(names_of(classes))
     side, _ = event_display.shared_scale([one.image for one in events])
     pitch, width = PANEL_INCHES + TITLE_INCHES, max(map(len, rows)) * (PANEL_INCHES + GAP_INCHES) + GAP_INCHES
-    figure = style.new_figure(len(rows) * pitch + GAP_INCHES, width, event_display.NIGHT)
+    night = event_display.new_night(len(rows) * pitch + GAP_INCHES, width)
     for number, row in enumerate(rows):
         for column, one in enumerate(row):
             left = GAP_INCHES + column * (PANEL_INCHES + GAP_INCHES)
             box = (left, GAP_INCHES + (len(rows) - 1 - number) * pitch, PANEL_INCHES)
-            axes = event_display.draw_event(
-                figure, _shade(one.contribution), box, side, SHADES, window_of=one.image, colours=FOR_AND_AGAINST
+            drawn = event_display.draw_event(
+                night, _shade(one.contribution), box, side, SHADES, window_of=one.image, colours=FOR_AND_AGAINST
             )
             truth, answer = classes[one.truth], classes[one.answer]
             colour = event_display.on_black(styles[truth.name].colour)
-            axes.set_title(f"{truth.latex} → {answer.latex}", fontsize=style.FONT_SIZE, color=colour, pad=4)
+            drawn.title(f"{truth.latex} → {answer.latex}", colour)
     caption = (
         "Above each event: true → predicted particle. Orange pixels speak for the predicted one, blue ones against it: "
         "integrated gradients of its log odds, from events without energy, on a square root scale up to the largest in "
         "the event. They add up to how much the energies of the event raise the log odds."
     )
     alternative = f"{title}: {'; '.join(_sentence(one, classes) for one in events)}."
-    return Drawing(name, title, caption, alternative, figure, _rows(events, classes))
+    return Drawing(name, title, caption, alternative, cast(Figure, night.figure), _rows(events, classes))
 
 
 def _shade(contribution: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,19 +1,23 @@
 """What a network has learned, drawn: its first kernels, its attention over an event, the graph it sees."""
 
+from typing import cast
+
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from cdmtrain.particles import Classes, names_of
 from cdmtrain.report.kit import event_display, style
+from cdmtrain.report.kit.event_display import Panel
 from cdmtrain.report.kit.numbers import percent, plural
 from cdmtrain.report.kit.page import Drawing, Rows
 from cdmtrain.runs.predictions import Learned
 
 MOST_KERNELS = 64
+KERNEL = 0.9  # of the distance between two
 NUM_COLUMNS = 2  # of events
 PANEL_INCHES, GAP_INCHES, TITLE_INCHES = 2.3, 0.08, 0.3
 
@@ -35,13 +39,16 @@ def draw_learned(learned: Learned | None, classes: Classes) -> list[Drawing]:
 def _draw_kernels(kernel: NDArray[np.float32]) -> Drawing:
     shown = np.nan_to_num(kernel[:MOST_KERNELS])
     columns, largest = min(max(len(shown), 4), 8), float(np.abs(shown).max()) or 1.0
-    num_rows = -(-len(shown) // columns)
+    num_rows, (height, width) = -(-len(shown) // columns), kernel.shape[1:]
     figure = style.new_figure(style.WIDTH_INCHES / columns * num_rows)
-    figure.subplots_adjust(left=0.02, right=0.98, bottom=0.02, top=0.98, wspace=0.1, hspace=0.1)
-    for number, axes in enumerate(figure.subplots(num_rows, columns, squeeze=False).flat):
-        axes.set(xticks=[], yticks=[], visible=number < len(shown))
-        if number < len(shown):
-            axes.imshow(shown[number], cmap="RdBu_r", vmin=-largest, vmax=largest, origin="lower")
+    axes = figure.add_axes((0.02, 0.02, 0.96, 0.96))
+    for number, weights in enumerate(shown):
+        row, left = divmod(number, columns)
+        extent = (left * width, (left + KERNEL) * width, -row * height, (KERNEL - row) * height)
+        axes.imshow(weights, cmap="RdBu_r", vmin=-largest, vmax=largest, origin="lower", extent=extent)
+        axes.add_patch(Rectangle(extent[::2], KERNEL * width, KERNEL * height, fill=False, linewidth=0.8))
+    axes.set(xlim=(-0.02 * width, (columns - 0.08) * width), ylim=((0.98 - num_rows) * height, 0.92 * height))
+    axes.set_axis_off()
     size = f"{kernel.shape[1]} x {kernel.shape[2]}"
     some = f" (the first {MOST_KERNELS})" if len(kernel) > MOST_KERNELS else ""
     caption = (
@@ -85,8 +92,9 @@ def _draw_graph(learned: Learned, classes: Classes, edge: NDArray[np.int64]) -> 
     lines, event = place[edge.T], learned.event[edge[0]]
     _, norm = event_display.shared_scale(list(learned.images))
     figure, panels = _draw_events(learned, classes, learned.images, norm)
-    for number, axes in enumerate(panels):
-        axes.add_collection(LineCollection(list(lines[event == number]), colors="#9ecbff", linewidths=0.6, alpha=0.7))
+    for number, panel in enumerate(panels):
+        ends = np.stack(panel.inches(*lines[event == number].T), axis=-1).swapaxes(0, 1)
+        panel.axes.add_collection(LineCollection(list(ends), colors="#9ecbff", linewidths=0.6, alpha=0.7))
     caption = (
         "The graph that the network sees, over its event: a line joins two lit pixels that exchange messages. The "
         f"first test event of each particle; colour is energy, logarithmic from {event_display.LEAST_MEV:g} (dark) to "
@@ -105,24 +113,24 @@ def _draw_graph(learned: Learned, classes: Classes, edge: NDArray[np.int64]) -> 
 
 def _draw_events(
     learned: Learned, classes: Classes, images: NDArray[np.float32], norm: Normalize
-) -> tuple[Figure, list[Axes]]:
-    """Draw `images` in the windows of the events, two side by side; return the figure and the axes of each event."""
+) -> tuple[Figure, list[Panel]]:
+    """Draw `images` in the windows of the events, two side by side; return the figure and the panel of each event."""
     side, _ = event_display.shared_scale(list(learned.images))
     num_rows = -(-len(images) // NUM_COLUMNS)
     height = num_rows * (PANEL_INCHES + TITLE_INCHES) + GAP_INCHES
-    figure = style.new_figure(height, NUM_COLUMNS * (PANEL_INCHES + GAP_INCHES) + GAP_INCHES, event_display.NIGHT)
+    night = event_display.new_night(height, NUM_COLUMNS * (PANEL_INCHES + GAP_INCHES) + GAP_INCHES)
     styles, panels = style.line_styles(names_of(classes)), []
     for event, image in enumerate(images):
         row, column = divmod(event, NUM_COLUMNS)
         bottom = GAP_INCHES + (num_rows - 1 - row) * (PANEL_INCHES + TITLE_INCHES)
         box = (GAP_INCHES + column * (PANEL_INCHES + GAP_INCHES), bottom, PANEL_INCHES)
-        axes = event_display.draw_event(figure, image, box, side, norm, window_of=learned.images[event])
+        panel = event_display.draw_event(night, image, box, side, norm, window_of=learned.images[event])
         particle = classes[learned.class_index[event]]
         colour = event_display.on_black(styles[particle.name].colour)
-        axes.set_title(f"{particle.name}  {particle.latex}", fontsize=style.FONT_SIZE, color=colour, pad=4)
-        panels.append(axes)
-    event_display.draw_scale_bar(panels[0])
-    return figure, panels
+        panel.title(f"{particle.name}  {particle.latex}", colour)
+        panels.append(panel)
+    panels[0].scale_bar()
+    return cast(Figure, night.figure), panels
 
 
 def _truth(learned: Learned, classes: Classes, event: int) -> str:

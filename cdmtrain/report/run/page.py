@@ -6,6 +6,7 @@ from pathlib import Path
 from cdmtrain.report.kit import markup
 from cdmtrain.report.kit.metrics import headline, metric_named
 from cdmtrain.report.kit.numbers import count
+from cdmtrain.report.kit.output import without_garbage_collection
 from cdmtrain.report.kit.page import Drawing, figures, write_csv, write_page
 from cdmtrain.report.run import correctness, details, tables, without_labels, working_points
 from cdmtrain.report.run.calibrated import calibration_section, set_table, titled
@@ -25,6 +26,7 @@ FIGURES: dict[str, Callable[[RunFiles], list[Drawing]]] = {
 }
 
 
+@without_garbage_collection()
 def write_report(run_dir: Path) -> Path:
     """Write report/index.html, report/*.png and report/*.csv of a run, and return the page's path.
 

@@ -1,9 +1,10 @@
 """The page of a pretraining: losses, what the network has filled in, and where its features put events."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
-from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from cdmtrain.particles import Classes, names_of
 from cdmtrain.report.kit import event_display, markup, style
@@ -101,18 +102,18 @@ def draw_filled_in(filled_in: FilledIn, classes: Classes) -> Drawing | None:
     guess = filled_in.seen_mev + np.where(likely, expected, 0)
     pitch = PANEL_INCHES + GAP_INCHES
     height = len(events) * pitch + TITLE_INCHES + GAP_INCHES
-    figure = style.new_figure(height, len(COLUMNS) * pitch + GAP_INCHES, event_display.NIGHT)
+    night = event_display.new_night(height, len(COLUMNS) * pitch + GAP_INCHES)
     for row, images in enumerate(zip(events, filled_in.seen_mev, guess, strict=True)):
         side = min(event_display.window_side(events[row]), events.shape[1])
         bottom = height - TITLE_INCHES - (row + 1) * pitch + GAP_INCHES
         for column, (image, title) in enumerate(zip(images, COLUMNS, strict=True)):
             box = (GAP_INCHES + column * pitch, bottom, PANEL_INCHES)
-            axes = event_display.draw_event(figure, image, box, side, norm, window_of=events[row])
+            panel = event_display.draw_event(night, image, box, side, norm, window_of=events[row])
             if not row:
-                axes.set_title(title, fontsize=style.SMALL, color=event_display.FAINT, pad=4)
+                panel.title(title, event_display.FAINT, font_size=style.SMALL)
             if not column:
-                event_display.draw_scale_bar(axes)
-                _name(axes, filled_in.class_index[row], classes)
+                panel.scale_bar()
+                _name(panel, filled_in.class_index[row], classes)
     lit = events > 0
     hidden, asked = lit & (filled_in.seen_mev == 0), np.isfinite(filled_in.probability)
     found = f"{percent((likely & hidden).sum() / max(hidden.sum(), 1))} of the hidden lit pixels are filled in, and "
@@ -128,15 +129,16 @@ def draw_filled_in(filled_in: FilledIn, classes: Classes) -> Drawing | None:
         rows.append([*at, *(float(one[at]) for one in (events, filled_in.seen_mev, filled_in.probability))])
         rows[-1] = [*rows[-1], float(filled_in.predicted_mev[at])]
     alternative = f"{plural(len(events), 'event')}, whole, as seen and filled in: {found}."
-    return Drawing("filled_in", "Masked events", caption, alternative, figure, rows)
+    return Drawing("filled_in", "Masked events", caption, alternative, cast(Figure, night.figure), rows)
 
 
-def _name(axes: Axes, class_index: int, classes: Classes) -> None:
+def _name(panel: event_display.Panel, class_index: int, classes: Classes) -> None:
     if class_index < 0:
         return
     name = classes[class_index].name
     colour = event_display.on_black(style.line_styles(names_of(classes))[name].colour)
-    axes.text(0.04, 0.96, name, transform=axes.transAxes, va="top", fontsize=style.SMALL, color=colour)
+    place = panel.left + 0.04 * panel.size, panel.bottom + 0.96 * panel.size
+    panel.axes.text(*place, name, va="top", fontsize=style.SMALL, color=colour)
 
 
 def draw_map(pretrained: Pretrained, classes: Classes) -> Drawing | None:

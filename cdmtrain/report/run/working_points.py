@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from cdmtrain.intervals import wilson_interval
@@ -138,6 +139,13 @@ def _panels(names: Sequence[str], xlabel: str, ylabel: str) -> tuple[Figure, dic
     return figure, dict(zip(names, grid, strict=False))
 
 
+def _set_all(panels: dict[str, Axes], **settings: Any) -> None:
+    """Set the axes of the panels, which share them; small ticks between the numbers take longer than the curves."""
+    first = next(iter(panels.values()))
+    first.set(xticks=(0, 0.5, 1), **settings)
+    first.yaxis.set_minor_locator(NullLocator())
+
+
 def _legend(figure: Figure, panels: dict[str, Axes]) -> None:
     """Put one legend for all panels above them, with every line that one of them has."""
     found = {
@@ -162,9 +170,7 @@ def _draw_rejection(events: Predictions, names: Sequence[str]) -> Drawing:
         line = _line(pairing.background, names)
         panels[pairing.signal].plot(efficiency, rejection, **line, linewidth=1.6, label=pairing.background)
         rows += [[pairing.signal, pairing.background, *pair] for pair in zip(efficiency, rejection, strict=True)]
-    for axes in panels.values():
-        axes.set_yscale("log")
-        axes.set(xlim=(0, 1.01), xticks=(0, 0.5, 1))
+    _set_all(panels, xlim=(0, 1.01), yscale="log")
     _legend(figure, panels)
     caption = (
         "Of which particle (the panel) how much is kept, against how well each other particle and all others together "
@@ -203,9 +209,9 @@ def _draw_cuts(events: Predictions, names: Sequence[str]) -> Drawing:
         for values, line, label in ((efficiency, style.OTHER, "efficiency"), (purity, style.CHOSEN, "purity")):
             axes.fill_between(cuts, values[1], values[2], color=line.colour, alpha=0.18, linewidth=0)
             axes.plot(cuts, values[0], **line.line, linewidth=1.6, label=label)
-        axes.set(xlim=(0, 1.01), xticks=(0, 0.5, 1), ylim=(0, 1.03))
         columns = zip(cuts, *efficiency, *purity, strict=True)
         rows += [[name, *column] for column in columns]
+    _set_all(panels, xlim=(0, 1.01), ylim=(0, 1.03))
     _legend(figure, panels)
     caption = (
         "Events with at least this probability of a particle (the panel): which share of the particle they are "
@@ -238,7 +244,7 @@ def _draw_scores(events: Predictions, names: Sequence[str]) -> Drawing:
             share = 100 * np.histogram(score, BINS)[0] / len(score)
             axes.stairs(share, BINS, **_line(truth, names), linewidth=1.4, label=truth)
             rows += [[name, truth, *bin] for bin in zip(BINS[:-1], BINS[1:], share, strict=True)]
-        axes.set(xlim=(0, 1), xticks=(0, 0.5, 1), yscale="log")
+    _set_all(panels, xlim=(0, 1), yscale="log")
     _legend(figure, panels)
     caption = (
         "How the probability of a particle (the panel) is distributed for the events of each true particle. Each "

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize, to_rgb
 
 from cdmtrain.particles import NAMES
 from cdmtrain.report.kit import style
-from cdmtrain.report.kit.event_display import _corner, particles_figure
+from cdmtrain.report.kit.event_display import _corner, draw_event, new_night, particles_figure
 
 
 def track(length: int, size: int = 192) -> np.ndarray:
@@ -26,8 +27,19 @@ def test_four_particles_are_four_columns_and_examples_are_rows() -> None:
 @pytest.mark.parametrize(("window", "side"), [(None, 62), (64, 64), (192, 192), (500, 192)])
 def test_every_panel_shows_a_window_of_the_same_side_even_of_an_empty_image(window: int | None, side: int) -> None:
     figure = particles_figure({"electron": np.zeros((192, 192)), "muon": track(60)}, window=window)
-    panels = [axes for axes in figure.axes if axes.images]
-    assert [np.ptp(limits) for axes in panels for limits in (axes.get_xlim(), axes.get_ylim())] == [side] * 4
+    assert [image.get_array().shape for image in figure.axes[0].images] == [(side, side)] * 2
+
+
+def test_a_pixel_is_drawn_where_the_panel_says() -> None:
+    image = np.zeros((60, 60))
+    image[7, 11] = 1
+    night = new_night(3, 4)
+    panel = draw_event(night, image, (1, 0.5, 2), 48, Normalize(0, 1))
+    canvas = FigureCanvasAgg(night.figure)
+    canvas.draw()
+    brightness = np.asarray(canvas.buffer_rgba())[::-1, :, :3].sum(axis=2, dtype=int)
+    lit = np.argwhere(brightness > 500)
+    np.testing.assert_allclose(lit.mean(axis=0)[::-1] / style.DPI, panel.inches(11, 7), atol=1 / style.DPI)
 
 
 def test_the_window_lies_inside_the_image_and_around_the_track() -> None:
