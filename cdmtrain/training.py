@@ -1,4 +1,4 @@
-"""Fit a run, evaluate a run, make a Trainer: what the tasks that train have in common."""
+"""Fit a run, make a Trainer: what the tasks that train have in common."""
 
 import logging
 import warnings
@@ -17,12 +17,10 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from cdmtrain.atomic import nan_to_none, write_json
+from cdmtrain.atomic import write_json
 from cdmtrain.callbacks.checkpoint import RunCheckpoint
 from cdmtrain.callbacks.loggers import closed_afterwards, log_run
 from cdmtrain.callbacks.metrics_csv import MetricsCsv
-from cdmtrain.callbacks.predictions import PredictionsWriter, write_columns
-from cdmtrain.callbacks.progress import EpochProgress
 from cdmtrain.callbacks.resources import Resources, peak_memory_bytes
 from cdmtrain.callbacks.status import StatusCallback
 from cdmtrain.classifier import Classifier
@@ -37,14 +35,13 @@ from cdmtrain.devices.interruption import Interruption
 from cdmtrain.devices.processes import Processes, several_processes
 from cdmtrain.devices.trainer import check_trainer
 from cdmtrain.errors import InputError, Interrupted
+from cdmtrain.evaluation import evaluate_run
 from cdmtrain.learner import Learner
 from cdmtrain.particles import names_of
 from cdmtrain.pretraining.build import make_pretraining
 from cdmtrain.pretraining.evaluate import evaluate_pretraining
 from cdmtrain.pretraining.pretraining import Pretraining
 from cdmtrain.pretraining.probe import LabelledEvents, Probe, labelled_events
-from cdmtrain.probe.contributions import contributions
-from cdmtrain.probe.learned import first_of_each, look_inside
 from cdmtrain.probe.trial import try_network
 from cdmtrain.runs import files
 from cdmtrain.runs.checkpoint import check_states, read_checkpoint, restoring
@@ -131,34 +128,6 @@ def make_trainer(
         default_root_dir=run.path,
     )
     return trainer
-
-
-def evaluate_run(trainer: lightning.Trainer, classifier: Classifier, data: EventData, folder: Path) -> dict[str, Any]:
-    """Compute the test metrics, with those of the validation events, if there are any, under the prefix `val_`.
-
-    Writes predictions.h5, mistakes.h5 and learned.h5 into `folder`; replaces the callbacks and loggers of a training.
-    """
-    trainer.callbacks = [EpochProgress(), PredictionsWriter(folder, contributions)]  # type: ignore[attr-defined]
-    trainer.loggers = []
-    if len(data.parts.val):
-        trainer.validate(classifier, datamodule=data, verbose=False)
-    trainer.test(classifier, datamodule=data, verbose=False)
-    if trainer.is_global_zero:
-        write_learned(folder / files.LEARNED, classifier, data)
-    val = {f"val_{name}": value for name, value in classifier.results.get("val", {}).items()}
-    return nan_to_none(classifier.results["test"] | val)
-
-
-def write_learned(path: Path, classifier: Classifier, data: EventData) -> None:
-    """Write what the network shows of itself and of the first test event of each particle, if it shows anything."""
-    store, test = data.store, data.parts.test
-    first = first_of_each(store.class_index[test], store.offset.diff()[test])
-    batch = store.make_batch(test[first])
-    classifier.eval()
-    found = look_inside(classifier.representation, classifier.model, batch.to(classifier.device))
-    if found:
-        events = {name: getattr(batch, name) for name in ("class_index", "offset", "pixel")}
-        write_columns(path, events | {"energy_mev": batch.energy} | found, image_size=batch.image_size)
 
 
 def configure_logging() -> None:

@@ -108,11 +108,15 @@ RULES = {
         never=MODEL
         | {f"cdmtrain.{room}" for room in ("callbacks", "report", "tasks", "cluster", "devices", "training")},
     ),
+    "evaluation": Rule(
+        may=DATA | {f"cdmtrain.{room}" for room in ("runs", "classifier", "callbacks", "probe")} | {"lightning"},
+        never=MODEL | {"cdmtrain.tasks", "cdmtrain.report", "cdmtrain.training"},
+    ),
     "training": Rule(
         may=PARTICLES
         | DATA
         | {f"cdmtrain.{room}" for room in ("runs", "devices", "classifier", "callbacks", "config", "probe")}
-        | {"cdmtrain.learner", "cdmtrain.pretraining"}
+        | {"cdmtrain.learner", "cdmtrain.evaluation", "cdmtrain.pretraining"}
         | {"torch", "lightning", "hydra", "omegaconf", "rich"},
         never=MODEL | {"cdmtrain.tasks", "cdmtrain.report", "cdmtrain.cluster", "cdmtrain.search"},
     ),

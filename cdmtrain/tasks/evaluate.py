@@ -23,6 +23,7 @@ from cdmtrain.config.overrides import override_keys
 from cdmtrain.data.event_data import EventData
 from cdmtrain.data.quantiles import difference, sampled_events
 from cdmtrain.devices.accelerator import accelerator_name, check_accelerator
+from cdmtrain.evaluation import evaluate_run
 from cdmtrain.intervals import as_results
 from cdmtrain.metrics import ClassificationMetrics
 from cdmtrain.report.run.page import write_report
@@ -37,7 +38,7 @@ from cdmtrain.runs.open import TrainedNetwork, check_image_size, classes_and_pai
 from cdmtrain.runs.predictions import read_predictions
 from cdmtrain.runs.provenance import describe_process
 from cdmtrain.runs.read import read_provenance, read_results
-from cdmtrain.training import configure_logging, evaluate_run
+from cdmtrain.training import configure_logging
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from cdmtrain.batch import EventBatch
 from cdmtrain.config.overrides import apply_overrides, override_keys
 from cdmtrain.data.event_data import EventData
 from cdmtrain.errors import InputError
+from cdmtrain.evaluation import write_learned
 from cdmtrain.particles import UNKNOWN_CLASS
 from cdmtrain.probe.contributions import contributions, most_probable
 from cdmtrain.probe.effects import responses
@@ -31,7 +32,6 @@ from cdmtrain.runs.names import new_output_path
 from cdmtrain.runs.open import TrainedNetwork, check_image_size
 from cdmtrain.runs.predictions import read_learned
 from cdmtrain.terminal import say
-from cdmtrain.training import write_learned
 
 
 def probe(cfg: DictConfig) -> None:
