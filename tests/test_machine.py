@@ -43,6 +43,24 @@ def output(script: str, **environment: str) -> int:
     return int(done.stdout)
 
 
+ALONE = """
+import sys
+from cdmtrain.machine import prepare_machine
+prepare_machine()
+import torchmetrics
+assert "scipy.signal" not in sys.modules
+import scipy.signal
+assert len(scipy.signal.windows.hamming(3)) == 3
+assert sys.modules["scipy.signal"] is scipy.signal
+print(sum(type(one).__module__.startswith("cdmtrain") for one in sys.meta_path))
+"""
+
+
+def test_torchmetrics_is_imported_without_scipy_signal_which_is_whole_for_others() -> None:
+    pytest.importorskip("scipy")
+    assert output(ALONE) == 0
+
+
 def test_a_step_uses_the_memory_of_the_step_before() -> None:
     assert output(STEPS) < 1000  # pages that the kernel had to clear, of 24 000 in each step
 
