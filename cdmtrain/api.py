@@ -237,7 +237,8 @@ def leaderboard(runs: AnyPath | Sequence[Run | AnyPath], *, rank: str = "cross_e
 
     Args:
         runs: runs, run directories, directories that hold runs, or patterns; one of them or several.
-        rank: cross_entropy, accuracy, macro_f1, calibration_error, or an area such as electron_photon_auc.
+        rank: cross_entropy, accuracy, macro_f1, calibration_error, loss (of runs without labels), or an area such as
+            electron_photon_auc.
 
     Raises:
         InputError: where there is no run, or the metric is none to rank by.

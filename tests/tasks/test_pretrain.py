@@ -67,6 +67,21 @@ def test_labels_change_nothing(here: Path, challenge_file: File, monkeypatch: Pa
         assert rows_without_times(here / "a") == rows_without_times(here / name)
 
 
+@pytest.mark.parametrize("objective", ["masked", "contrastive"])
+def test_a_transformer_learns_without_labels_and_begins_a_training(
+    here: Path, challenge_file: File, monkeypatch: Patch, objective: str
+) -> None:
+    events = ["data=hdf5", f"data.files=[{without_labels(challenge_file('a.h5'))}]"]
+    small = ["model=transformer", "model.width=8", "model.depth=1", "model.heads=2", *TRAIN]
+    assert cdmtrain(monkeypatch, "task=pretrain", *small, *events, "run_dir=before", f"objective={objective}") == 0
+    assert results(here / "before")["val_loss"] > 0
+    labelled = ["data=hdf5", f"data.files=[{challenge_file('b.h5')}]", "trainer=debug"]
+    assert cdmtrain(monkeypatch, *small, *labelled, "run_dir=after", "weights=before", "weights_lr=0.1") == 0
+    record = json.loads((here / "after/provenance.json").read_text())["weights"]
+    assert {"model.linear.weight", "model.linear.bias"} <= set(record["new"])
+    assert "model.layers.0.query_key_value.weight" in record["loaded"]
+
+
 @pytest.mark.parametrize(
     "setting", ["augmentation=symmetries", pytest.param("objective=contrastive", marks=pytest.mark.slow)]
 )

@@ -31,7 +31,9 @@ def summary_html(run: RunFiles) -> str:
         markup.element("p", tables.subtitle(run)),
         markup.element("p", tables.unfinished(run) or run.problem or ""),
     ]
-    if run.results:
+    if "loss" in run.results:
+        parts.append(tables.losses_table(run.results).html())
+    elif run.results:
         parts += [tables.overall_table(run.results).html(), tables.particle_table(run.results, run.class_names).html()]
     counts = confusion_matrix(run)
     if counts is not None:

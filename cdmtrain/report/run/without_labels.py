@@ -28,14 +28,15 @@ def write_page_without_labels(run: RunFiles) -> Path:
     """Write report/index.html of a pretraining, with its figures beside it, and return the page's path."""
     folder = run.directory / files.REPORT
     losses = markup.pair(tables.losses_table(run.results).html()) if run.results else ""
-    filled, features = (figures(folder, [one]) for one in drawings(run))
+    probe, *shown = drawings(run)
+    filled, features = (figures(folder, [one]) for one in shown)
     return write_page(
         run.directory / files.PAGE,
         kind="cdmtrain pretraining",
         title=tables.title(run),
         head=_head(run),
         sections={
-            "Training": figures(folder, [*draw_training(run), draw_probe(run)]) + losses,
+            "Training": figures(folder, [*draw_training(run), probe]) + losses,
             "What it filled in": filled,
             "Where the features put events": features,
             "What differs from the defaults": details.changed(run),
@@ -46,12 +47,14 @@ def write_page_without_labels(run: RunFiles) -> Path:
 
 
 def drawings(run: RunFiles) -> list[Drawing | None]:
-    """Draw what the network has filled in, and the map of its features; None for what the run does not have."""
+    """Draw the probe, what the network has filled in, and the map of its features; None for what the run lacks."""
     found = run.pretrained
-    if found is None:
-        return [None, None]
-    filled_in = found.filled_in
-    return [draw_filled_in(filled_in, run.classes) if filled_in else None, draw_map(found, run.classes)]
+    filled_in = found.filled_in if found else None
+    return [
+        draw_probe(run),
+        draw_filled_in(filled_in, run.classes) if filled_in else None,
+        draw_map(found, run.classes) if found else None,
+    ]
 
 
 def _head(run: RunFiles) -> list[str]:
