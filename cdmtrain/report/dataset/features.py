@@ -14,6 +14,7 @@ from cdmtrain.report.dataset.shape import (
     distances,
     find_clusters,
     kinks,
+    median,
     principal_axis,
     slices,
 )
@@ -102,9 +103,9 @@ def write_blips(
     out[1], out[2] = alone.sum(), blips[alone].sum()
     if alone.any():
         out[3] = blips[alone].max()
-    out[4], out[5], out[6] = np.median(blips), blips.mean(), blips.max()
+    out[4], out[5], out[6] = median(blips), blips.mean(), blips.max()
     out[7], out[8], out[9] = (blips > BRIGHT_BLIP_MEV).sum(), pixels_of.max(), blips.sum() / sums.sum()
-    out[10], out[11], out[12] = near.max(), np.median(near), near.min()
+    out[10], out[11], out[12] = near.max(), median(near), near.min()
     out[13], out[15] = (near < NEAR_PX).sum(), (near >= FAR_PX).sum()
     out[14] = blips.size - out[13] - out[15]
     out[16], out[17] = blips[near < NEAR_PX].sum(), blips[near >= FAR_PX].sum()
@@ -117,16 +118,19 @@ def write_track(
 ) -> int:
     """The features of TRACK; returns how many. `axis` is filled with the positions along it, from 0."""
     cx, cy, u, v, _, out[3] = principal_axis(x, y, energy)
-    axis[:] = (x - cx) * u + (y - cy) * v
-    axis -= axis.min()
-    across = (y - cy) * u - (x - cx) * v
+    across = np.empty(axis.size)
+    for hit in range(axis.size):
+        axis[hit], across[hit] = (x[hit] - cx) * u + (y[hit] - cy) * v, (y[hit] - cy) * u - (x[hit] - cx) * v
+    first = axis.min()
+    for hit in range(axis.size):
+        axis[hit] -= first
     length = axis.max() + 1
     out[0], out[1], out[2] = energy.size, energy.sum(), length
     out[4], out[5] = across.std(), np.abs(across).max()
     centres, sides = slices(axis, across, energy)
     out[6] = bend(centres, sides)
     out[7], out[8], out[9] = kinks(centres, sides)
-    out[10], out[11], out[12] = np.median(energy), energy.sum() / length, energy.size / length
+    out[10], out[11], out[12] = median(energy), energy.sum() / length, energy.size / length
     out[13], out[14] = (energy < 0.3).sum(), contrast
     return 15
 
@@ -134,18 +138,23 @@ def write_track(
 @jit
 def write_ends(axis: np.ndarray, energy: np.ndarray, out: np.ndarray) -> int:
     """The features of ENDS, for the brighter and the fainter end of the track; returns how many."""
-    from_end = np.empty((2, axis.size))
-    from_end[0], from_end[1] = axis, axis.max() - axis
-    bright = 0 if energy[from_end[0] < ENDS_PX[1]].sum() >= energy[from_end[1] < ENDS_PX[1]].sum() else 1
-    for n in range(len(ENDS_PX)):
-        out[n] = energy[from_end[bright] < ENDS_PX[n]].sum()
-        out[len(ENDS_PX) + n] = energy[from_end[1 - bright] < ENDS_PX[n]].sum()
-    n = 2 * len(ENDS_PX)
-    near = from_end[bright] < ENDS_PX[-1]
-    brightest = np.argmax(np.where(near, energy, 0.0))
-    out[n], out[n + 1] = energy[brightest], from_end[bright][brightest]
-    half = 0.5 * axis.max()
-    out[n + 2] = energy[from_end[bright] < half].sum() / energy.sum()
+    sums, last = np.zeros((2, len(ENDS_PX) + 1)), axis.max()
+    for hit in range(axis.size):
+        for end, from_end in enumerate((axis[hit], last - axis[hit])):
+            for n in range(len(ENDS_PX)):
+                if from_end < ENDS_PX[n]:
+                    sums[end, n] += energy[hit]
+            if from_end < 0.5 * last:
+                sums[end, -1] += energy[hit]
+    bright, n = 0 if sums[0, 1] >= sums[1, 1] else 1, len(ENDS_PX)
+    for length in range(n):
+        out[length], out[n + length] = sums[bright, length], sums[1 - bright, length]
+    n *= 2
+    for hit in range(energy.size):
+        from_end = axis[hit] if bright == 0 else last - axis[hit]
+        if from_end < ENDS_PX[-1] and energy[hit] > out[n]:
+            out[n], out[n + 1] = energy[hit], from_end
+    out[n + 2] = sums[bright, -1] / energy.sum()
     return n + 3
 
 

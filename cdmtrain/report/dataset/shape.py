@@ -60,12 +60,27 @@ def distances(rows: np.ndarray, columns: np.ndarray, in_track: np.ndarray, dista
 
 
 @jit
+def median(values: np.ndarray) -> float:
+    """The median; numba's own takes longer to compile."""
+    ordered = np.sort(values)
+    return 0.5 * (ordered[(values.size - 1) // 2] + ordered[values.size // 2])
+
+
+@jit
 def principal_axis(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, float, float, float, float, float]:
-    """Centre, direction of the largest spread, rms along it and across it, of weighted points."""
-    total = weight.sum()
-    cx, cy = (weight * x).sum() / total, (weight * y).sum() / total
-    xx, yy = (weight * (x - cx) ** 2).sum() / total, (weight * (y - cy) ** 2).sum() / total
-    xy = (weight * (x - cx) * (y - cy)).sum() / total
+    """Centre, direction of the largest spread, rms along it and across it, of weighted points.
+
+    Loops, as in features.py, since numba takes half a second to compile an expression of arrays.
+    """
+    total, cx, cy = 0.0, 0.0, 0.0
+    for n in range(x.size):
+        total, cx, cy = total + weight[n], cx + weight[n] * x[n], cy + weight[n] * y[n]
+    cx, cy = cx / total, cy / total
+    xx, yy, xy = 0.0, 0.0, 0.0
+    for n in range(x.size):
+        xx += weight[n] * (x[n] - cx) ** 2 / total
+        yy += weight[n] * (y[n] - cy) ** 2 / total
+        xy += weight[n] * (x[n] - cx) * (y[n] - cy) / total
     angle = 0.5 * math.atan2(2 * xy, xx - yy)
     mean, half = 0.5 * (xx + yy), math.sqrt(0.25 * (xx - yy) ** 2 + xy * xy)
     return cx, cy, math.cos(angle), math.sin(angle), math.sqrt(mean + half), math.sqrt(max(mean - half, 0.0))
