@@ -16,6 +16,7 @@ import numpy as np
 from cdmtrain.compiled import jit
 from cdmtrain.simulation import argon
 from cdmtrain.simulation import tables as column
+from cdmtrain.simulation.cascade import BOUND_MEV, PROTON_INSIDE
 from cdmtrain.simulation.diffraction import scatter_on_nucleus
 from cdmtrain.simulation.nuclear import muon_at_rest, react
 from cdmtrain.simulation.scattering import sample_hard_scatter, sample_small_scatter
@@ -132,6 +133,8 @@ def scatter_hard(particle: np.ndarray, kind: int, now: np.ndarray, rng: np.rando
 def meet_nucleus(shower: Shower, particle: np.ndarray, rng: np.random.Generator) -> bool:
     """A proton's elastic scatter or reaction on a nucleus; True if the proton is gone."""
     if rng.random() * shower.now[column.NUCLEAR_RATE] > shower.now[column.ELASTIC_RATE]:
+        if particle[KINETIC] <= BOUND_MEV[PROTON_INSIDE]:
+            return False  # it has slowed below the Coulomb barrier
         react(shower, particle, rng)
         return True
     scatter_on_nucleus(shower, particle, rng)

@@ -162,3 +162,14 @@ def test_class_order_and_energy_ranges_are_the_settings() -> None:
         chosen = events.kinetic_energy_mev[events.pdg == code]
         assert len(chosen) == 250
         assert low <= chosen.min() < chosen.max() <= high
+
+
+def test_a_proton_below_the_coulomb_barrier_does_not_react() -> None:
+    rng, shower = np.random.default_rng(3), new_shower(tables.COLUMNS)
+    shower.now[tables.NUCLEAR_RATE] = 1.0  # and no elastic scatter
+    barrier = cascade.BOUND_MEV[cascade.PROTON_INSIDE]
+    for kinetic_mev in (2.1, 2.9, barrier):
+        proton = np.array([PROTON, kinetic_mev, 0, 0, 0, 0, 0, 1.0])
+        assert not tracks.meet_nucleus(shower, proton, rng)
+        assert proton[KINETIC] == kinetic_mev
+    assert tracks.meet_nucleus(shower, np.array([PROTON, barrier + 1e-6, 0, 0, 0, 0, 0, 1.0]), rng)
