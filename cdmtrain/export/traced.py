@@ -60,6 +60,7 @@ WRAPPERS: dict[str, type[FromHits]] = {"image": FromImages, "hits": FromHits}
 def traced(wrapper: FromHits, batch: EventBatch, name: str) -> Any:
     """Trace a network as a graph of operations for any number of events and hits; `name` is that of its class."""
     arguments = tuple(map(torch.from_numpy, wrapper.arrays(batch)))
+    wrapper.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # else two events are the least
     dynamic = {name: {0: torch.export.Dim.DYNAMIC} for name in wrapper.inputs}
     try:
         with any_number_of_events():
