@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 20  # that are compared
 SIGMAS = 2.0  # standard deviations that are called significant: by chance alone one difference in twenty is
+FEW_EVENTS = 1000  # that are called a small sample: the error of an accuracy is above 1 %
 LEAST_PROBABILITY = 1e-30
 
 
@@ -38,35 +39,54 @@ def significance(ranked: Sequence["Row"], rank: str) -> str:
     first = _scores(rows[0], rank) if len(rows) > 1 else None
     if first is None:
         return ""
-    found: dict[str, list[int]] = {"alike": [], "different": [], "elsewhere": []}
+    found: dict[str, list[int]] = {"undecided": [], "different": [], "elsewhere": []}
+    errors = []
     for number, row in enumerate(rows[1:], 2):
-        sigmas = num_sigmas(first, _scores(row, rank))
-        kind = "elsewhere" if sigmas is None else "different" if sigmas > SIGMAS else "alike"
-        found[kind].append(number)
-    if not found["alike"] and not found["different"]:
+        apart = difference(first, _scores(row, rank))
+        if apart is None:
+            found["elsewhere"].append(number)
+            continue
+        errors.append(apart.error)
+        found["different" if apart.num_sigmas > SIGMAS else "undecided"].append(number)
+    if not errors:
         return ""
     parts = [
-        f"not significantly different from row 1: {_numbers(found['alike'])}",
+        f"undecided between row 1 and {_numbers(found['undecided'])}",
         f"significantly different: {_numbers(found['different'])}",
         *([f"tested on other events: {_numbers(found['elsewhere'])}"] if found["elsewhere"] else []),
     ]
     measure = "accuracy" if rank == "accuracy" else "cross entropy"
     how = f"Compared by {measure}, event by event on the same {count(len(first.mean))} test events"
-    return f"{how}, with {SIGMAS:g} standard deviations: {'; '.join(parts)}."
+    said = f"{how}, with {SIGMAS:g} standard deviations: {'; '.join(parts)}."
+    if len(first.mean) >= FEW_EVENTS:
+        return said
+    return f"{said} The sample is small: a difference below {SIGMAS * max(errors):.2g} may not be seen."
 
 
-def num_sigmas(first: Scores, other: Scores | None) -> float | None:
-    """Return how many standard deviations two rows are apart; None where they have not the same test events.
+class Difference(NamedTuple):
+    """How far two rows are apart, and the standard deviation of that."""
+
+    mean: float
+    error: float
+
+    @property
+    def num_sigmas(self) -> float:
+        if self.error > 0:
+            return abs(self.mean) / self.error
+        return np.inf if self.mean else 0.0
+
+
+def difference(first: Scores, other: Scores | None) -> Difference | None:
+    """Return the difference of two rows; None where they have not the same test events.
 
     The variance is that of the mean difference over the events, as in McNemar's test (Psychometrika 12 (1947) 153), and
     of the means over the runs of each row.
     """
     if other is None or not np.array_equal(first.event, other.event):
         return None
-    difference = other.mean - first.mean
-    variance = difference.var() / max(len(difference) - 1, 1) + first.variance + other.variance
-    mean = abs(float(difference.mean()))
-    return mean / float(np.sqrt(variance)) if variance > 0 else (np.inf if mean else 0.0)
+    apart = other.mean - first.mean
+    variance = apart.var() / max(len(apart) - 1, 1) + first.variance + other.variance
+    return Difference(float(apart.mean()), float(np.sqrt(variance)))
 
 
 def _scores(row: "Row", rank: str) -> Scores | None:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cdmtrain.report.leaderboard.significance import Scores, num_sigmas, score
+from cdmtrain.report.leaderboard import significance as module
+from cdmtrain.report.leaderboard.significance import Scores, difference, score
 from cdmtrain.runs.predictions import Predictions
 
 EVENTS = np.stack([np.arange(1000), np.arange(1000) % 4], axis=1)
@@ -11,6 +12,12 @@ EVENTS = np.stack([np.arange(1000), np.arange(1000) % 4], axis=1)
 
 def scores(mean: np.ndarray, variance: float = 0.0) -> Scores:
     return Scores(EVENTS, mean.astype(float), variance)
+
+
+def num_sigmas(first: Scores, other: Scores) -> float:
+    found = difference(first, other)
+    assert found is not None
+    return found.num_sigmas
 
 
 def test_accuracies_are_compared_as_by_mcnemar() -> None:
@@ -35,8 +42,8 @@ def test_the_spread_of_the_seeds_counts_too() -> None:
 
 
 def test_rows_with_other_test_events_are_not_compared() -> None:
-    assert num_sigmas(scores(np.ones(1000)), Scores(EVENTS[::-1], np.ones(1000), 0.0)) is None
-    assert num_sigmas(scores(np.ones(1000)), None) is None
+    assert difference(scores(np.ones(1000)), Scores(EVENTS[::-1], np.ones(1000), 0.0)) is None
+    assert difference(scores(np.ones(1000)), None) is None
 
 
 def test_the_score_is_the_cross_entropy_or_whether_the_answer_is_right() -> None:
@@ -44,3 +51,16 @@ def test_the_score_is_the_cross_entropy_or_whether_the_answer_is_right() -> None
     np.testing.assert_allclose(score(events, "cross_entropy")[:2], -np.log([0.8, 0.4]))
     assert np.isfinite(score(events, "macro_f1")).all()
     assert score(events, "accuracy").tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(("number", "is_small"), [(400, True), (1000, False)])
+def test_a_difference_within_the_error_of_few_events_is_called_undecided(
+    monkeypatch: pytest.MonkeyPatch, number: int, is_small: bool
+) -> None:
+    event = np.arange(number)
+    first, worse = event % 5 > 0, event % 2 > 0
+    alike = first ^ (event < 3)
+    monkeypatch.setattr(module, "_scores", lambda row, rank: Scores(EVENTS[:number], row.astype(float), 0.0))
+    said = module.significance([first, alike, worse], "accuracy")
+    assert "undecided between row 1 and row 2; significantly different: row 3." in said
+    assert ("The sample is small: a difference below 0.064 may not be seen." in said) == is_small
