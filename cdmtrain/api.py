@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
+from operator import attrgetter
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -92,23 +93,10 @@ class Run:
         """
         return self._open_network()
 
-    @property
-    def model(self) -> nn.Module:
-        return self.network.model
-
-    @property
-    def representation(self) -> nn.Module:
-        return self.network.representation
-
-    @property
-    def cfg(self) -> DictConfig:
-        """The run's own configuration."""
-        return self.network.cfg
-
-    @property
-    def checkpoint(self) -> Path:
-        """The file that the weights are from."""
-        return self.network.checkpoint
+    model = property(attrgetter("network.model"), doc="From the representation of events to logits: a torch module.")
+    representation = property(attrgetter("network.representation"), doc="From events to what the model is given.")
+    cfg = property(attrgetter("network.cfg"), doc="The run's own configuration.")
+    checkpoint = property(attrgetter("network.checkpoint"), doc="The file that the weights are from.")
 
     def predict(self, images: object, *, symmetries: bool = False) -> Prediction:
         """Classify images.

@@ -35,6 +35,10 @@ WIDTH_INCHES: Final = 4.8
 LEFT, RIGHT = 0.155, 0.96  # edges of the axes, the same in every figure so that they line up on the page
 BOTTOM_INCHES, TOP_INCHES, LEGEND_INCHES = 0.56, 0.15, 0.44
 LEGEND_COLUMNS, LEGEND_LINE_INCHES = 5, 0.2
+LEGEND_LINES: Final[dict[str, Any]] = {
+    **{"fontsize": SMALL, "labelcolor": INK, "frameon": False, "ncols": LEGEND_COLUMNS},
+    **{"columnspacing": 0.8, "handletextpad": 0.3, "handlelength": 1.6},
+}
 
 
 class LineStyle(NamedTuple):
@@ -160,9 +164,13 @@ def legend_inches(num_names: int) -> float:
 
 def legend_above(axes: Axes) -> None:
     """Add a legend above the axes, where it hides no point; needs the top margin `legend_inches`."""
-    spacing: dict[str, Any] = {"columnspacing": 0.8, "handletextpad": 0.3, "handlelength": 1.6}
-    where: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.46, 1.0), "ncols": LEGEND_COLUMNS}
-    axes.legend(**where, **spacing, fontsize=SMALL, labelcolor=INK, frameon=False)
+    names = (by_rows(one) for one in axes.get_legend_handles_labels())
+    axes.legend(*names, loc="lower center", bbox_to_anchor=(0.46, 1.0), **LEGEND_LINES)
+
+
+def by_rows(names: Sequence[Any]) -> list[Any]:
+    """Order the entries of a legend so that they read row by row: matplotlib fills the columns."""
+    return [one for column in range(LEGEND_COLUMNS) for one in names[column::LEGEND_COLUMNS]]
 
 
 def diagonal(axes: Axes, label: str) -> None:

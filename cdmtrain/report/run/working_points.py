@@ -151,9 +151,9 @@ def _legend(figure: Figure, panels: dict[str, Axes]) -> None:
     found = {
         label: line for axes in panels.values() for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    look: dict[str, Any] = {"fontsize": style.SMALL, "labelcolor": style.INK, "frameon": False, "handlelength": 1.6}
-    look |= {"columnspacing": 0.8, "handletextpad": 0.3, "borderaxespad": 0.1}
-    figure.legend(found.values(), found.keys(), loc="upper center", bbox_to_anchor=(0.54, 1), ncols=5, **look)
+    order = [*(name for name in found if name not in panels), *(name for name in panels if name in found)]
+    names, lines = style.by_rows(order), style.by_rows([found[name] for name in order])
+    figure.legend(lines, names, loc="upper center", bbox_to_anchor=(0.54, 1), borderaxespad=0.1, **style.LEGEND_LINES)
 
 
 def _line(name: str, names: Sequence[str]) -> dict[str, Any]:
@@ -176,8 +176,7 @@ def _draw_rejection(events: Predictions, names: Sequence[str]) -> Drawing:
         "Of which particle (the panel) how much is kept, against how well each other particle and all others together "
         "are rejected: 100 means that one in a hundred passes. A curve ends at the left where no other event passes."
     )
-    title = "Rejection against efficiency"
-    return Drawing("rejection", title, caption, f"{title}, {_words(events, names)}.", figure, rows)
+    return Drawing("rejection", "Rejection against efficiency", caption, _words(events, names), figure, rows)
 
 
 def rejection_curve(pairing: Pairing) -> tuple[Floats, Floats]:
@@ -192,9 +191,8 @@ def rejection_curve(pairing: Pairing) -> tuple[Floats, Floats]:
 def _words(events: Predictions, names: Sequence[str]) -> str:
     """The rejection of all others at an efficiency of 90 %, for each class, as a sentence for screen readers."""
     found = [one for one in pairings(events, names) if one.background == REST]
-    return "at an efficiency of 90 %: " + ", ".join(
-        f"{one.signal} {working_point(one, 0.9).rejection}" for one in found
-    )
+    rejections = (f"{one.signal} {working_point(one, 0.9).rejection}" for one in found)
+    return f"Rejection at an efficiency of 90 %: {', '.join(rejections)}."
 
 
 def _draw_cuts(events: Predictions, names: Sequence[str]) -> Drawing:
@@ -209,8 +207,7 @@ def _draw_cuts(events: Predictions, names: Sequence[str]) -> Drawing:
         for values, line, label in ((efficiency, style.OTHER, "efficiency"), (purity, style.CHOSEN, "purity")):
             axes.fill_between(cuts, values[1], values[2], color=line.colour, alpha=0.18, linewidth=0)
             axes.plot(cuts, values[0], **line.line, linewidth=1.6, label=label)
-        columns = zip(cuts, *efficiency, *purity, strict=True)
-        rows += [[name, *column] for column in columns]
+        rows += [[name, *column] for column in zip(cuts, *efficiency, *purity, strict=True)]
     _set_all(panels, xlim=(0, 1.01), ylim=(0, 1.03))
     _legend(figure, panels)
     caption = (
@@ -218,8 +215,8 @@ def _draw_cuts(events: Predictions, names: Sequence[str]) -> Drawing:
         "(efficiency), and which share of them is the particle (purity, for the mix of particles in the test events). "
         "Bands: 68.3 % Wilson intervals."
     )
-    title = "Efficiency and purity against the cut"
-    return Drawing("cuts", title, caption, f"{title} on the probability of each particle.", figure, rows)
+    words = "Efficiency and purity of each particle."
+    return Drawing("cuts", "Efficiency and purity against the cut", caption, words, figure, rows)
 
 
 def _num_above(score: Floats, cuts: Floats) -> Floats:
@@ -239,7 +236,7 @@ def _draw_scores(events: Predictions, names: Sequence[str]) -> Drawing:
     for number, (name, axes) in enumerate(panels.items()):
         for other, truth in enumerate(names):
             score = events.probability[events.class_index == other, number]
-            if not len(score):
+            if len(score) == 0:
                 continue
             share = 100 * np.histogram(score, BINS)[0] / len(score)
             axes.stairs(share, BINS, **_line(truth, names), linewidth=1.4, label=truth)
@@ -250,5 +247,4 @@ def _draw_scores(events: Predictions, names: Sequence[str]) -> Drawing:
         "How the probability of a particle (the panel) is distributed for the events of each true particle. Each "
         "outline adds up to 100 %."
     )
-    title = "Scores by true particle"
-    return Drawing("scores", title, caption, f"{title}: distributions of each probability.", figure, rows)
+    return Drawing("scores", "Scores by true particle", caption, "Distributions of each probability.", figure, rows)
