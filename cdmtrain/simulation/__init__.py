@@ -2,7 +2,8 @@
 
 `Simulator` (simulator.py) makes blocks of events (block.py). Each primary particle is followed with everything it makes
 (transport.py, tracks.py), and the deposits become an image (block.py). The physics is in ionisation.py,
-secondaries.py, scattering.py and photons.py, and for nuclei in nuclear.py, cascade.py and absorption.py.
+secondaries.py, scattering.py and photons.py, and for nuclei in nuclear.py, cascade.py, evaporation.py, absorption.py
+and diffraction.py.
 """
 
 from cdmtrain.simulation.simulator import SimulatedEvents, Simulator
