@@ -56,13 +56,13 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def groups() -> dict[str, list[Option]]:
-    """Every group with its options, in the order of `config.yaml`; nested groups follow their parent."""
+    """Every group with its options: task, then in the order of `config.yaml`; nested groups follow their parent."""
     found: dict[str, dict[str, Option]] = {}
     for root in roots():
         for file in option_files(root):
             group = file.parent.relative_to(root).as_posix()
             found.setdefault(group, {}).setdefault(file.stem, read_option(file, group))
-    flow = list(choices(read_yaml(CONF / "config.yaml")))
+    flow = list({"task": None, **choices(read_yaml(CONF / "config.yaml"))})
 
     def rank(group: str) -> tuple[int, str]:
         top = group.split("/")[0]
