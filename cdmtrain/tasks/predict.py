@@ -62,7 +62,6 @@ def predict(cfg: DictConfig) -> None:
     cuts = check_cuts(cfg.cut, runs[0].classes)
     device = lightning.Fabric(accelerator=cfg.trainer.accelerator, devices=1).device
     network, calibration = combine_runs(runs, cfg)
-    network.to(device)
     about = {"input": str(source), "symmetries": bool(cfg.symmetries), "checkpoints": [str(r.checkpoint) for r in runs]}
     about["calibrated"] = bool(cfg.calibrated)
     classes = runs[0].particles
@@ -73,7 +72,7 @@ def predict(cfg: DictConfig) -> None:
             check_image_size(run, file.image_size, source=source)
         # as in the trainings, and no more than fit into memory
         batch_size = min(MOST_EVENTS, *(run.cfg.data.batch_size for run in runs))
-        answer = Answer(runs, network, calibration, device)
+        answer = Answer(runs, network.to(device), calibration, device)
         sets_of = calibration if cfg.prior is None else None  # they hold for the mix of the validation events
         parts = joined(classified(file, answer, classes, batch_size))
         parts = counted(with_uncertainty(parts, sets_of, cuts, names_of(classes)), outcomes, found)
@@ -84,11 +83,10 @@ def predict(cfg: DictConfig) -> None:
     shares = ", ".join(f"{percent(n / total)} {name}" for n, name in shown)
     say(f"{count(int(total))} events in {output}: {shares}")
     if are_many(answer.num_unlike, int(total)):
-        share = percent(answer.num_unlike / total)
         log.warning(
             "%s of the events are unlike the training sample (p_value below %g), so answers may mean little: do they "
             "have other particles, energies, units or noise?",
-            *(share, UNLIKE),
+            *(percent(answer.num_unlike / total), UNLIKE),
         )
 
 
