@@ -203,8 +203,7 @@ def make_classifier(cfg: DictConfig, model: nn.Module | None = None) -> Classifi
 
     A `model` that is given is copied with its weights and takes the place of the one that the configuration names.
     """
-    settings = training_settings(cfg)
-    return Classifier(**_network(cfg, model), **settings)
+    return Classifier(**_network(cfg, model), **training_settings(cfg))
 
 
 def training_settings(cfg: DictConfig) -> dict[str, Any]:

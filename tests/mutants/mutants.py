@@ -57,7 +57,11 @@ MUTANTS = [
     Mutant("model/vit.py", "+ self.position[patches.number]", "+ self.position[0]"),
     Mutant("model/resnet.py", "stride = 2 if stage > 0 and index == 0 else 1", "stride = 2 if index == 0 else 1"),
     # layers
-    Mutant("layers/sites.py", "_kernel_map(table, table.flip(1), pairs)", "_kernel_map(table, table, pairs)"),
+    Mutant(
+        "layers/sites.py",
+        "_kernel_map(table, table.flip(1), pairs, itself=4)",
+        "_kernel_map(table, table, pairs, itself=4)",
+    ),
     Mutant("layers/sites.py", "corner == 2 * row + column", "corner == 2 * column + row"),
     Mutant(
         "layers/pair_lists.py",

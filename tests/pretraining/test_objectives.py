@@ -145,7 +145,7 @@ def test_the_losses_are_their_formulas(make_batch: MakeBatch) -> None:
     number = int(patches.hides.sum())
     assert float(found["occupancy_loss"]) == pytest.approx(entropy / number, rel=1e-4)
     assert float(found["energy_loss"]) == pytest.approx(squares / number, rel=1e-4)
-    assert float(found["loss"]) == pytest.approx((entropy + squares) / number, rel=1e-4)
+    assert float(found["loss"].detach()) == pytest.approx((entropy + squares) / number, rel=1e-4)
 
 
 def test_both_views_are_of_the_same_events(make_batch: MakeBatch) -> None:
