@@ -31,7 +31,7 @@ from cdmtrain.report.leaderboard.notebook import LeaderboardColumns
 from cdmtrain.report.leaderboard.ranking import make_leaderboard
 from cdmtrain.report.run.notebook import figure_named, one_line, prediction_columns, summary_html
 from cdmtrain.report.run.page import write_report
-from cdmtrain.runs.find import find_runs
+from cdmtrain.runs.find import find_runs, run_directory
 from cdmtrain.runs.open import Prediction, TrainedNetwork, open_network
 from cdmtrain.runs.read import RunFiles, read_run, read_run_or_problem
 from cdmtrain.runs.trust import OPENED
@@ -190,7 +190,7 @@ def load_run(
     """Open a trained run; safe for runs from strangers.
 
     Args:
-        path: the run directory.
+        path: the run directory, or "best": the network that comes with the package; a directory best is "./best".
         checkpoint: "best", "last", or the path of a checkpoint.
         device: to compute on, such as "cuda".
         trust: packages whose classes the run may build too, beside those in the environment variable CDMTRAIN_TRUST.
@@ -201,7 +201,8 @@ def load_run(
         InputError: where this is not a run, or the checkpoint is absent, damaged, or of another network.
     """
     options: dict[str, Any] = {"device": device, "trust": trust, "model": model, "calibrated": calibrated}
-    run = Run(Path(path), partial(open_network, path, checkpoint=checkpoint, **options))
+    directory = run_directory(path)
+    run = Run(directory, partial(open_network, directory, checkpoint=checkpoint, **options))
     _ = run.network
     return run
 

@@ -152,7 +152,9 @@ def test_an_experiment_does_not_repeat_what_its_recipe_says(file: Path) -> None:
 def test_every_experiment_of_a_kind_has_the_recipe_of_its_kind(file: Path) -> None:
     recipe = composed(*header(file)).hydra.runtime.choices.recipe
     kind = file.stem.partition("_")[0]
-    assert recipe is None if kind == "challenge" else recipe.startswith({"best": "zoo"}.get(kind, kind))
+    assert (
+        recipe is None if kind == "challenge" else recipe.startswith({"best": "zoo", "shipped": "zoo"}.get(kind, kind))
+    )
 
 
 def test_an_experiment_can_choose_and_set_every_group(tmp_path: Path) -> None:

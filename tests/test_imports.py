@@ -126,6 +126,7 @@ RULES = {
     "cluster": Rule(
         may=CONFIG | RUNS | {"cdmtrain", "lightning", "hydra", "omegaconf", "submitit"}, never=UPPER | {"torch", "h5py"}
     ),
+    "shipped": Rule(may=set(), never=set()),
     "search": Rule(
         may=CONFIG | RUNS | {"cdmtrain.training", "numpy", "lightning", "hydra", "omegaconf", "optuna"},
         never=UPPER | {"torch", "h5py"},

@@ -20,6 +20,7 @@ from cdmtrain.lock import Lock
 from cdmtrain.particles import read_classes
 from cdmtrain.runs import files
 from cdmtrain.runs.config_file import read_config_file
+from cdmtrain.runs.find import BEST
 from cdmtrain.runs.inside import refuse_links
 from cdmtrain.runs.longer import KEYS, Changes, changes_so_far, is_longer, set_values, train_longer, typed_changes
 from cdmtrain.runs.names import job_hash, new_run_path
@@ -99,6 +100,11 @@ def _make_directory(cfg: DictConfig) -> Path:
             raise InputError(
                 f"run= continues with that run's own configuration; leave out {words}, or begin a new run with its "
                 f"weights: weights={run} {words}"
+            )
+        if run == BEST:
+            raise InputError(
+                "run=best is the network that comes with cdmtrain and stays as it is; begin a new run with its "
+                "weights: weights=best; a directory of that name is ./best"
             )
         config = Path(run, files.CONFIG)
         if not os.path.lexists(config):

@@ -1,12 +1,26 @@
-"""Find run directories."""
+"""Find run directories, among them that of the network that comes with the package."""
 
 import glob
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import cdmtrain
 from cdmtrain.errors import InputError
 from cdmtrain.runs import files
+
+SHIPPED = Path(cdmtrain.__file__).parent / "shipped"
+BEST = "best"  # its name in `run=`, `weights=` and `load_run`
+
+
+def run_directory(run: object) -> Path:
+    """The directory that `run=` names: that of the shipped network for `best`; a directory of that name is ./best."""
+    return SHIPPED / BEST if run == BEST else Path(str(run))
+
+
+def is_shipped(path: Path) -> bool:
+    """Whether a run is the network that comes with the package."""
+    return path.is_relative_to(SHIPPED)
 
 
 def find_runs(places: Sequence[str | Path]) -> list[Path]:

@@ -14,6 +14,7 @@ from cdmtrain.errors import InputError
 from cdmtrain.learner import Learner
 from cdmtrain.runs.check import check
 from cdmtrain.runs.checkpoint import NAMES, checkpoint_path, read_checkpoint
+from cdmtrain.runs.find import run_directory
 from cdmtrain.runs.process import is_first_process
 from cdmtrain.runs.provenance import RunProvenance
 from cdmtrain.runs.records import Weights
@@ -76,12 +77,10 @@ def loaded_names(checkpoint: Mapping[str, Any], path: Path) -> frozenset[str]:
 
 
 def find_weights(weights: object) -> Path:
-    """Return the checkpoint that `weights=` means: best.ckpt of a run directory, or the file itself."""
-    if weights == "best":
-        raise InputError("weights=best: no network comes with this version; a directory of that name is ./best")
-    if not isinstance(weights, str) or not Path(weights).exists():
+    """Return the checkpoint that `weights=` means: best.ckpt of a run directory or of `best`, or the file itself."""
+    path = run_directory(weights)
+    if not isinstance(weights, str) or not path.exists():
         raise InputError(f"weights={weights} does not exist; {EXPECTED}")
-    path = Path(weights)
     if path.is_dir() and not (path / NAMES["best"]).exists():
         raise InputError(f"weights={weights}: there is no {NAMES['best']} in it; {EXPECTED}")
     if not path.is_dir() and not path.is_file():

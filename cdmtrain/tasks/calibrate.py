@@ -26,6 +26,7 @@ from cdmtrain.report.run.page import write_report
 from cdmtrain.runs.calibration import Calibration, Reliability, Tested, digests, write_calibration
 from cdmtrain.runs.combined import combine_networks
 from cdmtrain.runs.evaluation import check_same_events, evaluation_config, open_runs, open_test_data
+from cdmtrain.runs.find import is_shipped
 from cdmtrain.runs.open import TrainedNetwork
 from cdmtrain.terminal import say
 from cdmtrain.training import configure_logging
@@ -43,6 +44,8 @@ def calibrate(cfg: DictConfig) -> None:
     if cfg.sets not in SETS:
         raise InputError(f"sets={cfg.sets}: one of {', '.join(SETS)} is expected")
     runs = open_runs(cfg)
+    if is_shipped(runs[0].path):
+        raise InputError("run=best comes calibrated (calibrated=true); calibrate a run of your own")
     used = evaluation_config(runs, cfg, free=("sets",))
     data = open_test_data(used, runs[0])
     check_same_events(runs, data)

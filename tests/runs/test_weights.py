@@ -83,7 +83,6 @@ def test_a_frozen_module_does_not_keep_random_values(trained: SimpleNamespace, r
     ("weights", "sentence"),
     [
         ("nothing", "weights=nothing does not exist; a run directory or a .ckpt file is expected"),
-        ("best", r"a directory of that name is ./best"),
         (["a", "b"], "does not exist"),
         ("/dev/null", "weights=/dev/null is not an ordinary file"),
         (".", r"weights=.: there is no checkpoints/best.ckpt in it"),
