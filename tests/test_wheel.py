@@ -95,7 +95,7 @@ def test_it_is_killed_resumed_and_trained_by_two_processes(cdmtrain: Run, python
     words = ["--config-dir=my", "model=mynet", *SMALL, "trainer.max_epochs=2000", "run_dir=killed"]
     with subprocess.Popen([python, "-P", "-m", "cdmtrain", *words], cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
         until = time.monotonic() + 120
-        while not (tmp_path / "killed/checkpoints/last.ckpt").exists() and time.monotonic() < until:
+        while not (tmp_path / "killed/metrics.csv").exists() and time.monotonic() < until:
             time.sleep(0.2)
         process.send_signal(signal.SIGKILL)
     cfg = (tmp_path / "killed/config.yaml").read_text()
