@@ -234,10 +234,11 @@ def test_memory_of_a_conversion_does_not_grow_with_the_file(write_images, cache_
         return peak
 
     peak_bytes(100)  # what is allocated once
-    small, large = peak_bytes(200), peak_bytes(2000)
+    small, large = (
+        min(peak_bytes(number + extra) for extra in range(3)) for number in (200, 2000)
+    )  # of blocks that wait
     assert large < 2 * 2**20  # the images are 32 MB
-    blocks = 2 * 2**18  # that wait, more or less of them
-    assert large - small < 1800 * 150 + blocks  # a few columns, of 8 bytes an event
+    assert large - small < 1800 * 150  # a few columns, of 8 bytes an event
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
