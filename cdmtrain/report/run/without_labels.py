@@ -59,11 +59,7 @@ def drawings(run: RunFiles) -> list[Drawing | None]:
 
 def _head(run: RunFiles) -> list[str]:
     values = [(metric_named(key).text(run.results), name) for key, name in headline(run.results).items()]
-    lead = (
-        f"To begin a training with what was learned: weights={run.directory}, and the same model."
-        if run.results
-        else ""
-    )
+    lead = f"To begin a training with what was learned: weights={run.directory}, and the same model."
     command = run.provenance.command or ""
     return [
         markup.element("p", tables.subtitle(run), "soft"),
