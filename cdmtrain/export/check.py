@@ -46,12 +46,14 @@ def extreme_events(event: EventBatch) -> EventBatch:
 
 
 @torch.no_grad()
-def compare(network: nn.Module, exported: Exported, batches: Iterable[EventBatch]) -> Comparison:
-    """Compare probabilities event by event."""
+def compare(network: nn.Module, exported: Exported, batches: Iterable[EventBatch], tolerance: float) -> Comparison:
+    """Compare probabilities event by event, up to the first batch in which one differs by more than `tolerance`."""
     found = Comparison()
     for batch in batches:
         expected = network(batch).softmax(1).numpy()
         found.add(expected, exported(batch), batch.class_index.numpy())
+        if found.difference > tolerance:
+            break
     return found
 
 

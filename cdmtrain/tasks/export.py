@@ -46,7 +46,8 @@ def export(cfg: DictConfig) -> None:
     write = write_onnx if cfg.format == "onnx" else write_torch
     with silenced(), whole_file(output) as temporary:
         exported = write(runs, cfg, wrapper, two, temporary)
-        found = compare(network, exported, check_batches(data.store.make_batch, chosen))
+        batches = check_batches(data.store.make_batch, chosen)
+        found = compare(network, exported, batches, TOLERANCE[cfg.precision])
         refuse_other_answers(found, cfg)
     say(f"{output}: {cfg.takes} -> probabilities; {agreement(found, len(chosen), cfg.precision)}")
 
@@ -140,7 +141,7 @@ def refuse_other_answers(found: Comparison, cfg: DictConfig) -> None:
     if not found.difference <= TOLERANCE[cfg.precision]:
         raise InputError(
             f"the exported network differs from the run by {found.difference:.2g} in a probability, and is not "
-            f"written; it takes {cfg.takes}: try the other of takes=image and takes=hits, or format=torch"
+            f"written; it takes {cfg.takes}: try the other of takes=image and takes=hits, or the other format"
         )
 
 

@@ -106,15 +106,18 @@ def test_torch_alone_gives_the_probabilities_of_the_run(trained: SimpleNamespace
         np.testing.assert_allclose(said.detach().numpy(), expected, atol=1e-6)
 
 
-def test_a_file_that_says_something_else_is_not_written(
+def test_a_file_that_says_something_else_is_not_written_and_not_compared_any_further(
     trained: SimpleNamespace, export: Export, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
+    compared = []
+
     def other(runs: object, cfg: object, wrapper: object, two: object, path: Path) -> Exported:
         path.touch()
-        return lambda batch: np.full((batch.num_events, 4), 0.25, np.float32)
+        return lambda batch: compared.append(batch) or np.full((batch.num_events, 4), 0.25, np.float32)
 
     monkeypatch.setattr(task, "write_torch", other)
     assert export(f"run={trained.path}", "format=torch") == 1
+    assert len(compared) == 1
     assert "the exported network differs from the run by" in capsys.readouterr().err
     assert not Path("network.pt2").exists()
 
