@@ -115,3 +115,11 @@ def test_no_file_of_it_names_a_machine_or_a_place_outside() -> None:
         if path.suffix in (".json", ".yaml", ".csv", ".md"):
             assert "/tmp" not in path.read_text(), path
     assert not json.loads((BEST / "provenance.json").read_text())["host"]
+
+
+def test_it_is_opened_in_the_folder_of_a_checkout_beside_an_ordinary_installation() -> None:
+    root = Path(__file__).parents[1]
+    alone = "import sys; sys.meta_path[:] = [one for one in sys.meta_path if 'ditable' not in str(one)]"
+    command = [sys.executable, "-c", f"{alone}; import cdmtrain; print(cdmtrain.load_run('best').classes)"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "('electron', 'muon', 'photon', 'proton')"

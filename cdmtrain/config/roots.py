@@ -9,16 +9,30 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.resources import files
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+import cdmtrain
 from cdmtrain.config.outcomes import environment
 from cdmtrain.errors import InputError
 
-CONF = Path(str(files("cdmtrain.conf")))
+
+def _find_conf() -> Path:
+    """The packaged yaml files; in the folder of a checkout, which Python imports before an installation, its conf/."""
+    with suppress(ModuleNotFoundError):
+        return Path(str(files("cdmtrain.conf")))
+    conf = Path(cdmtrain.__file__).parents[1] / "conf"
+    spec = spec_from_file_location("cdmtrain.conf", conf / "__init__.py")
+    assert spec is not None
+    sys.modules[spec.name] = module_from_spec(spec)
+    return conf
+
+
+CONF = _find_conf()
 DIRS_ENV = "CDMTRAIN_CONFIG_DIRS"  # of this command, also for the processes that it starts
 FLAGS = ("--config-dir", "-cd")
 SEARCHPATH = "hydra.searchpath="
