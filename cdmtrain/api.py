@@ -190,7 +190,7 @@ def load_run(
     """Open a trained run; safe for runs from strangers.
 
     Args:
-        path: the run directory, or "best": the network that comes with the package; a directory best is "./best".
+        path: the run directory; "best" is the network that comes with the package, "./best" a directory of that name.
         checkpoint: "best", "last", or the path of a checkpoint.
         device: to compute on, such as "cuda".
         trust: packages whose classes the run may build too, beside those in the environment variable CDMTRAIN_TRUST.
