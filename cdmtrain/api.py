@@ -32,13 +32,15 @@ from cdmtrain.report.leaderboard.ranking import make_leaderboard
 from cdmtrain.report.run.notebook import figure_named, one_line, prediction_columns, summary_html
 from cdmtrain.report.run.page import write_report
 from cdmtrain.runs.find import find_runs, run_directory
-from cdmtrain.runs.open import Prediction, TrainedNetwork, open_network
+from cdmtrain.runs.network import Prediction, TrainedNetwork, without_classes
+from cdmtrain.runs.open import open_network
 from cdmtrain.runs.read import RunFiles, read_run, read_run_or_problem
 from cdmtrain.runs.trust import OPENED
 from cdmtrain.terminal import messages_printed
 from cdmtrain.training import train_run
 
 AnyPath = str | PathLike[str]
+_open = partial(open_network, without_labels=True)
 
 
 class Run:
@@ -113,7 +115,8 @@ class Run:
     def embed(self, images: object) -> Float[np.ndarray, "event feature"]:
         """Return the features of images, float32: what the network's last layer decides by.
 
-        They are what the class's method `embed` returns, or, where it has none, the input of its last nn.Linear.
+        They are what the class's method `embed` returns, or, where it has none, the input of its last nn.Linear. Of a
+        network that was trained without labels they are what its objective gives to the probe.
 
         Args:
             images: as in `predict`; without an image there are no columns either.
@@ -121,13 +124,17 @@ class Run:
         Raises:
             InputError: as `predict`, and for a network without such features.
         """
-        parts = [embed(self.representation, self.model, batch).cpu() for batch in self._batches(images)]
+        features = self.network.summarize or embed
+        with torch.no_grad():
+            parts = [features(self.representation, self.model, batch).cpu() for batch in self._batches(images)]
         return torch.cat(parts).numpy() if parts else np.empty((0, 0), np.float32)
 
     def explain(
         self, images: object, *, method: str = "integrated_gradients", particle: str | None = None
     ) -> Float[np.ndarray, "event row column"]:
         """Return how much each pixel speaks for a particle (None: the most probable one): `probe.contributions`."""
+        if self.network.summarize:
+            raise without_classes(self.path)
         network = (self.representation, self.model, self._batches(images), self.network.classes)
         return explained_images(*network, method=method, particle=particle)
 
@@ -175,7 +182,7 @@ def train(*words: str, model: nn.Module | str | None = None, representation: str
                 path = train_run(cfg, None, write_page=write_report, model=network).path
             except Interrupted as stopped:
                 path = stopped.run
-    return Run(path, partial(open_network, path, trust=_packages(cfg), model=network))
+    return Run(path, partial(_open, path, trust=_packages(cfg), model=network))
 
 
 def load_run(
@@ -202,7 +209,7 @@ def load_run(
     """
     options: dict[str, Any] = {"device": device, "trust": trust, "model": model, "calibrated": calibrated}
     directory = run_directory(path)
-    run = Run(directory, partial(open_network, directory, checkpoint=checkpoint, **options))
+    run = Run(directory, partial(_open, directory, checkpoint=checkpoint, **options))
     _ = run.network
     return run
 
@@ -218,7 +225,7 @@ def load_runs(*places: AnyPath, device: str = "cpu", trust: Sequence[str] = ()) 
         InputError: where a place is not a directory.
     """
     paths = find_runs([Path(place) for place in places])
-    return [Run(path, partial(open_network, path, device=device, trust=trust)) for path in paths]
+    return [Run(path, partial(_open, path, device=device, trust=trust)) for path in paths]
 
 
 def leaderboard(runs: AnyPath | Sequence[Run | AnyPath], *, rank: str = "cross_entropy") -> LeaderboardColumns:

@@ -140,6 +140,7 @@ RULES = {
 # modules that open a run build its network
 OPENERS = (
     "runs.open",
+    "runs.network",
     "runs.trust",
     "runs.checkpoint",
     "runs.memory",

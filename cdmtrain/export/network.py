@@ -32,7 +32,7 @@ def onnx_model(
     precision: int = 32,
     scaling: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> onnx.ModelProto:
-    """The mean of the probabilities of some networks, as `runs.open.Ensemble`.
+    """The mean of the probabilities of some networks, as `runs.combined.Ensemble`.
 
     Args:
         networks: with `representation` and `model`, in evaluation mode.

@@ -18,7 +18,8 @@ from cdmtrain.particles import read_classes
 from cdmtrain.runs.calibration import Calibration, find_calibration
 from cdmtrain.runs.combined import combine_networks
 from cdmtrain.runs.find import is_shipped, run_directory
-from cdmtrain.runs.open import TrainedNetwork, open_network
+from cdmtrain.runs.network import TrainedNetwork
+from cdmtrain.runs.open import open_network
 from cdmtrain.runs.provenance import summary_of
 from cdmtrain.runs.read import read_provenance, read_results
 from cdmtrain.runs.trust import trusted

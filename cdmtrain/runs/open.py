@@ -1,135 +1,39 @@
-"""Open trained networks: configuration, network and weights of a checkpoint; the mean of several of them."""
+"""Open trained networks: build what a configuration names and load the weights of a checkpoint."""
 
 import copy
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor, nn
+from torch import nn
 
 from cdmtrain.augmentation.chain import Chain
-from cdmtrain.batch import EventBatch
 from cdmtrain.classifier import Classifier
 from cdmtrain.config.build import build, build_each, recorded
 from cdmtrain.config.targets import find_class, with_num_classes
-from cdmtrain.data.images import as_images, batch_of_images, one_hit
-from cdmtrain.data.quantiles import Quantiles, difference
+from cdmtrain.data.images import one_hit
+from cdmtrain.data.quantiles import Quantiles
 from cdmtrain.errors import InputError
 from cdmtrain.learner import Learner
 from cdmtrain.loss import check_loss
-from cdmtrain.particles import Classes, Pair, names_of, read_classes, read_pairs
+from cdmtrain.particles import Classes, Pair, read_classes, read_pairs
 from cdmtrain.runs import files
-from cdmtrain.runs.calibration import find_calibration
 from cdmtrain.runs.checkpoint import checkpoint_path, read_checkpoint
-from cdmtrain.runs.combined import combine_networks
 from cdmtrain.runs.memory import check_memory
+from cdmtrain.runs.network import TrainedNetwork, without_classes
 from cdmtrain.runs.read import read_provenance
 from cdmtrain.runs.trust import OPENED, read_config, trusted
-
-log = logging.getLogger(__name__)
-
-
-class Prediction(NamedTuple):
-    """The output of a network for N events."""
-
-    probability: Float[np.ndarray, "event class"]  # float32, in the order of `TrainedNetwork.classes`
-    name: np.ndarray  # (N,) the most probable particle
-
-
-def most_probable(probability: Float[np.ndarray, "event class"], names: Sequence[str]) -> np.ndarray:
-    """Return the name of the most probable class of each event; "undefined" where a probability is NaN."""
-    undefined = ~np.isfinite(probability).all(axis=1)
-    return np.array([*names, "undefined"])[np.where(undefined, len(names), probability.argmax(axis=1))]
 
 
 def classes_and_pairs(cfg: DictConfig) -> tuple[Classes, tuple[Pair, ...]]:
     """Return what the network of a configuration tells apart, and the pairs whose ROC area is a metric."""
     classes = read_classes(cfg.data.get("particles"))
     return classes, read_pairs(OmegaConf.select(cfg, "metrics.pairs"), classes)
-
-
-@dataclass(frozen=True)
-class TrainedNetwork:
-    """The network of a run in evaluation mode, on its device."""
-
-    path: Path  # the run directory
-    cfg: DictConfig  # the run's own configuration
-    checkpoint: Path  # the file that the weights are from
-    classifier: Classifier
-    particles: Classes
-    calibrated: bool = False  # whether its probabilities are to be calibrated
-    trained_on: Quantiles = field(default_factory=dict)  # what its training events are like
-    _warned: list[str] = field(default_factory=list)  # of events that are unlike them, once
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the columns of a probability."""
-        return names_of(self.particles)
-
-    @property
-    def model(self) -> nn.Module:
-        return self.classifier.model
-
-    @property
-    def representation(self) -> nn.Module:
-        return self.classifier.representation
-
-    @property
-    def image_size(self) -> int:
-        return int(self.cfg.data.image_size)
-
-    def predict(self, images: object, *, symmetries: bool = False) -> Prediction:
-        """Classify images, as `cdmtrain.api.Run.predict` describes."""
-        network, device = self.combined(symmetries=symmetries), self.classifier.device
-        parts: list[Tensor] = []
-        with torch.inference_mode():
-            for batch in self.batches(images):
-                if not self._warned and (unlike := difference(batch, self.trained_on)):
-                    self._warned.append(unlike)
-                    log.warning("%s", unlike)
-                parts.append(network(batch.to(device)).softmax(1).cpu())
-        probability = torch.cat(parts).numpy() if parts else np.empty((0, len(self.classes)), np.float32)
-        return Prediction(probability, most_probable(probability, self.classes))
-
-    def combined(self, *, symmetries: bool) -> nn.Module:
-        """Return the network on its device, over symmetries and calibrated where that is wanted."""
-        calibration = find_calibration([self], symmetries=symmetries) if self.calibrated else None
-        network = combine_networks([self.classifier], symmetries=symmetries, calibration=calibration)
-        return network.to(self.classifier.device)
-
-    def batches(self, images: object) -> Iterator[EventBatch]:
-        """Yield the images in batches of the size that the run was trained with; an EventBatch as it is.
-
-        Raises:
-            InputError: where the image size is not that of the training, or an energy is negative or not finite.
-        """
-        if isinstance(images, EventBatch):
-            check_image_size(self, images.image_size)
-            yield images
-            return
-        first = 0
-        for some in as_images(images).split(self.cfg.data.batch_size):
-            if len(some):
-                check_image_size(self, some.shape[1])
-                yield batch_of_images(some, first_index=first)
-            first += len(some)
-
-
-def check_image_size(network: TrainedNetwork, image_size: int, *, source: Path | None = None) -> None:
-    """Refuse images whose size is not that of the training; `source` is the file they are from, if any."""
-    if image_size != network.image_size:
-        raise InputError(
-            f"{f'{source} has ' if source else ''}images of {image_size} x {image_size} pixels; {network.path} was "
-            f"trained on {network.image_size} x {network.image_size}"
-        )
 
 
 def open_network(
@@ -140,6 +44,7 @@ def open_network(
     trust: Sequence[str] = (),
     model: nn.Module | None = None,
     calibrated: bool = False,
+    without_labels: bool = False,
 ) -> TrainedNetwork:
     """Open the network of a run for inference.
 
@@ -153,26 +58,37 @@ def open_network(
         trust: packages whose classes the run may build too, beside those in the environment variable CDMTRAIN_TRUST.
         model: a network like the one that was trained, for a run whose network was an object; it is copied.
         calibrated: whether to calibrate what it predicts, as `task=calibrate` found.
+        without_labels: whether to open a network that was trained without labels too, for its features.
 
     Raises:
         InputError: where this is not a run, or the checkpoint is absent, damaged, or of another network.
     """
     directory = Path(path)
-    cfg = read_config(directory, trust=trusted(trust), parts=[one for one in OPENED if one != "model" or model is None])
-    if cfg.get("objective"):
-        raise InputError(
-            f"{directory} was trained without labels and tells no particles apart; begin a training with what it has "
-            f"learned: weights={directory} and its model"
-        )
+    parts = [one for one in (*OPENED, "objective") if one != "model" or model is None]
+    cfg = read_config(directory, trust=trusted(trust), parts=parts)
+    if cfg.get("objective") and not without_labels:
+        raise without_classes(directory)
+    summarize = find_class(cfg, "objective").summarize if cfg.get("objective") else None  # type: ignore[attr-defined]
     weights = checkpoint_path(directory, checkpoint)
     with recorded(directory / files.CONFIG), torch.random.fork_rng(devices=[]):  # new weights are replaced at once
         classifier = Classifier(**_network(cfg, model), optimizer=torch.optim.SGD)  # which it never makes
     load_weights(classifier, weights)
-    network = TrainedNetwork(directory, cfg, weights, classifier.to(device).eval(), classes_and_pairs(cfg)[0])
+    classes, _ = classes_and_pairs(cfg)
+    network = TrainedNetwork(directory, cfg, weights, classifier.to(device).eval(), classes, summarize=summarize)
     if model is None:
         with recorded(directory / files.CONFIG):  # some values fail only when they are used
-            network.predict(one_hit(network.image_size))
+            _try_once(network)
     return replace(network, calibrated=calibrated, trained_on=_trained_on(directory))
+
+
+def _try_once(network: TrainedNetwork) -> None:
+    """Let a network say something about an event of one hit."""
+    event = one_hit(network.image_size)
+    if network.summarize is None:
+        network.predict(event)
+    else:
+        with torch.no_grad():
+            network.summarize(network.representation, network.model, event.to(network.classifier.device))
 
 
 def _trained_on(run: Path) -> Quantiles:

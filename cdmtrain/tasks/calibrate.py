@@ -27,7 +27,7 @@ from cdmtrain.runs.calibration import Calibration, Reliability, Tested, digests,
 from cdmtrain.runs.combined import combine_networks
 from cdmtrain.runs.evaluation import check_same_events, evaluation_config, open_runs, open_test_data
 from cdmtrain.runs.find import is_shipped
-from cdmtrain.runs.open import TrainedNetwork
+from cdmtrain.runs.network import TrainedNetwork
 from cdmtrain.terminal import say
 from cdmtrain.training import configure_logging
 

@@ -34,7 +34,8 @@ from cdmtrain.runs.calibration import Calibration
 from cdmtrain.runs.evaluation import check_same_events, combine_runs, evaluation_config, open_runs, open_test_data
 from cdmtrain.runs.inside import read_text
 from cdmtrain.runs.names import new_output_path
-from cdmtrain.runs.open import TrainedNetwork, check_image_size, classes_and_pairs
+from cdmtrain.runs.network import TrainedNetwork, check_image_size
+from cdmtrain.runs.open import classes_and_pairs
 from cdmtrain.runs.predictions import read_predictions
 from cdmtrain.runs.provenance import describe_process
 from cdmtrain.runs.read import read_provenance, read_results

@@ -21,7 +21,7 @@ from cdmtrain.export.check import Comparison, Exported, check_batches, compare
 from cdmtrain.export.traced import WRAPPERS, FromHits, onnx_of_traced, traced
 from cdmtrain.runs.calibration import find_calibration
 from cdmtrain.runs.evaluation import combine_runs, evaluation_config, open_runs, open_test_data
-from cdmtrain.runs.open import TrainedNetwork
+from cdmtrain.runs.network import TrainedNetwork
 from cdmtrain.runs.read import read_provenance, read_results
 from cdmtrain.terminal import say
 from cdmtrain.training import configure_logging

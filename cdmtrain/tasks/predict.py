@@ -33,7 +33,7 @@ from cdmtrain.report.kit.numbers import count, percent
 from cdmtrain.runs.calibration import Calibration, distances_from_training
 from cdmtrain.runs.combined import with_spread
 from cdmtrain.runs.evaluation import combine_runs, open_runs
-from cdmtrain.runs.open import TrainedNetwork, check_image_size, most_probable
+from cdmtrain.runs.network import TrainedNetwork, check_image_size, most_probable
 from cdmtrain.terminal import say
 from cdmtrain.training import configure_logging
 

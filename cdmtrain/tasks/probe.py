@@ -29,7 +29,7 @@ from cdmtrain.report.run.learned import draw_learned
 from cdmtrain.runs import files
 from cdmtrain.runs.evaluation import check_same_events, open_runs, open_test_data
 from cdmtrain.runs.names import new_output_path
-from cdmtrain.runs.open import TrainedNetwork, check_image_size
+from cdmtrain.runs.network import TrainedNetwork, check_image_size
 from cdmtrain.runs.predictions import read_learned
 from cdmtrain.terminal import say
 

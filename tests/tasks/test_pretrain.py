@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from cdmtrain import InputError, load_run
 from tests.forked import Python
 from tests.tasks.test_resume import KILLER, rows_without_times
 from tests.tasks.training import cdmtrain, same_weights, weights
@@ -163,6 +164,22 @@ def test_a_pretraining_is_not_evaluated_as_a_classifier(
     assert cdmtrain(monkeypatch, *words(challenge_file(), here / "run", "trainer=debug")) == 0
     assert cdmtrain(monkeypatch, "task=evaluate", "run=run") == 1
     assert "trained without labels and tells no particles apart; begin a training" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("objective", ["masked", "contrastive"])
+def test_in_python_a_pretraining_gives_features_and_no_probabilities(
+    here: Path, challenge_file: File, monkeypatch: Patch, objective: str
+) -> None:
+    typed = [word for word in words(challenge_file(), here / "run") if not word.startswith("objective.")]
+    assert cdmtrain(monkeypatch, *typed, f"objective={objective}", "trainer=debug") == 0
+    run = load_run("run")
+    images = np.random.default_rng(1).random((30, 16, 16), np.float32)
+    features = run.embed(images)
+    assert len(features) == 30
+    assert features.std(0).max() > 0
+    for asked in (run.predict, run.explain):
+        with pytest.raises(InputError, match="trained without labels and tells no particles apart"):
+            asked(images)
 
 
 @pytest.mark.page
