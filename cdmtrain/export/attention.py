@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -49,7 +50,7 @@ class Attention:
     def __init__(self, segments: Segments, *, tokens: bool, num_groups: int = 8) -> None:
         self.graph = graph = segments.graph
         self.masks, self.tables, places = list[Array](), list[Array](), list[Array]()
-        groups, _ = groups_of(segments, num_groups)
+        groups, self.place = groups_of(segments, num_groups)
         begin = graph.constant(np.array(0, np.int64))
         num_rows = segments.event.size() + segments.num_events if tokens else segments.event.size()
         inverse = graph.full([num_rows + 1], 0, np.int64)
@@ -69,31 +70,47 @@ class Attention:
 
     def __call__(self, query_key_value: Array, width: int, heads: int) -> Array:
         """(row, width) from (row, 3 width): queries, keys and values, each head by head."""
+        results = []
+        for events, length, query, key, value, missing in self._groups(query_key_value, width, heads):
+            attended = _attended(query, key, value, missing, events, length)
+            results.append(attended.transpose(1, 0, 2, 3).reshape(events * length, width))
+        return self.graph.concat(results).take(self.inverse)
+
+    def of_tokens(self, query_key_value: Array, width: int, heads: int) -> Array:
+        """(event, width) from (row, 3 width): what the token of each event attends to."""
+        results = []
+        for events, _, query, key, value, missing in self._groups(query_key_value, width, heads):
+            attended = _attend(query.part(0, 1, axis=2), key, value, missing)
+            results.append(attended.reshape(events, width))
+        return self.graph.concat(results).take(self.place)
+
+    def _groups(self, query_key_value: Array, width: int, heads: int) -> Iterator[tuple[Array, ...]]:
+        """For each group its events, their length, queries, keys, values, and what is added where there is no row."""
         graph = self.graph
         padded = graph.concat([query_key_value, graph.constant(np.zeros((1, 3 * width), np.float32))])
-        results, scale = [], (width // heads) ** -0.5
         for table, mask in zip(self.tables, self.masks, strict=True):
             events, length = table.size(0), table.size(1)
             shape = events, length, 3, heads, width // heads
             parts = padded.take(table).reshape(*shape).transpose(2, 0, 3, 1, 4)
             query, key, value = (parts.take(one) for one in range(3))
             missing = graph.where(mask, 0.0, graph.constant(np.float32(LOWEST))).unsqueeze(1).unsqueeze(1)
-            attended = _attended(scale, query, key.transpose(0, 1, 3, 2), value, missing, events, length)
-            results.append(attended.transpose(1, 0, 2, 3).reshape(events * length, width))
-        return graph.concat(results).take(self.inverse)
+            yield events, length, query * (width // heads) ** -0.5, key.transpose(0, 1, 3, 2), value, missing
 
 
-def _attended(
-    scale: float, query: Array, key: Array, value: Array, missing: Array, events: Array, length: Array
-) -> Array:
-    """Attention (row, event, head, column), in blocks of rows if there are too many weights for the memory."""
+def _attend(query: Array, key: Array, value: Array, missing: Array) -> Array:
+    """Attention (row, event, head, column)."""
+    return ((query @ key + missing).apply("Softmax", axis=-1) @ value).transpose(2, 0, 1, 3)
+
+
+def _attended(query: Array, key: Array, value: Array, missing: Array, events: Array, length: Array) -> Array:
+    """The same, in blocks of rows if there are too many weights for the memory."""
     graph = query.graph
     most = (graph.constant(np.array(MOST_WEIGHTS)) / (events * length).maximum(1)).maximum(1)
 
-    def attend(query: Array) -> Array:
-        return ((query @ key * scale + missing).apply("Softmax", axis=-1) @ value).transpose(2, 0, 1, 3)
-
     def in_parts() -> Array:
-        return in_blocks(length, most, lambda first, end: attend(query.part(first, end, axis=2)))
+        def block(first: Array, end: Array) -> Array:
+            return _attend(query.part(first, end, axis=2), key, value, missing)
 
-    return either(length <= most, lambda: [attend(query)], lambda: [in_parts()])[0]
+        return in_blocks(length, most, block)
+
+    return either(length <= most, lambda: [_attend(query, key, value, missing)], lambda: [in_parts()])[0]

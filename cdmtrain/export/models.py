@@ -138,12 +138,17 @@ def _(model: Transformer, pixels: Pixels) -> Array:
     angle = (place * graph.constant(numbers(model.frequency))).reshape(-1, 2 * len(model.frequency))
     x = layer(model.embedding, graph.concat([feature, angle.apply("Sin"), angle.apply("Cos")], 1))
     x, attention = _with_tokens(numbers(model.whole_event), x, hits)
-    for block in model.layers:
+    for number, block in enumerate(model.layers, 1):
         assert isinstance(block, EncoderLayer)
         query_key_value = layer(block.query_key_value, layer(block.norms[0], x))
-        x = x + layer(block.joined, attention(query_key_value, len(model.whole_event), block.heads))
+        widths = len(model.whole_event), block.heads
+        if number < len(model.layers):
+            attended = attention(query_key_value, *widths)
+        else:  # of the last layer the tokens of the events alone are needed
+            x, attended = x.rows(0, hits.num_events), attention.of_tokens(query_key_value, *widths)
+        x = x + layer(block.joined, attended)
         x = x + layer(block.mlp, layer(block.norms[1], x))
-    return layer(model.linear, layer(model.norm, x.rows(0, hits.num_events)))
+    return layer(model.linear, layer(model.norm, x))
 
 
 @logits.register
