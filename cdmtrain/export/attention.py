@@ -51,7 +51,7 @@ class Attention:
         self.graph = graph = segments.graph
         self.masks, self.tables, places = list[Array](), list[Array](), list[Array]()
         groups, self.place = groups_of(segments, num_groups)
-        begin = graph.constant(np.array(0, np.int64))
+        begin = graph.shape(0)
         num_rows = segments.event.size() + segments.num_events if tokens else segments.event.size()
         inverse = graph.full([num_rows + 1], 0, np.int64)
         for group in groups:
@@ -105,12 +105,10 @@ def _attend(query: Array, key: Array, value: Array, missing: Array) -> Array:
 def _attended(query: Array, key: Array, value: Array, missing: Array, events: Array, length: Array) -> Array:
     """The same, in blocks of rows if there are too many weights for the memory."""
     graph = query.graph
-    most = (graph.constant(np.array(MOST_WEIGHTS)) / (events * length).maximum(1)).maximum(1)
+    most = (graph.shape(MOST_WEIGHTS) / (events * length).maximum(1)).maximum(1)
 
     def in_parts() -> Array:
-        def block(first: Array, end: Array) -> Array:
-            return _attend(query.part(first, end, axis=2), key, value, missing)
-
-        return in_blocks(length, most, block)
+        by_row = query.transpose(2, 0, 1, 3)
+        return in_blocks([by_row], most, lambda rows: _attend(rows.transpose(1, 2, 0, 3), key, value, missing))
 
     return either(length <= most, lambda: [_attend(query, key, value, missing)], lambda: [in_parts()])[0]

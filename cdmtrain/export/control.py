@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import onnx
 from onnx import helper
 
@@ -13,32 +12,25 @@ from cdmtrain.export.graph import Array, Graph, Size
 INFO, TYPE = helper.make_tensor_value_info, helper.np_dtype_to_tensor_dtype
 
 
-def blocks(number: Array, make: Callable[[Array], Array]) -> Array:
-    """make(0), make(1), ..., which have one shape, stacked."""
-    graph, index, keep = number.graph, number.graph.array(np.int64), number.graph.array(bool)
-    nodes, (again, result) = _inside(graph, lambda: [keep, make(index)])
-    inputs = [INFO(index.name, onnx.TensorProto.INT64, []), INFO(keep.name, onnx.TensorProto.BOOL, [])]
-    outputs = [INFO(again.name, onnx.TensorProto.BOOL, []), INFO(result.name, TYPE(result.dtype), None)]
-    body, stacked = helper.make_graph(nodes, "block", inputs, outputs), graph.array(result.dtype)
-    yes = graph.constant(np.array(True))
-    graph.nodes.append(helper.make_node("Loop", [number.name, yes.name], [stacked.name], body=body))
-    return stacked
+def in_blocks(arrays: Sequence[Array], most: Size, make: Callable[..., Array]) -> Array:
+    """make(*arrays), a row for each of theirs, with at most so many rows at a time.
 
-
-def in_blocks(length: Array, size: Size, make: Callable[[Array, Array], Array]) -> Array:
-    """(row, ...) from make(first, end), which gives the rows first : end, at most `size` of `length` at a time."""
-    graph, rows = length.graph, length.minimum(size)
-    step, last = rows.maximum(1), length - rows
-
-    def block(index: Array) -> Array:
-        first = (index * rows).minimum(last)  # the last block overlaps the one before: all have one shape
-        return make(first, first + rows)
-
-    stacked = blocks(((length + (step - 1)) / step).maximum(1), block)
-    row = graph.arange(length)
-    number = row / step
-    place = [number, row - (number * rows).minimum(last)]
-    return graph.op("GatherND", stacked, graph.concat([one.unsqueeze(1) for one in place], 1))
+    The last block is filled with zeros: indices must allow for a row 0.
+    """
+    graph, number = arrays[0].graph, arrays[0].size()
+    rows = number.minimum(most).maximum(1)
+    num_blocks = ((number + (rows - 1)) / rows).maximum(1)
+    missing = graph.shape(0, num_blocks * rows - number)
+    cut = []
+    for one in arrays:
+        filled = graph.op("Pad", one, missing, None, graph.shape(0))
+        cut.append(filled.with_first_axes(1, num_blocks, rows))
+    given = [graph.array(one.dtype) for one in arrays]
+    nodes, (result,) = _inside(graph, lambda: [make(*given)])
+    inputs = [INFO(one.name, TYPE(one.dtype), None) for one in given]
+    body = helper.make_graph(nodes, "block", inputs, [INFO(result.name, TYPE(result.dtype), None)])
+    stacked = graph.op("Scan", *cut, body=body, num_scan_inputs=len(cut), dtype=result.dtype)
+    return stacked.with_first_axes(2, num_blocks * rows).rows(0, number)
 
 
 def either(condition: Array, yes: Callable[[], Sequence[Array]], no: Callable[[], Sequence[Array]]) -> list[Array]:

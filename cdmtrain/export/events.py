@@ -59,7 +59,7 @@ class Segments:
         side = self.num_rows.largest(1).float().apply("Sqrt").cast(np.int64) + 1
         num_blocks = (self.num_rows + (side - 1)) / side
         first_block = num_blocks.cumsum() - num_blocks
-        total, inside = num_blocks.reduce("Sum", 0), graph.arange(side)
+        total, inside = num_blocks.reduce("Sum", 0, keepdims=True), graph.arange(side)
         begins = graph.full([total + 1], 0, np.int64).add_all_at(
             first_block, graph.full([self.num_events], 1, np.int64)
         )
@@ -80,15 +80,13 @@ class Segments:
     def sum_of(self, function: Callable[[Array], Array], x: Array, *, weight: Array) -> Array:
         """(event, column) the sum of weight times function(x), which is computed in parts that stay in the cache."""
         rows, counts, *_ = self._tables
-        counts = counts * weight.take(rows)
+        x, side = self._with_nothing(x, 0.0), rows.size(1)
+        width = x.size(1)
 
-        def part(first: Array, end: Array) -> Array:
-            some = rows.rows(first, end)
-            computed = function(x.take(some).reshape(-1, x.size(1)))
-            computed = computed.reshape(some.size(0), some.size(1), computed.size(1))
-            return weighted_sum(counts.rows(first, end), computed)
+        def part(rows: Array, counts: Array) -> Array:
+            return weighted_sum(counts, function(x.take(rows).reshape(-1, width)).with_first_axes(1, -1, side))
 
-        return self._sum_of_blocks(in_blocks(rows.size(), BLOCKS_AT_A_TIME, part))
+        return self._sum_of_blocks(in_blocks([rows, counts * weight.take(rows)], BLOCKS_AT_A_TIME, part))
 
     def _sum_of_blocks(self, x: Array) -> Array:
         _, _, blocks, counts = self._tables

@@ -112,6 +112,11 @@ class Array:
         """The same numbers in another shape; -1 for one size that follows."""
         return self.graph.op("Reshape", self, self.graph.shape(*sizes), allowzero=int(-1 not in sizes))
 
+    def with_first_axes(self, number: int, *sizes: Size) -> Array:
+        """The same numbers with these sizes in place of the first axes, of which there are so many."""
+        others = self.graph.op("Shape", self, start=number, dtype=np.int64)
+        return self.graph.op("Reshape", self, self.graph.concat([self.graph.shape(*sizes), others]), allowzero=1)
+
     def unsqueeze(self, axis: int) -> Array:
         return self.graph.op("Unsqueeze", self, self.graph.constant(np.array([axis], np.int64)))
 
@@ -128,17 +133,16 @@ class Array:
         )
 
     def largest(self, least: int) -> Array:
-        """The largest of some whole numbers and `least`."""
-        return self.graph.concat([self, self.graph.constant(np.array([least], np.int64))]).reduce("Max", 0)
+        """The largest of some whole numbers and `least`, as an array of one number."""
+        return self.graph.concat([self, self.graph.shape(least)]).reduce("Max", 0, keepdims=True)
 
     def cumsum(self) -> Array:
         """Sums of the rows up to each, that row included."""
         return self.graph.op("CumSum", self, self.graph.constant(np.array(0, np.int64)))
 
     def size(self, axis: int = 0) -> Array:
-        """The length of an axis, as a number without an axis."""
-        length = self.graph.op("Shape", self, start=axis, end=axis + 1, dtype=np.int64)
-        return self.graph.op("Squeeze", length)
+        """The length of an axis, as an array of one number."""
+        return self.graph.op("Shape", self, start=axis, end=axis + 1, dtype=np.int64)
 
     def nonzero(self, num_axes: int = 1) -> list[Array]:
         """The indices of what is true or not zero, in ascending order: one array for each axis."""
@@ -158,7 +162,7 @@ class Array:
         return self.graph.op("ScatterElements", self, index, numbers, reduction=how)
 
 
-Size = int | Array
+Size = int | Array  # of one number
 
 
 class Graph:
@@ -206,8 +210,7 @@ class Graph:
         """Sizes as one array."""
         if not any(isinstance(one, Array) for one in sizes):
             return self.constant(np.array(sizes, np.int64))
-        parts = [one.reshape(1) if isinstance(one, Array) else self.shape(one) for one in sizes]
-        return self.concat(parts) if len(parts) > 1 else parts[0]
+        return self.concat([one if isinstance(one, Array) else self.shape(one) for one in sizes])
 
     def concat(self, arrays: Sequence[Array], axis: int = 0) -> Array:
         return self.op("Concat", *arrays, axis=axis) if len(arrays) > 1 else arrays[0]
@@ -219,7 +222,7 @@ class Graph:
 
     def arange(self, number: Array) -> Array:
         zero, one = (self.constant(np.array(value, np.int64)) for value in (0, 1))
-        return self.op("Range", zero, number, one)
+        return self.op("Range", zero, self.op("Squeeze", number), one)
 
     def full(self, shape: Sequence[Size], value: Number, dtype: Any = np.float32) -> Array:
         content = numpy_helper.from_array(np.array([value], dtype))
@@ -228,4 +231,4 @@ class Graph:
     def sort(self, value: Array) -> Array:
         """The order in which the values ascend; equal ones stay in their order."""
         options = {"axis": 0, "largest": 0, "sorted": 1}
-        return self.ops("TopK", value, value.size().reshape(1), dtypes=[value.dtype, np.int64], **options)[1]
+        return self.ops("TopK", value, value.size(), dtypes=[value.dtype, np.int64], **options)[1]

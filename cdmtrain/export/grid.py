@@ -25,7 +25,7 @@ class Grid:
         self.height, self.width = height, width
         stride = width + margin
         cells = (height + 2 * margin) * stride
-        self.total = cells.reduce("Sum", 0) + 2 * margin
+        self.total = cells.reduce("Sum", 0, keepdims=True) + 2 * margin
         self._stride = stride.take(event)
         base = cells.cumsum() - cells + 2 * margin
         self.key = base.take(event) + (row + margin) * self._stride + column

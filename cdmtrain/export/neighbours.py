@@ -58,7 +58,7 @@ class Neighbours:
     def _edge_of(self) -> Array:
         """(node, neighbour) the number of each edge, that of all edges where there is none."""
         number = self._places.size()
-        nothing = self.graph.op("Expand", number, (self.table.size() * self.table.size(1)).reshape(1))
+        nothing = self.graph.op("Expand", number, self.table.size() * self.table.size(1))
         return nothing.scatter(self._places, self.graph.arange(number)).reshape(self.table.size(), self.table.size(1))
 
     def with_self(self) -> Neighbours:
@@ -89,17 +89,16 @@ class Neighbours:
         has fewer neighbours than others, one of them is repeated, which no maximum notices, and counts as 0 in a sum.
         """
         table = self.graph.where(self.valid, self.table, self.table.reduce("Min", 1, keepdims=True))
-        counts = self.valid.float()
         target, source = layer(pair.target, x), _with_nothing(layer(pair.source, x))
 
-        def block(first: Array, end: Array) -> Array:
-            rows = table.rows(first, end)
-            hidden = source.take(rows) + target.rows(first, end).unsqueeze(1)
-            edges = function(hidden.reshape(-1, hidden.size(2)))
-            edges = edges.reshape(rows.size(0), rows.size(1), edges.size(1))
-            return edges.reduce("Max", 1) if how == "max" else weighted_sum(counts.rows(first, end), edges)
+        width, number = target.size(1), table.size(1)
 
-        return self._finished(in_blocks(table.size(), NODES_AT_A_TIME, block), how)
+        def block(table: Array, counts: Array, target: Array) -> Array:
+            hidden = source.take(table) + target.unsqueeze(1)
+            edges = function(hidden.reshape(-1, width)).with_first_axes(1, -1, number)
+            return edges.reduce("Max", 1) if how == "max" else weighted_sum(counts, edges)
+
+        return self._finished(in_blocks([table, self.valid.float(), target], NODES_AT_A_TIME, block), how)
 
     def of_edges(self, e: Array, how: str) -> Array:
         """(node, feature) sum, mean or max over the edges to each node; 0 without an edge."""
@@ -151,7 +150,7 @@ def nearest(hits: Hits, k: int) -> Neighbours:
     place = graph.op("CumSum", valid.cast(np.int32), graph.constant(np.array(1, np.int64)))
     (chosen,) = (valid & (place <= k)).reshape(-1).nonzero()
     slot = chosen / len(shifts) * k + (place.reshape(-1).take(chosen).cast(np.int64) - 1)
-    table = graph.op("Expand", number, (number * k).reshape(1)).scatter(slot, near.reshape(-1).take(chosen))
+    table = graph.op("Expand", number, number * k).scatter(slot, near.reshape(-1).take(chosen))
     table = table.reshape(-1, k)
     found = valid.cast(np.int64).reduce("Sum", 1)
     (unsure,) = (found < (hits.num_rows.take(hits.event) - 1).minimum(k)).nonzero()
