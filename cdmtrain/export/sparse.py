@@ -11,7 +11,7 @@ from torch import nn
 
 from cdmtrain.export.events import Hits, Segments
 from cdmtrain.export.graph import Array
-from cdmtrain.export.grid import Grid, grid_of
+from cdmtrain.export.grid import Grid, grid_of, make_grid
 from cdmtrain.layers.sparse_convolution import SparseConvolution
 
 SHIFTS = ((0, 1), (1, -1), (1, 0), (1, 1))  # one of each two opposite ones
@@ -29,13 +29,13 @@ class Sites:
 
 def find_sites(hits: Hits, number: int) -> list[Sites]:
     """The sites of each stage, at half the resolution of the one before."""
-    alignment = 2 ** (number - 1)
-    grid = grid_of(hits, 1, multiple=alignment)
+    grid, size = grid_of(hits, 1), hits.image_size
     segments: Segments = hits
     stages, children = list[Sites](), None
     for stage in range(number):
         if stage:
-            grid, children = coarser(grid)
+            size = -(-size // 2)
+            grid, children = coarser(grid, hits.num_events, size)
             segments = Segments(grid.event, hits.num_events)
         stages.append(Sites(segments, pairs_of(grid), children))
     return stages
@@ -51,23 +51,21 @@ def pairs_of(grid: Grid) -> list[Pairs]:
     return pairs
 
 
-def coarser(grid: Grid) -> tuple[Grid, list[Pairs]]:
-    """The grid at half the resolution, and which sites became which, for each corner."""
-    graph = grid.graph
-    sides: dict[str, Any] = {"height": grid.height / 2, "width": grid.width / 2, "margin": 1}
-    each = Grid(grid.event, grid.row / 2, grid.column / 2, **sides)  # the coarser site of each site, several times
-    lit = graph.full([each.total], False, bool).scatter(each.key, graph.full([grid.number], True, bool))
+def coarser(grid: Grid, num_events: Array, size: int) -> tuple[Grid, list[Pairs]]:
+    """The grid at half the resolution, of so many rows, and which sites became which, for each corner."""
+    graph = grid.graph  # `each` has the coarser site of each site, so several of them are one
+    each = make_grid(grid.event, grid.row / 2, grid.column / 2, num_events=num_events, size=size, margin=1)
+    lit = graph.full([each.num_cells], False, bool).scatter(each.cell, graph.full([grid.number], True, bool))
     (cells,) = lit.nonzero()
     number = cells.size()
-    parent = graph.full([each.total], 0, np.int64).scatter(cells, graph.arange(number)).take(each.key)
+    parent = graph.full([each.num_cells], 0, np.int64).scatter(cells, graph.arange(number)).take(each.cell)
     child = graph.full([number], 0, np.int64).scatter(parent, graph.arange(grid.number))  # any one of them
-    event, row, column = (one.take(child) for one in (each.event, each.row, each.column))
     corner = grid.row % 2 * 2 + grid.column % 2
     children = []
     for number_of_corner in range(4):
         (fine,) = corner.equals(number_of_corner).nonzero()
         children.append((fine, parent.take(fine)))
-    return Grid(event, row, column, **sides), children
+    return each.take(child), children
 
 
 def folded(convolution: SparseConvolution) -> tuple[np.ndarray, np.ndarray]:
