@@ -206,7 +206,7 @@ def _fit_and_evaluate(
     checkpoint = next(callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoint))  # type: ignore[attr-defined]
     checkpoint.made_longer = bool(provenance.record.trained_longer)
     if resumed_from is None:
-        load_first_weights(learner, run.cfg.get("weights"), run.path, provenance)
+        load_first_weights(learner, run.cfg, run.path, provenance)
     else:
         resumed_from = _go_on(resumed_from, learner, trainer, checkpoint)
     if model is not None:

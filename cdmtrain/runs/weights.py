@@ -1,19 +1,23 @@
 """Begin a new run with the weights of another one (`weights=`): what fits is loaded, the rest keeps its new weights."""
 
 import hashlib
+import json
 import logging
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import nn
 
+from cdmtrain.config.sources import leaves
 from cdmtrain.errors import InputError
 from cdmtrain.learner import Learner
 from cdmtrain.runs.check import check
 from cdmtrain.runs.checkpoint import NAMES, checkpoint_path, read_checkpoint
+from cdmtrain.runs.config_file import read_config_file
 from cdmtrain.runs.find import run_directory
 from cdmtrain.runs.process import is_first_process
 from cdmtrain.runs.provenance import RunProvenance
@@ -26,18 +30,19 @@ MOST_NAMES = 8  # that are printed
 log = logging.getLogger(__name__)
 
 
-def load_first_weights(learner: Learner, weights: object, run: Path, provenance: RunProvenance) -> None:
-    """Load what fits of the weights that a run begins with, print it and record it; nothing where `weights` is None.
+def load_first_weights(learner: Learner, cfg: DictConfig, run: Path, provenance: RunProvenance) -> None:
+    """Load what fits of the weights that a run begins with, print it and record it; nothing without `weights=`.
 
     Args:
         learner: of the run, with new weights.
-        weights: the setting of that name: a run directory, whose best.ckpt is read, or a checkpoint file.
+        cfg: of the run; its `weights` is a run directory, whose best.ckpt is read, or a checkpoint file.
         run: the directory of the run.
         provenance: of the run.
 
     Raises:
         InputError: where there is no such file, nothing in it fits, or a module that is frozen would stay random.
     """
+    weights = cfg.get("weights")
     if weights is None:
         return
     before = provenance.record.weights
@@ -57,6 +62,9 @@ def load_first_weights(learner: Learner, weights: object, run: Path, provenance:
     learner.loaded = frozenset(found.loaded)
     if is_first_process():
         log.info("%s", _summary(learner, weights, found))
+        if found.unused and (words := _other_settings(cfg, path)):
+            source = printable(str(weights))
+            log.warning("weights=%s is of a network with %s; add these words to load all of it", source, words)
     provenance.record_weights(found)
 
 
@@ -145,6 +153,17 @@ def _summary(learner: Learner, weights: object, found: Weights) -> str:
     if found.unused:
         parts.append(f"in the file and not used: {printable(_brief(found.unused, found.loaded))}")
     return "; ".join(parts)
+
+
+def _other_settings(cfg: DictConfig, path: Path) -> str:
+    """What the run of a checkpoint sets otherwise for the same kind of model, as one types it; empty if unknown."""
+    with suppress(InputError):
+        theirs = dict(leaves({"model": (read_config_file(path.parents[1]) or {}).get("model") or {}}))
+        mine = dict(leaves({"model": OmegaConf.to_container(cfg.model)}))
+        if theirs.get("model._target_") == mine["model._target_"]:
+            others = [key for key in theirs if theirs[key] != mine.get(key, theirs[key]) and "${" not in str(mine[key])]
+            return " ".join(printable(f"{key}={json.dumps(theirs[key], separators=(',', ':'))}") for key in others)
+    return ""
 
 
 def _brief(names: Sequence[str], others: Collection[str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from cdmtrain.classifier import Classifier
 from cdmtrain.errors import InputError
@@ -55,14 +56,18 @@ def test_the_file_and_what_fits_are_printed_and_recorded(
     trained: SimpleNamespace, run: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     classifier = network(trained, channels=[2, 3])
+    cfg = read_config(trained.path)
+    theirs, cfg.model.channels, cfg.weights = list(cfg.model.channels), [2, 3], str(trained.path)
     with caplog.at_level(logging.INFO):
-        load_first_weights(classifier, str(trained.path), run, RunProvenance(run, read_config(trained.path)))
+        load_first_weights(classifier, cfg, run, RunProvenance(run, cfg))
     record = read_provenance(run).weights
     assert record is not None
     assert record.file == str((trained.path / "checkpoints/best.ckpt").resolve())
     assert classifier.loaded == set(record.loaded)
     assert "parameters are loaded; new: " in caplog.text
     assert "in the file and not used: " in caplog.text
+    words = f"model.channels={str(theirs).replace(' ', '')}"
+    assert f"{trained.path} is of a network with {words}; add these words to load all of it" in caplog.text
 
 
 def test_weights_of_another_kind_of_network_are_an_error(trained: SimpleNamespace) -> None:
@@ -75,8 +80,9 @@ def test_weights_of_another_kind_of_network_are_an_error(trained: SimpleNamespac
 def test_a_frozen_module_does_not_keep_random_values(trained: SimpleNamespace, run: Path) -> None:
     classifier = network(trained, channels=[2, 3])
     classifier.model.requires_grad_(False)
+    cfg = OmegaConf.merge(read_config(trained.path), {"weights": str(trained.path)})
     with pytest.raises(InputError, match=r"freeze: .* would keep random values"):
-        load_first_weights(classifier, str(trained.path), run, RunProvenance(run, read_config(trained.path)))
+        load_first_weights(classifier, cfg, run, RunProvenance(run, cfg))
 
 
 @pytest.mark.parametrize(
