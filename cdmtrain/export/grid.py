@@ -82,5 +82,5 @@ def make_grid(event: Array, row: Array, column: Array, *, num_events: Array, siz
 
 def grid_of(hits: Hits, margin: int) -> Grid:
     """The grid of the hits of a batch; `margin` is the largest shift that is looked up."""
-    options = {"num_events": hits.num_events, "size": hits.image_size, "margin": margin}
-    return make_grid(hits.event, hits.row, hits.column, **options)
+    event, num_events, size = hits.event, hits.num_events, hits.image_size
+    return make_grid(event, hits.row, hits.column, num_events=num_events, size=size, margin=margin)
