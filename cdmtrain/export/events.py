@@ -109,16 +109,17 @@ class Segments:
         """(event, 1) the number of rows of each event, 1 without a row."""
         return self.num_rows.float().maximum(1).unsqueeze(1)
 
-    def padded(self, index: Array | None = None) -> tuple[Array, Array]:
+    def padded(self, index: Array | None = None, *, least: int = 1) -> tuple[Array, Array]:
         """Rows of each event side by side (event, rank), the number of rows where there is none; and which there are.
 
         Args:
             index: of the events that are wanted; None for all.
+            least: ranks that there are at least.
         """
         first, number = self.first, self.num_rows
         if index is not None:
             first, number = first.take(index), number.take(index)
-        rank = self.graph.arange(number.largest(1)).unsqueeze(0)
+        rank = self.graph.arange(number.largest(least)).unsqueeze(0)
         mask = rank < number.unsqueeze(1)
         return self.graph.where(mask, first.unsqueeze(1) + rank, self.event.size()), mask
 

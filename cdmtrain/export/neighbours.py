@@ -159,17 +159,15 @@ def nearest(hits: Hits, k: int) -> Neighbours:
 
 def _nearest_of_all(hits: Hits, chosen: Array, k: int) -> Array:
     """(chosen, k) the nearest hits of some hits, among all of their event."""
-    graph, number = hits.graph, hits.event.size()
-    event = hits.event.take(chosen)
-    first, count = hits.first.take(event).unsqueeze(1), hits.num_rows.take(event).unsqueeze(1)
-    longest = hits.num_rows.take(event).largest(k)
-    rank = graph.arange(longest).unsqueeze(0)
-    other = (first + rank).minimum(number - 1)
-    rows, columns = (one.take(other) - one.take(chosen).unsqueeze(1) for one in (hits.row.float(), hits.column.float()))
-    far = 2.0 * hits.image_size**2
-    valid = (rank < count) & ~other.equals(chosen.unsqueeze(1))
-    squared = graph.where(valid, rows * rows + columns * columns, far)
+    graph, number, event = hits.graph, hits.event.size(), hits.event.take(chosen)
+    table, _ = hits.padded(least=k + 1)
+    far, squared = 2.0 * hits.image_size**2, list[Array]()
+    for place in (hits.row.float(), hits.column.float()):
+        padded = graph.concat([place, graph.full([1], far)]).take(table)
+        apart = padded.take(event) - place.take(chosen).unsqueeze(1)
+        squared.append(apart * apart)
     options = {"axis": 1, "largest": 0, "sorted": 1}  # of equal ones the first
-    size = graph.constant(np.array([k], np.int64))
-    least, index = graph.ops("TopK", squared, size, dtypes=[np.float32, np.int64], **options)
-    return graph.where(least < far, first + index, number)
+    size = graph.shape(k + 1)  # the first is the hit itself
+    least, rank = graph.ops("TopK", squared[0] + squared[1], size, dtypes=[np.float32, np.int64], **options)
+    found = graph.where(least < far, hits.first.take(event).unsqueeze(1) + rank, number)
+    return found.part(1, k + 1, axis=1)
