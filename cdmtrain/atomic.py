@@ -9,6 +9,7 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from cdmtrain.liveness import identity, machine_digest
+
+LIST_OF_NUMBERS = re.compile(r'\[\n([^][{}"]+)\]')  # of indented JSON, in which a text has no line breaks
 
 
 @contextmanager
@@ -81,8 +84,12 @@ def write_text(path: Path, text: str, *, synced: bool = True) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` to `path` atomically, as indented JSON."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    """Write `content` to `path` atomically, as indented JSON with a list of numbers on one line."""
+    write_text(path, LIST_OF_NUMBERS.sub(_on_one_line, json.dumps(content, indent=2)) + "\n")
+
+
+def _on_one_line(numbers: re.Match[str]) -> str:
+    return f"[{' '.join(numbers[1].split())}]"
 
 
 def _temporary(path: Path) -> Path:

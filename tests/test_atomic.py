@@ -102,6 +102,15 @@ def test_json_comes_back_and_replaces_the_old(tmp_path):
         assert json.loads((tmp_path / "a.json").read_text()) == content
 
 
+def test_a_list_of_numbers_is_on_one_line(tmp_path):
+    content = {"numbers": [1, -2.5e-7, None], "rows": [[1, 2], [3]], "none": [], "text": ["a [1, 2]", "[\n1\n]"]}
+    write_json(tmp_path / "a.json", content)
+    text = (tmp_path / "a.json").read_text()
+    assert json.loads(text) == content
+    assert '"numbers": [1, -2.5e-07, null],\n' in text
+    assert "    [1, 2],\n    [3]\n" in text
+
+
 def test_what_is_no_json_leaves_the_old(tmp_path):
     write_json(tmp_path / "a.json", {"a": 1})
     with pytest.raises(TypeError):
