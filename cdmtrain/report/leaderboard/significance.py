@@ -50,11 +50,13 @@ def significance(ranked: Sequence["Row"], rank: str) -> str:
         found["different" if apart.num_sigmas > SIGMAS else "undecided"].append(number)
     if not errors:
         return ""
-    parts = [
-        f"undecided between row 1 and {_numbers(found['undecided'])}",
-        f"significantly different: {_numbers(found['different'])}",
-        *([f"tested on other events: {_numbers(found['elsewhere'])}"] if found["elsewhere"] else []),
-    ]
+    said_of = {
+        "undecided": "undecided between row 1 and ",
+        "different": "significantly different from row 1: ",
+        "elsewhere": "tested on other events: ",
+    }
+    parts = [f"{said_of[kind]}{_numbers(numbers)}" for kind, numbers in found.items() if numbers]
+    parts += [f"not compared: {_numbers(range(MOST_ROWS + 1, len(ranked) + 1))}"] if len(ranked) > MOST_ROWS else []
     measure = "accuracy" if rank == "accuracy" else "cross entropy"
     how = f"Compared by {measure}, event by event on the same {count(len(first.mean))} test events"
     said = f"{how}, with {SIGMAS:g} standard deviations: {'; '.join(parts)}."
@@ -120,4 +122,7 @@ def _predictions(run: RunFiles) -> Predictions | None:
 
 
 def _numbers(rows: Sequence[int]) -> str:
-    return ("rows " if len(rows) > 1 else "row ") + ", ".join(map(str, rows)) if rows else "none"
+    """As one says them: row 2, rows 2, 5 or rows 2 to 9."""
+    if len(rows) > 2 and rows[-1] - rows[0] == len(rows) - 1:
+        return f"rows {rows[0]} to {rows[-1]}"
+    return ("rows " if len(rows) > 1 else "row ") + ", ".join(map(str, rows))

@@ -62,5 +62,15 @@ def test_a_difference_within_the_error_of_few_events_is_called_undecided(
     alike = first ^ (event < 3)
     monkeypatch.setattr(module, "_scores", lambda row, rank: Scores(EVENTS[:number], row.astype(float), 0.0))
     said = module.significance([first, alike, worse], "accuracy")
-    assert "undecided between row 1 and row 2; significantly different: row 3." in said
+    assert "undecided between row 1 and row 2; significantly different from row 1: row 3." in said
     assert ("The sample is small: a difference below 0.064 may not be seen." in said) == is_small
+
+
+def test_many_rows_are_said_as_a_range_and_those_after_the_twentieth_are_not_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    event = np.arange(1000)
+    first, worse = event % 5 > 0, event % 2 > 0
+    monkeypatch.setattr(module, "_scores", lambda row, rank: Scores(EVENTS, row.astype(float), 0.0))
+    said = module.significance([first, *[worse] * 21], "accuracy")
+    assert "standard deviations: significantly different from row 1: rows 2 to 20; not compared: rows 21, 22." in said
