@@ -1,8 +1,10 @@
 """Read config.yaml of a run directory as plain values, in bounded time and memory."""
 
+import copy
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,14 @@ from cdmtrain.runs.check import check
 from cdmtrain.runs.inside import read_text
 
 MOST_BYTES = 2**20  # our own files have 4 kB, and more only for a long list of data files
+MOST_SHARED = 2**16  # characters of a file whose sections are kept for the next file
 DEEPEST = 50  # nested lists and mappings; our own files have 6
 LONGEST_VALUE = 10_000  # characters of one value
 # A line as we write it: a key or a dash, at most one value, no deep indent. A file of such lines has no alias and no
 # more levels than DEEPEST; a parser would need as long to find that out as to read the file.
 OUR_VALUE = r"\[\]|\{\}|'[^'\n]{0,9000}'|-?[\w./$~](?:[^\n\[\]{}&*!|>:]|:(?! |$)){0,9000}"
 OUR_LINE = re.compile(rf" {{0,40}}(?:- ){{0,2}}(?:-|[\w./]+:|(?:- |[\w./]+: )(?:{OUR_VALUE}))")
+SECTION_START = re.compile(r"\n(?=[^ \n-])")  # a key at the left margin; lists may begin there with a dash
 PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")}
 
 
@@ -47,10 +51,32 @@ def read_config_file(run: Path) -> dict[str, Any] | None:
     if text is None:
         return None
     with _yaml_errors(path):
-        if not all(map(OUR_LINE.fullmatch, text.splitlines())):
+        if all(map(OUR_LINE.fullmatch, text.splitlines())):
+            content = _by_sections(text)
+        else:
             _check_bounded(text, path)
-        content = yaml.load(text, PlainLoader)
+            content = yaml.load(text, PlainLoader)
     return check(content, dict[str, Any], str(path))
+
+
+def _by_sections(text: str) -> Any:
+    """Read YAML of such lines as we write, section by section: the runs of a sweep have most of them in common.
+
+    Where a section is not one key, or a key comes twice, the file is read as a whole, for the line of its error.
+    """
+    try:
+        sections = [_section(one) for one in SECTION_START.split(text)] if len(text) <= MOST_SHARED else [None]
+    except (ValueError, TypeError, yaml.YAMLError):
+        sections = [None]
+    keys = {key for one in sections if isinstance(one, dict) and len(one) == 1 for key in one}
+    if len(keys) < len(sections) or text.startswith(" "):
+        return yaml.load(text, PlainLoader)
+    return copy.deepcopy({key: value for one in sections for key, value in one.items()})
+
+
+@lru_cache(maxsize=256)
+def _section(text: str) -> Any:
+    return yaml.load(text, PlainLoader)
 
 
 def _check_bounded(text: str, path: Path) -> None:

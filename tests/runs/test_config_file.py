@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from cdmtrain.errors import InputError
-from cdmtrain.runs.config_file import OUR_LINE, PlainLoader, _check_bounded, read_config_file
+from cdmtrain.runs.config_file import OUR_LINE, PlainLoader, _by_sections, _check_bounded, read_config_file
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 PIECES = [
@@ -69,3 +69,26 @@ def test_an_alias_takes_the_slow_way_and_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("a: &x [1]\nb: *x\n")
     with pytest.raises(InputError, match="has aliases"):
         read_config_file(tmp_path)
+
+
+def test_a_file_read_by_sections_is_the_file_read_as_a_whole() -> None:
+    texts, rng = [file.read_text() for file in sorted(FIXTURES.glob("**/config.yaml"))], random.Random(2)
+    lines = ["a:", "b: 1", "a: x", "  c: 2", "  - d", "- e", "-", "  f:", "    g: 1e3", "b: x y", "x\r", "h: 'q'"]
+    texts += ["\n".join(rng.choices(lines, k=rng.randint(1, 5))) for _ in range(1500)]
+    refused = 0
+    for text in texts:
+        try:
+            whole = yaml.load(text, PlainLoader)
+        except yaml.YAMLError:
+            refused += 1
+            with pytest.raises(yaml.YAMLError):
+                _by_sections(text)
+        else:
+            assert _by_sections(text) == whole, text
+    assert 100 < refused < 1400
+
+
+def test_what_a_reader_changes_in_a_configuration_stays_its_own() -> None:
+    first = _by_sections("a:\n  b: 1\nc: 2")
+    first["a"]["b"] = 3
+    assert _by_sections("a:\n  b: 1\nc: 2") == {"a": {"b": 1}, "c": 2}

@@ -133,7 +133,7 @@ def _panels(names: Sequence[str], xlabel: str, ylabel: str) -> tuple[Figure, dic
         axes.set_visible(False)
     for axes, name in zip(grid, names, strict=False):
         style.dress(axes)
-        axes.set_title(name, fontsize=style.SMALL, color=style.INK, pad=3)
+        axes.set_title(name, fontsize=style.SMALL, color=style.INK, pad=3, y=1)  # else matplotlib looks for room
     figure.supxlabel(xlabel, fontsize=style.FONT_SIZE, color=style.INK, x=0.56, y=0.08 / height)
     figure.supylabel(ylabel, fontsize=style.FONT_SIZE, color=style.INK, x=0.01)
     return figure, dict(zip(names, grid, strict=False))
