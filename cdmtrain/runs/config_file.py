@@ -64,6 +64,7 @@ def _by_sections(text: str) -> Any:
 
     Where a section is not one key, or a key comes twice, the file is read as a whole, for the line of its error.
     """
+    sections: list[Any]
     try:
         sections = [_section(one) for one in SECTION_START.split(text)] if len(text) <= MOST_SHARED else [None]
     except (ValueError, TypeError, yaml.YAMLError):
