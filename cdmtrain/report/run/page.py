@@ -87,12 +87,12 @@ def _tables(run: RunFiles) -> dict[str, str]:
     """Return the metrics of results.json: of each particle, of all, and the cost."""
     if not run.results:
         return {}
-    validation = markup.folded(
-        "The same for validation events", tables.particle_table(run.results, run.class_names, "val_").html()
-    )
     particles = tables.particle_table(run.results, run.class_names).html()
+    if run.results.get("val_accuracy") is not None:
+        validation = tables.particle_table(run.results, run.class_names, "val_").html()
+        particles += markup.folded("The same for validation events", validation)
     both = tables.overall_table(run.results).html() + tables.cost_table(run.results).html()
-    return {"By particle": particles + validation, "Overall": markup.pair(both)}
+    return {"By particle": particles, "Overall": markup.pair(both)}
 
 
 def _working_points(run: RunFiles, folder: Path) -> str:
