@@ -158,9 +158,9 @@ def _summary(learner: Learner, weights: object, found: Weights) -> str:
 def _other_settings(cfg: DictConfig, path: Path) -> str:
     """What the run of a checkpoint sets otherwise for the same kind of model, as one types it; empty if unknown."""
     with suppress(InputError):
-        theirs = dict(leaves({"model": (read_config_file(path.parents[1]) or {}).get("model") or {}}))
+        theirs = dict(leaves({"model": (read_config_file(path.resolve().parent.parent) or {}).get("model") or {}}))
         mine = dict(leaves({"model": OmegaConf.to_container(cfg.model)}))
-        if theirs.get("model._target_") == mine["model._target_"]:
+        if theirs.get("model._target_") == mine.get("model._target_"):
             others = [key for key in theirs if theirs[key] != mine.get(key, theirs[key]) and "${" not in str(mine[key])]
             return " ".join(printable(f"{key}={json.dumps(theirs[key], separators=(',', ':'))}") for key in others)
     return ""

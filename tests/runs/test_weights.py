@@ -70,6 +70,18 @@ def test_the_file_and_what_fits_are_printed_and_recorded(
     assert f"{trained.path} is of a network with {words}; add these words to load all of it" in caplog.text
 
 
+def test_a_file_without_a_run_around_it_is_loaded_as_far_as_it_fits(
+    trained: SimpleNamespace, run: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run / "a.ckpt").write_bytes((trained.path / "checkpoints/best.ckpt").read_bytes())
+    monkeypatch.chdir(run)
+    cfg = OmegaConf.merge(read_config(trained.path), {"weights": "a.ckpt"})
+    with caplog.at_level(logging.INFO):
+        load_first_weights(network(trained, channels=[2, 3]), cfg, run, RunProvenance(run, cfg))
+    assert "in the file and not used: " in caplog.text
+    assert "add these words" not in caplog.text
+
+
 def test_weights_of_another_kind_of_network_are_an_error(trained: SimpleNamespace) -> None:
     classifier = network(trained)
     classifier.model = torch.nn.Linear(2, 4)
