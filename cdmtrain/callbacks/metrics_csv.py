@@ -47,7 +47,9 @@ class MetricsCsv(Logger):
         row = self._rows.setdefault(epoch, {"epoch": epoch})
         row.update({name: f"{value:.7g}" for name, value in metrics.items() if name != "epoch"})
         self._rows = {number: self._rows[number] for number in sorted(self._rows) if number <= epoch}
-        names = dict.fromkeys([*FIRST, *(name for row in self._rows.values() for name in row)])
+        known = dict.fromkeys(name for row in self._rows.values() for name in row)
+        first = [name for name in FIRST if name in known or "val_loss" not in known]  # no accuracy without labels
+        names = dict.fromkeys([*first, *known])
         text = io.StringIO()
         writer = csv.DictWriter(text, list(names), lineterminator="\n")
         writer.writeheader()

@@ -26,8 +26,9 @@ def is_shipped(path: Path) -> bool:
 def find_runs(places: Sequence[str | Path]) -> list[Path]:
     """Return each run directory in `places` once: runs, directories that hold runs at any depth, or patterns with *."""
     found: dict[Path, Path] = {}
-    for place in places:
-        for path in [Path(name) for name in sorted(glob.glob(str(place)))] or [Path(place)]:
+    for place in map(str, places):
+        matches = [] if place == BEST else sorted(glob.glob(place))
+        for path in map(Path, matches) if matches else [run_directory(place)]:
             if not path.is_dir():
                 raise InputError(f"runs={place} is not a directory; give run directories, or one that holds them")
             found |= {run.resolve(): run for run in _runs_below(path)}

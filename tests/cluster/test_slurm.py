@@ -151,6 +151,27 @@ def test_jobs_preempted_in_mid_epoch_end_as_undisturbed_ones(here: Path) -> None
     assert "2 runs: 2 finished" in told("preempted")
 
 
+def test_a_pretraining_preempted_in_mid_epoch_ends_as_an_undisturbed_one(here: Path) -> None:
+    small = "model=sparse_resnet model.channels=[4,8] model.blocks=[1,1] objective.patch=4"
+    words = f"task=pretrain {small} trainer.max_epochs=6 callbacks.checkpoint.every_seconds=600"
+    with subprocess.Popen(
+        typed("-m data.files=[events.h5] sweep.dir=unlabelled_alone", TRAIN, words), stdout=subprocess.DEVNULL
+    ) as undisturbed:
+        (job,) = submit("sweep.dir=unlabelled", words)
+        (run,) = (here / "unlabelled").glob("sparse_resnet_seed1_*")
+        wait_for(in_third_epoch(run), 90, "the third epoch")
+        subprocess.run(["scontrol", "requeue", job], check=True)
+        wait_for(all_are("preempted", run), 30, "preemption")
+        assert last_checkpoint(run)["global_step"] % STEPS
+        wait_for(all_are("finished", run), 120, "the end of the run")
+        assert undisturbed.wait(60) == 0
+    alone = here / "unlabelled_alone" / run.name
+    first, second = last_checkpoint(run)["state_dict"], last_checkpoint(alone)["state_dict"]
+    assert first.keys() == second.keys()
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert epochs(run, "val_loss") == epochs(alone, "val_loss")
+
+
 def test_a_sweep_is_an_array_that_goes_on_past_failed_jobs_and_ends_in_a_leaderboard(here: Path) -> None:
     swept = "model=cnn,dnn data.files=[events.h5],[gone.h5] trainer.max_epochs=2 sweep.dir=array"
     done = cdmtrain("-m", SLURM, TRAIN, swept)

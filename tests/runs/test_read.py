@@ -20,7 +20,7 @@ import yaml
 from cdmtrain.errors import InputError
 from cdmtrain.liveness import identity
 from cdmtrain.runs import files
-from cdmtrain.runs.find import find_runs
+from cdmtrain.runs.find import find_runs, run_directory
 from cdmtrain.runs.read import read_metrics, read_run, read_run_or_problem, read_status, read_submission
 from cdmtrain.runs.records import HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, Metric, Status, Submission
 
@@ -280,5 +280,6 @@ def test_runs_are_found_at_any_depth_each_once(run: Path) -> None:
     again = Path(shutil.copytree(run, run.parent / "sweep/inner/again"))
     shutil.copytree(OLD_RUN, run / "checkpoints/run")  # a run is not looked into
     assert find_runs([run.parent, run, f"{run.parent}/sw*"]) == [run, again]
+    assert find_runs(["best", run]) == [run_directory("best"), run]
     with pytest.raises(InputError, match="nowhere is not a directory"):
         find_runs([run.parent / "nowhere"])

@@ -48,6 +48,8 @@ def test_a_file_without_labels_leaves_a_run_directory(
     with (here / "run/metrics.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 2
+    assert "val_loss" in rows[0]
+    assert "val_accuracy" not in rows[0]  # no column without a figure
     assert all(0 <= float(row["probe_accuracy"]) <= 1 for row in rows)
     assert float(rows[1]["train_loss"]) < float(rows[0]["train_loss"])
     status = json.loads((here / "run/status.json").read_text())
