@@ -66,6 +66,14 @@ def jit(function: Callable[..., Any]) -> Any:
     return dispatcher
 
 
+def would_keep(function: Any) -> bool:
+    """Whether the machine code of a function from `jit` is yet to be made, and can be kept for other processes."""
+    kept = function._cache
+    if function.signatures or not isinstance(kept, SafeCache) or not kept._enabled:
+        return False
+    return not any(Path(kept.cache_path).glob(f"*.{function.__name__}-*.nbi"))
+
+
 @cache
 def cache_directory() -> Path | None:
     """The directory where machine code is kept, one that this user alone can write to; None where there is none."""

@@ -25,6 +25,24 @@ def test_machine_code_is_kept_in_the_users_cache(tmp_path):
     assert any(path.name.startswith("hits.nonzero_pixels") for path in tmp_path.rglob("*.nbc"))
 
 
+def test_what_is_compiled_already_or_cannot_be_kept_need_not_be_compiled_apart(tmp_path):
+    source = "from cdmtrain.compiled import jit, would_keep\n@jit\ndef doubled(x):\n    return 2 * x\n"
+    (tmp_path / "program.py").write_text(source)
+    code = "from program import doubled, would_keep; print(would_keep(doubled), doubled(21), would_keep(doubled))"
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path / "home"), "PYTHONPATH": str(tmp_path)}
+
+    def run():
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert run() == "True 42 False\n"
+    assert run() == "False 42 False\n"
+    (tmp_path / "file").touch()
+    environment["XDG_CACHE_HOME"] = str(tmp_path / "file")
+    assert run() == "False 42 False\n"
+
+
 def link(folder):
     folder.rename(folder.with_name("elsewhere"))
     folder.symlink_to("elsewhere")
