@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cdmtrain.api import write_events as write_events
     from cdmtrain.errors import InputError as InputError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["InputError", "Run", "__version__", "leaderboard", "load_run", "load_runs", "train", "write_events"]
 
 
