@@ -47,18 +47,39 @@ ALONE = """
 import sys
 from cdmtrain.machine import prepare_machine
 prepare_machine()
-import torchmetrics
-assert "scipy.signal" not in sys.modules
+import cdmtrain.tasks.train
+for name in ("scipy.signal", "matplotlib"):
+    assert not any(one == name or one.startswith(name + ".") for one in sys.modules), name
 import scipy.signal
 assert len(scipy.signal.windows.hamming(3)) == 3
 assert sys.modules["scipy.signal"] is scipy.signal
 print(sum(type(one).__module__.startswith("cdmtrain") for one in sys.meta_path))
 """
 
+PLOTS = """
+import sys
+FIRST
+from cdmtrain.machine import prepare_machine
+prepare_machine()
+import torch
+from torchmetrics import ConfusionMatrix
+metric = ConfusionMatrix(task="multiclass", num_classes=3)
+metric.update(torch.tensor([0, 1, 2]), torch.tensor([0, 1, 1]))
+figure, axes = metric.plot()
+import matplotlib.axes, matplotlib.pyplot
+assert isinstance(figure, matplotlib.pyplot.Figure) and isinstance(axes, matplotlib.axes.Axes)
+print(len(axes.texts))
+"""
 
-def test_torchmetrics_is_imported_without_scipy_signal_which_is_whole_for_others() -> None:
+
+def test_a_training_begins_without_scipy_signal_and_matplotlib_which_are_whole_for_others() -> None:
     pytest.importorskip("scipy")
     assert output(ALONE) == 0
+
+
+@pytest.mark.parametrize("first", ["", "import matplotlib"])
+def test_torchmetrics_draws_its_plots(first: str) -> None:
+    assert output(PLOTS.replace("FIRST", first), MPLBACKEND="Agg") == 9
 
 
 def test_a_step_uses_the_memory_of_the_step_before() -> None:

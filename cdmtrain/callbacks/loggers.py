@@ -8,7 +8,6 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
-from matplotlib.image import imread
 
 from cdmtrain.lock import Lock
 from cdmtrain.runs import files
@@ -87,6 +86,8 @@ class TensorBoard(RunLogger, TensorBoardLogger):
 
     def log_run(self, run: Path, results: Results, classes: Sequence[str], step: int) -> None:
         self.log_hyperparams(self.hparams, final_metrics(results), step)
+        from matplotlib.image import imread  # after the training, whose peak of memory it would raise
+
         head, *rows = confusion_table(results, classes)
         table = [head, ["---"] * len(head), *rows]
         text = "\n".join(f"| {' | '.join(map(str, row))} |" for row in table)

@@ -1,10 +1,10 @@
 """cdmtrain task=train and task=pretrain: train, evaluate the best epoch, leave a run directory with its page."""
 
+from pathlib import Path
+
 from omegaconf import DictConfig
 
 from cdmtrain.cluster.preemption import Preemption
-from cdmtrain.report.run.page import write_report
-from cdmtrain.report.run.tables import show_results
 from cdmtrain.training import train_run
 
 
@@ -15,6 +15,15 @@ def train(cfg: DictConfig) -> float | None:
     """
     trained = train_run(cfg, Preemption(), write_page=write_report)
     if trained.page:
+        from cdmtrain.report.run.tables import show_results
+
         show_results(trained.results, trained.classes, trained.page)
     value = trained.results.get("val_cross_entropy", trained.results.get("val_loss"))
     return None if value is None else float(value)
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write the page of a run; matplotlib is imported after the training, whose peak of memory it would raise."""
+    from cdmtrain.report.run import page
+
+    return page.write_report(run_dir)
