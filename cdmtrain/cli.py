@@ -3,7 +3,6 @@
 Nothing heavy is imported here, so that help, completion and typing mistakes are answered before torch is loaded.
 """
 
-import gc
 import io
 import logging
 import os
@@ -20,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 import cdmtrain
 from cdmtrain.config import outcomes, roots
 from cdmtrain.errors import InputError
-from cdmtrain.machine import prepare_machine
+from cdmtrain.machine import freeze_imports, prepare_machine
 from cdmtrain.terminal import make_printable, printable, say
 
 FLAGS_WITH_VALUE = (
@@ -81,8 +80,7 @@ def job(cfg: DictConfig) -> object:
         # processes that the task starts see the HYDRA_FULL_ERROR of the user, and record nothing
         with outcomes.environment(dict.fromkeys(outcomes.VARIABLES) if outcomes.are_recorded() else {}):
             task = get_method(cfg.task._target_)
-            if gc.get_freeze_count() == 0:  # what was imported is no garbage: a search of it costs each run 0.25 s
-                gc.freeze()
+            freeze_imports()
             with drawn_as(cfg.report.format, cfg.report.style):
                 return task(cfg)
     except BrokenPipeError:

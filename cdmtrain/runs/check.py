@@ -34,6 +34,10 @@ def check(value: Any, kind: Any, name: str) -> Any:
     Raises:
         InputError: where the value is of another type. A string is never taken for a number.
     """
+    if kind is Any:
+        return value
+    if kind in EXPECTED:
+        return _check_plain(value, kind, name)
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is UnionType:
         (only,) = (one for one in arguments if one is not NoneType)
@@ -51,7 +55,7 @@ def check(value: Any, kind: Any, name: str) -> Any:
         return {
             check(key, arguments[0], name): check(one, arguments[1], f"{name}.{key}") for key, one in mapping.items()
         }
-    return value if kind is Any else _check_plain(value, kind, name)
+    return _check_plain(value, kind, name)
 
 
 def wrong(name: str, value: Any, expected: str) -> InputError:
