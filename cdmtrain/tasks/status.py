@@ -1,6 +1,8 @@
 """cdmtrain task=status: the state of runs, read from their status.json."""
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
@@ -43,8 +45,8 @@ def status(cfg: DictConfig) -> None:
     for title, side in {"run": "left", "state": "left", "epoch": "right", "": "right", "left": "right"}.items():
         table.add_column(title, justify=side, no_wrap=True)  # type: ignore[arg-type]
     table.add_column("", overflow="fold")
-    for state, run in sorted(zip(states, runs, strict=True), key=lambda one: rank(one[0])):
-        table.add_row(*(Text(printable(cell)) for cell in line(run)), style=STYLES.get(state))
+    for state, cells in rows(states, runs):
+        table.add_row(*(Text(printable(cell)) for cell in cells), style=STYLES.get(state))
     console = Console()
     console.print(table)
     counts = [f"{states.count(state)} {state}" for state in sorted(set(states), key=rank)]
@@ -61,6 +63,23 @@ def read_state(path: Path) -> RunFiles:
         return RunFiles(path, settings=settings, status=found, is_lost=lost, submission=read_submission(path))
     except InputError as error:
         return RunFiles(path, problem=str(error))
+
+
+def rows(states: Sequence[str], runs: Sequence[RunFiles]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the state and the cells of each row; runs of one state share a row where each needs one line.
+
+    For a thousand rows rich takes longer than it takes to read as many runs.
+    """
+    lines = sorted(zip(states, map(line, runs), strict=True), key=lambda one: rank(one[0]))
+    for (state, short), alike in groupby(lines, key=lambda one: (one[0], _is_short(one[1]))):
+        cells = [own for _, own in alike]
+        for some in [cells] if short else [[own] for own in cells]:
+            yield state, ["\n".join(column) for column in zip(*some, strict=True)]
+
+
+def _is_short(cells: list[str]) -> bool:
+    """Whether the cells need one line: the last one is folded, and a directory's name may have a line break."""
+    return not cells[-1] and "\n" not in cells[0]
 
 
 def rank(state: str) -> int:

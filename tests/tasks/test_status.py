@@ -106,3 +106,14 @@ def test_nothing_slow_is_imported_for_it(sweep: Path) -> None:
         "assert not {'torch', 'lightning', 'matplotlib', 'h5py'} & set(sys.modules), set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=60)
+
+
+def test_finished_runs_have_a_line_each_also_beside_a_name_of_two_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    for epoch, name in enumerate(("ant", "bee", "two\nlines", "cat"), start=1):
+        run(tmp_path, name, state="finished", epoch=epoch)
+    assert status(monkeypatch, tmp_path) == 0
+    lines = {words[0]: words[1:3] for line in capsys.readouterr().out.splitlines() if (words := line.split())}
+    for name, epoch in {"ant": 1, "bee": 2, "cat": 4}.items():
+        assert lines[name] == ["finished", f"{epoch}/20"]
