@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,17 @@ def test_what_is_compiled_already_or_cannot_be_kept_need_not_be_compiled_apart(t
     (tmp_path / "file").touch()
     environment["XDG_CACHE_HOME"] = str(tmp_path / "file")
     assert run() == "False 42 False\n"
+
+
+def test_an_index_that_another_process_removes_at_the_same_time_stops_nothing(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path)}
+    code = "from cdmtrain.simulation.block import simulate_block; print(simulate_block.stats.cache_path)"
+    command = [sys.executable, "-c", code]  # imports the whole room, which removes old indexes
+    for _ in range(2):
+        folder = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+        (Path(folder) / "gone.nbi").unlink(missing_ok=True)
+        (Path(folder) / "gone.nbi").symlink_to("nowhere")  # it is listed, and is not there when it is looked at
 
 
 def link(folder):

@@ -34,8 +34,9 @@ EQUAL_MIX = {"electron": 1, "muon": 1, "photon": 1, "proton": 1}
 # every index of its cache that is older than the newest source of this room is removed before the first call.
 newest_source = max(source.stat().st_mtime for source in Path(__file__).parent.glob("*.py"))
 for cache_index in Path(str(simulate_block.stats.cache_path)).glob("*.nbi"):
-    if cache_index.stat().st_mtime < newest_source:
-        cache_index.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):  # another process does the same
+        if cache_index.stat().st_mtime < newest_source:
+            cache_index.unlink()
 
 
 @dataclass(frozen=True)
