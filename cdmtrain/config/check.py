@@ -72,8 +72,8 @@ def _check_group(one: Override) -> None:
         raise InputError(f"{one.input_line}: every run needs a {group}; choose one with {group}=...")
     if group in NEEDED and isinstance(one.value(), dict):
         raise InputError(
-            f"{one.input_line}: an option is expected, one of those that cdmtrain --help {group} shows; its values are "
-            f"set one by one, {group}.<key>=..., and a class of your own has an option of its own (docs/your_model.md)"
+            f"{one.input_line}: an option is expected, one of those that cdmtrain --help {group} shows; set its values "
+            f"one by one, {group}.<key>=...; docs/your_model.md shows how to add an option with a class of your own"
         )
 
 

@@ -70,8 +70,8 @@ def _check_schedule(changes: Changes, keys: Collection[str], schedule: Any, path
     if isinstance(schedule, dict) and schedule.get("num_steps_argument") and changes:
         name = str(select(schedule, "scheduler._target_")).rpartition(".")[2]
         raise InputError(
-            f"the learning rate of {path} was planned for the whole of its training ({name}), which cannot become "
-            f"longer; go on at a constant rate with scheduler=none optimizer.lr=..., {begin}"
+            f"the learning rate of {path} was planned for a training of fixed length ({name}); go on at a constant "
+            f"rate with scheduler=none optimizer.lr=..., {begin}"
         )
     if schedule and "optimizer.lr" in changes:
         raise InputError(f"optimizer.lr changes the past of a schedule; add scheduler=none, {begin}")

@@ -128,7 +128,7 @@ def test_an_ended_schedule_goes_on_at_a_constant_rate_or_not_at_all(
         "": "go on at a constant rate with scheduler=none optimizer.lr=..., or begin a new run with its weights",
         "scheduler=none": "scheduler=none keeps the rate constant; add it: optimizer.lr=...",
         "scheduler=step": "leave out scheduler=",
-        "optimizer.lr=1": "which cannot become longer",
+        "optimizer.lr=1": "planned for a training of fixed length",
     }.items():
         assert train("run=run", "trainer.max_epochs=3", *typed.split()) == 1
         assert sentence in capsys.readouterr().err
