@@ -58,7 +58,8 @@ RULES = {
     "representation": Rule(may=BATCH | TENSORS, never=MODEL | {"h5py", "lightning"}),
     "augmentation": Rule(may=BATCH | TENSORS, never=MODEL | {"h5py", "lightning"}),
     "layers": Rule(
-        may=BATCH | TENSORS | COMPILED | {"torch_geometric"}, never={"cdmtrain.model", "lightning", "hydra", "h5py"}
+        may=BATCH | TENSORS | COMPILED | {"torch_geometric", "llvmlite", "numba"},
+        never={"cdmtrain.model", "lightning", "hydra", "h5py"},
     ),
     "model": Rule(
         may=BATCH | TENSORS | {"cdmtrain.layers", "torch_geometric"}, never=MODEL | {"lightning", "hydra", "h5py"}

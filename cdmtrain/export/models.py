@@ -109,8 +109,8 @@ def _(model: SparseResNet, pixels: Pixels) -> Array:
 
 
 def _residual(block: ResidualBlock, x: Array, sites: Sites) -> Array:
-    hidden = layer(block.activation, submanifold(block.first, x, sites))
-    return layer(block.activation, x + submanifold(block.second, hidden, sites))
+    hidden = layer(block.first.activation, submanifold(block.first, x, sites))
+    return layer(block.second.activation, x + submanifold(block.second, hidden, sites))
 
 
 @logits.register

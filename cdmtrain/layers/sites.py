@@ -1,16 +1,19 @@
 """Which sites of a sparse convolution feed which, found once for all layers of a resolution.
 
-All tables come from lookups in a dense grid of the batch's images, and their shapes depend only on the numbers of hits
-and events. Merging the hits of a coarser pixel makes a GPU wait for the number of sites, once for each halving.
+On a GPU all tables come from lookups in a dense grid of the batch's images, and their shapes depend only on the numbers
+of hits and events. Merging the hits of a coarser pixel makes it wait for the number of sites, once for each halving. A
+CPU looks into the grid of one image after another, which its cache holds.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, no_type_check
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from cdmtrain.batch import LitPixels
+from cdmtrain.compiled import jit
 from cdmtrain.layers.pair_lists import PairLists, pair_lists
 
 Table = Int[Tensor, "_site _element"]
@@ -47,8 +50,10 @@ def find_stages(hits: LitPixels, number: int, *, merge: bool = True, pairs: bool
         number: of stages.
         merge: give each site one row. Otherwise each stage has a row for every hit, equal for the hits of a site: all
             shapes are known beforehand, which an exported network needs, but gradients are wrong.
-        pairs: also list the pairs of sites that are joined.
+        pairs: also list the pairs of sites that are joined, on a CPU and with `merge`.
     """
+    if pairs:
+        return _find_on_cpu(hits, number)
     margin = 2 ** (number - 1)  # dark pixels above and to the left of each image: one in the last stage
     width = margin * -(-(hits.image_size + margin) // margin)
     position = torch.stack([hits.event * width + hits.row, hits.column]) + margin  # line and column of stacked images
@@ -60,7 +65,7 @@ def find_stages(hits: LitPixels, number: int, *, merge: bool = True, pairs: bool
     while True:
         table = _neighbours(position, around, first, width=width, lines=(offset.shape[0] - 1) * width + 2)
         once = None if merge else (first == here).unsqueeze(1).float()
-        stages.append(Stage(offset, _kernel_map(table, table.flip(1), pairs, itself=4), down, once))
+        stages.append(Stage(offset, KernelMap(table, table.flip(1), None), down, once))
         if len(stages) == number:
             return stages
         row, column = (position & 1).unsqueeze(2)  # of each site within its block of 2 x 2 pixels
@@ -73,7 +78,7 @@ def find_stages(hits: LitPixels, number: int, *, merge: bool = True, pairs: bool
             offset, here = torch.searchsorted(kept, offset), here[: kept.shape[0]]
             first = here
         target_of = torch.where(corner == 2 * row + column, parent.unsqueeze(1), source_of.shape[0])
-        down = _kernel_map(source_of, target_of, pairs)
+        down = KernelMap(source_of, target_of, None)
         position, width = position >> 1, width // 2
 
 
@@ -91,5 +96,65 @@ def _neighbours(
     return grid.index_select(0, (key.unsqueeze(1) + step).view(-1)).view(-1, 9)
 
 
-def _kernel_map(source_of: Table, target_of: Table, pairs: bool, itself: int | None = None) -> KernelMap:
-    return KernelMap(source_of, target_of, pair_lists(source_of, target_of.shape[0], itself) if pairs else None)
+def _find_on_cpu(hits: LitPixels, number: int) -> list[Stage]:
+    offset, pixel = hits.offset.numpy(), hits.pixel.numpy()
+    row = pixel // hits.image_size
+    sites, size = (offset, row, pixel - row * hits.image_size), hits.image_size
+    stages, down = list[Stage](), None
+    while True:
+        around = torch.from_numpy(_around(*sites, size))
+        of_event = torch.from_numpy(sites[0])
+        neighbours = KernelMap(around, around.flip(1), pair_lists(around, of_event, of_event))
+        stages.append(Stage(of_event, neighbours, down, None))
+        if len(stages) == number:
+            return stages
+        size = (size + 1) // 2
+        *sites, source_of, target_of = _halved(*sites, size)
+        tables = torch.from_numpy(source_of), torch.from_numpy(target_of)
+        down = KernelMap(*tables, pair_lists(tables[0], of_event, torch.from_numpy(sites[0])))
+
+
+@jit
+@no_type_check  # numba knows the types
+def _around(offset, row, column, size):
+    """The sites at the nine pixels around each site; the number of sites where a pixel is dark."""
+    dark, width = len(row), size + 2
+    table, grid = np.empty((dark, 9), np.int32), np.full(width * width, dark, np.int32)
+    for event in range(len(offset) - 1):
+        for site in range(offset[event], offset[event + 1]):
+            grid[(row[site] + 1) * width + column[site] + 1] = site
+        for site in range(offset[event], offset[event + 1]):
+            for element in range(9):
+                table[site, element] = grid[(row[site] + element // 3) * width + column[site] + element % 3]
+        for site in range(offset[event], offset[event + 1]):
+            grid[(row[site] + 1) * width + column[site] + 1] = dark
+    return table
+
+
+@jit
+@no_type_check
+def _halved(offset, row, column, size):
+    """The sites of half the resolution as (offset, row, column), with the tables that lead there and back."""
+    fine = len(row)
+    coarse_offset, coarse_row, coarse_column = np.zeros_like(offset), np.empty_like(row), np.empty_like(column)
+    source_of, parent = np.full((fine, 4), fine, np.int32), np.empty(fine, np.int32)
+    grid, number = np.full((size, size), -1, np.int32), 0  # the site of the latest event that lit the pixel
+    for event in range(len(offset) - 1):
+        for site in range(offset[event], offset[event + 1]):
+            r, c = row[site] >> 1, column[site] >> 1
+            if grid[r, c] < coarse_offset[event]:
+                grid[r, c], coarse_row[number], coarse_column[number] = number, r, c
+                number += 1
+            parent[site] = grid[r, c]
+            source_of[parent[site], 2 * (row[site] & 1) + (column[site] & 1)] = site
+        coarse_offset[event + 1] = number
+    target_of = np.full((fine, 4), number, np.int32)
+    for site in range(fine):
+        target_of[site, 2 * (row[site] & 1) + (column[site] & 1)] = parent[site]
+    return (
+        coarse_offset,
+        coarse_row[:number].copy(),
+        coarse_column[:number].copy(),
+        source_of[:number].copy(),
+        target_of,
+    )

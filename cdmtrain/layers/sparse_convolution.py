@@ -7,37 +7,53 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
-from cdmtrain.layers.pair_lists import PairLists
+from cdmtrain.layers import one_pass
+from cdmtrain.layers.normed_convolution import normed_convolution
 from cdmtrain.layers.site_norm import SiteNorm
 from cdmtrain.layers.sites import KernelMap
 
 
 class SparseConvolution(nn.Module):
-    """y_t = norm(sum over pairs (s, t) of x_s W_k), with k the element of the kernel that joins s and t.
+    """y_t = s(norm(sum over pairs (s, t) of x_s W_k) + r_t), with k the element of the kernel that joins s and t.
 
-    With the `neighbours` of a stage it is the dense 3 x 3 convolution of an image that is zero at dark pixels, read at
-    the lit ones; with its map `down` the dense 2 x 2 convolution of stride 2, read where any of the four pixels was
-    lit. It has no bias, and the norm is a batch normalisation over sites.
+    With the `neighbours` of a stage the sum is the dense 3 x 3 convolution of an image that is zero at dark pixels,
+    read at the lit ones; with its map `down` the dense 2 x 2 convolution of stride 2, read where any of the four pixels
+    was lit. It has no bias, and the norm is a batch normalisation over sites. A residual r is added if one is given.
 
     Args:
         inputs, outputs: channels.
         kernel_elements: 9 or 4.
+        activation: s.
 
-    Shapes: x (N, inputs) -> (M, outputs), N and M the numbers of sites that the map joins.
+    Shapes: x (N, inputs) -> (M, outputs), N and M the numbers of sites that the map joins; residual (M, outputs).
     """
 
-    def __init__(self, inputs: int, outputs: int, *, kernel_elements: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, kernel_elements: int, activation: nn.Module) -> None:
         super().__init__()
         deviation = math.sqrt(2 / (kernel_elements * inputs))  # He 2015, arXiv:1502.01852, eq. 10
         self.weight = nn.Parameter(torch.randn(kernel_elements, inputs, outputs) * deviation)
         self.norm = SiteNorm(outputs)
+        self.activation = activation
 
-    def forward(self, x: Float[Tensor, "site inputs"], kernel_map: KernelMap) -> Float[Tensor, "to outputs"]:
+    def forward(
+        self,
+        x: Float[Tensor, "from inputs"],
+        kernel_map: KernelMap,
+        residual: Float[Tensor, "to outputs"] | None = None,
+    ) -> Float[Tensor, "to outputs"]:
         device = x.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.weight.dtype
-        return self.norm(sparse_convolution(x.to(dtype), self.weight.to(dtype), kernel_map))
+        x = x.to(dtype)
+        if kernel_map.pairs is not None and one_pass.fits(x):
+            relu = isinstance(self.activation, nn.ReLU)
+            rest = {"residual": residual, "relu": True} if relu else {"residual": None, "relu": False}
+            y = normed_convolution(x, self.weight, kernel_map.pairs, self.norm, **rest)
+            if relu:
+                return y
+        else:
+            y = self.norm(sparse_convolution(x, self.weight.to(dtype), kernel_map))
+        return self.activation(y if residual is None else residual + y)
 
 
 def sparse_convolution(
@@ -46,7 +62,7 @@ def sparse_convolution(
     """y_t = sum over pairs (s, t) of x_s W_k, with k the element of the kernel that joins s and t."""
     if kernel_map.pairs is None:
         return _ByTable.apply(x, weight, kernel_map.source_of, kernel_map.target_of)
-    return _ByPairs.apply(x, weight, kernel_map.pairs)
+    return _by_element(x, weight, kernel_map.source_of)
 
 
 class _ByTable(torch.autograd.Function):
@@ -80,48 +96,10 @@ def _gather(x: Float[Tensor, "site channel"], table: Int[Tensor, "row element"])
     return padded.index_select(0, table.flatten()).view(-1, table.shape[1] * x.shape[1])
 
 
-class _ByPairs(torch.autograd.Function):
-    """One gather, one product for each element of the kernel, one sum by target; backward with the pairs reversed.
-
-    The element that leads from each site to itself needs neither gather nor sum: it is added as one product. Only the
-    arguments are kept for the backward pass. While it runs it needs a row for each pair.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, pairs: PairLists) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.pairs = pairs
-        y = _sum(_products(x.index_select(0, pairs.source), weight, pairs.counts), pairs.by_target)
-        return y if pairs.itself is None else y.addmm_(x, weight[pairs.itself])
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        (x, weight), (source, target, counts, by_source, _, itself) = ctx.saved_tensors, ctx.pairs
-        gradient = gradient.contiguous()
-        of_pair = gradient.index_select(0, target)
-        of_x = of_weight = None
-        if ctx.needs_input_grad[0]:
-            of_x = _sum(_products(of_pair, weight.transpose(1, 2), counts), by_source)
-            if itself is not None:
-                of_x.addmm_(gradient, weight[itself].t())
-        if ctx.needs_input_grad[1]:
-            elements = zip(x.index_select(0, source).split(counts), of_pair.split(counts), strict=True)
-            of_weight = torch.stack([inputs.t() @ outputs for inputs, outputs in elements])
-            if itself is not None:
-                torch.mm(x.t(), gradient, out=of_weight[itself])
-        return of_x, of_weight, None
-
-
-def _products(rows: Tensor, weight: Tensor, counts: list[int]) -> Tensor:
-    """The rows of each element of the kernel times its matrix."""
-    y = rows.new_empty(len(rows), weight.shape[2])
-    for part, matrix, out in zip(rows.split(counts), weight, y.split(counts), strict=True):
-        torch.mm(part, matrix, out=out)
+def _by_element(x: Tensor, weight: Tensor, source_of: Tensor) -> Tensor:
+    """The same in torch's operations, for any type of number."""
+    y = x.new_zeros(len(source_of), weight.shape[2])
+    for sources, matrix in zip(source_of.unbind(1), weight, strict=True):
+        target = (sources < len(x)).nonzero().squeeze(1)
+        y = y.index_add(0, target, x.index_select(0, sources.index_select(0, target)) @ matrix)
     return y
-
-
-def _sum(rows: Tensor, groups: tuple[Tensor, Tensor]) -> Tensor:
-    """The sum of the rows of each group, given as (rows by group, where each group begins)."""
-    order, begin = groups
-    return functional.embedding_bag(order, rows, begin, mode="sum", include_last_offset=True)

@@ -75,15 +75,16 @@ class SparseResNet(nn.Module):
             raise ValueError(f"{len(channels)} stages halve a {image_size} x {image_size} image beyond one pixel")
         if num_features < 1:
             raise ValueError("at least one feature of each hit is expected, such as representation/features=[energy]")
-        self.stem = SparseConvolution(num_features, channels[0], kernel_elements=9)
+        self.activation = make_activation(activation)
+        self.stem = SparseConvolution(num_features, channels[0], kernel_elements=9, activation=self.activation)
         self.stages = nn.ModuleList(
-            nn.ModuleList(ResidualBlock(width, activation) for _ in range(depth))
+            nn.ModuleList(ResidualBlock(width, self.activation) for _ in range(depth))
             for width, depth in zip(channels, blocks, strict=True)
         )
         self.downs = nn.ModuleList(
-            SparseConvolution(fine, coarse, kernel_elements=4) for fine, coarse in pairwise(channels)
+            SparseConvolution(fine, coarse, kernel_elements=4, activation=self.activation)
+            for fine, coarse in pairwise(channels)
         )
-        self.activation = make_activation(activation)
         self.dropout = nn.Dropout(dropout)
         pooled = 2 * sum(channels) + num_event_features
         hidden = nn.Linear(pooled, channels[-1])
@@ -123,10 +124,10 @@ class SparseResNet(nn.Module):
         return torch.cat([features, hits.event_feature.to(features.dtype)], dim=1)
 
     def _stage_results(self, hits: Hits, stages: list[Stage]) -> Iterator[Float[Tensor, "site channel"]]:
-        x = self.activation(self.stem(hits.feature, stages[0].neighbours))
+        x = self.stem(hits.feature, stages[0].neighbours)
         for number, (sites, blocks) in enumerate(zip(stages, self.stages, strict=True)):
             if sites.down is not None:
-                x = self.activation(self.downs[number - 1](x, sites.down))
+                x = self.downs[number - 1](x, sites.down)
             for block in blocks:  # type: ignore[attr-defined]
                 x = block(x, sites.neighbours)
             yield x
@@ -135,12 +136,10 @@ class SparseResNet(nn.Module):
 class ResidualBlock(nn.Module):
     """y = s(x + f_2(s(f_1(x)))), with a submanifold convolution f, batch normalised over sites."""
 
-    def __init__(self, channels: int, activation: str) -> None:
+    def __init__(self, channels: int, activation: nn.Module) -> None:
         super().__init__()
-        self.activation = make_activation(activation)
-        self.first = SparseConvolution(channels, channels, kernel_elements=9)
-        self.second = SparseConvolution(channels, channels, kernel_elements=9)
+        self.first = SparseConvolution(channels, channels, kernel_elements=9, activation=activation)
+        self.second = SparseConvolution(channels, channels, kernel_elements=9, activation=activation)
 
     def forward(self, x: Float[Tensor, "site channel"], neighbours: KernelMap) -> Float[Tensor, "site channel"]:
-        hidden = self.activation(self.first(x, neighbours))
-        return self.activation(x + self.second(hidden, neighbours))
+        return self.second(self.first(x, neighbours), neighbours, residual=x)

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+from cdmtrain.layers import pair_lists
 from cdmtrain.layers.sites import KernelMap, Stage, find_stages
 
 SIZES = [1, 2, 7, 12]
@@ -32,10 +33,11 @@ def numbers(lit: torch.Tensor, factor: int) -> dict[tuple[int, ...], int]:
     return found
 
 
+@pytest.mark.parametrize("pairs", [True, False], ids=["image by image", "at once"])
 @pytest.mark.parametrize("size", SIZES)
-def test_neighbours_are_joined_at_every_resolution(size, masked_images):
+def test_neighbours_are_joined_at_every_resolution(size, pairs, masked_images):
     images = masked_images.drawn(4, size)
-    for number, stage in enumerate(find_stages(images.batch, 3)):
+    for number, stage in enumerate(find_stages(images.batch, 3, pairs=pairs)):
         site = numbers(images.lit, 2**number)
         expected = {
             (3 * (a + 1) + b + 1, site[event, row + a, column + b], target)
@@ -49,10 +51,11 @@ def test_neighbours_are_joined_at_every_resolution(size, masked_images):
         assert stage.offset.diff().tolist() == [events.count(event) for event in range(4)]
 
 
+@pytest.mark.parametrize("pairs", [True, False], ids=["image by image", "at once"])
 @pytest.mark.parametrize("size", SIZES)
-def test_each_site_is_joined_with_that_of_half_the_resolution(size, masked_images):
+def test_each_site_is_joined_with_that_of_half_the_resolution(size, pairs, masked_images):
     images = masked_images.drawn(4, size)
-    for number, stage in enumerate(find_stages(images.batch, 3)[1:]):
+    for number, stage in enumerate(find_stages(images.batch, 3, pairs=pairs)[1:]):
         fine, coarse = numbers(images.lit, 2**number), numbers(images.lit, 2 ** (number + 1))
         expected = {
             (2 * (row % 2) + column % 2, source, coarse[event, row // 2, column // 2])
@@ -62,26 +65,29 @@ def test_each_site_is_joined_with_that_of_half_the_resolution(size, masked_image
         assert joins_of(stage.down) == expected
 
 
-def test_lists_of_pairs_join_what_the_tables_join(masked_images):
-    for stage in find_stages(masked_images.drawn(4, 12).batch, 3, pairs=True):
+def test_lists_of_pairs_join_what_the_tables_join(masked_images, monkeypatch):
+    monkeypatch.setattr(pair_lists, "SMALLEST", 20)  # two or more events in a group, and several groups
+    groups = set()
+    for stage in find_stages(masked_images.drawn(9, 12).batch, 3, pairs=True):
         for kernel_map in filter(None, (stage.neighbours, stage.down)):
-            pairs = kernel_map.pairs
+            pairs, listed = kernel_map.pairs, []
             assert pairs is not None
-            element = torch.repeat_interleave(torch.tensor(pairs.counts)).tolist()
-            listed = list(zip(element, pairs.source.tolist(), pairs.target.tolist(), strict=True))
-            itself = {(pairs.itself, site, site) for site in range(len(kernel_map.target_of)) if pairs.itself}
-            assert set(listed) | itself == joins_of(kernel_map)
-            assert itself.isdisjoint(listed)
-            assert len(listed) == len(set(listed))
-            for site, (index, begin) in ((pairs.source, pairs.by_source), (pairs.target, pairs.by_target)):
-                assert torch.equal(site[index], torch.repeat_interleave(begin.diff()))
-                assert torch.equal(index.sort().values, torch.arange(len(site)))
+            groups.add(len(pairs.begin))
+            for group, (source, target) in enumerate(zip(pairs.source_row, pairs.target_row[:-1], strict=False)):
+                for element, (begin, end) in enumerate(pairwise(pairs.begin[group])):
+                    of_element = zip(pairs.source[begin:end] + source, pairs.target[begin:end] + target, strict=True)
+                    listed += [(element, int(s), int(t)) for s, t in of_element]
+            assert len(listed) == len(set(listed)) == len(pairs.source)
+            assert set(listed) == joins_of(kernel_map)
+            assert (pairs.source_row[-1], pairs.target_row[-1]) == tuple(map(len, reversed(kernel_map[:2])))
+    assert max(groups) > 1
 
 
-def test_the_joins_do_not_depend_on_the_order_of_the_hits_of_an_event(masked_images):
+@pytest.mark.parametrize("pairs", [True, False], ids=["image by image", "at once"])
+def test_the_joins_do_not_depend_on_the_order_of_the_hits_of_an_event(pairs, masked_images):
     batch = masked_images.drawn(4, 7).batch
     order = torch.cat([torch.randperm(end - begin) + begin for begin, end in pairwise(batch.offset.tolist())])
-    found = find_stages(replace(batch, pixel=batch.pixel[order]), 1)[0]
+    found = find_stages(replace(batch, pixel=batch.pixel[order]), 1, pairs=pairs)[0]
     joins = {(k, int(order[s]), int(order[t])) for k, s, t in joins_of(found.neighbours)}
     assert joins == joins_of(find_stages(batch, 1)[0].neighbours)
 

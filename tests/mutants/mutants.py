@@ -19,6 +19,7 @@ class Mutant(NamedTuple):
 
 
 CLASSIFIER = "classifier/test_classifier.py"
+SPARSE = "layers/test_sparse_convolution.py"
 
 MUTANTS = [
     # model
@@ -38,14 +39,9 @@ MUTANTS = [
         "v = torch.cat([v, 0 * u.index_select(0, n)]",
     ),
     Mutant(
-        "model/sparse_resnet.py",
-        "x = self.activation(self.downs[number - 1](x, sites.down))",
-        "x = self.downs[number - 1](x, sites.down)",
-    ),
-    Mutant(
         "model/sparse_resnet.py", "hits.event_feature.to(features.dtype)", "0 * hits.event_feature.to(features.dtype)"
     ),
-    Mutant("model/sparse_resnet.py", "return self.activation(x + self.second(", "return self.activation(self.second("),
+    Mutant("model/sparse_resnet.py", "neighbours, residual=x)", "neighbours)"),
     Mutant("model/gnn.py", "x if number == 0 else self.activation(x)", "x"),
     Mutant("model/gnn.py", "size=graph.num_events", "size=None", "model/test_gnn.py test_models.py"),
     Mutant("model/rnn.py", "last = mask.sum(1).clamp(min=1) - 1", "last = mask.sum(1) * 0 + mask.shape[1] - 1"),
@@ -57,24 +53,24 @@ MUTANTS = [
     Mutant("model/vit.py", "+ self.position[patches.number]", "+ self.position[0]"),
     Mutant("model/resnet.py", "stride = 2 if stage > 0 and index == 0 else 1", "stride = 2 if index == 0 else 1"),
     # layers
-    Mutant(
-        "layers/sites.py",
-        "_kernel_map(table, table.flip(1), pairs, itself=4)",
-        "_kernel_map(table, table, pairs, itself=4)",
-    ),
+    Mutant("layers/sites.py", "KernelMap(table, table.flip(1), None)", "KernelMap(table, table, None)"),
     Mutant("layers/sites.py", "corner == 2 * row + column", "corner == 2 * column + row"),
+    Mutant("layers/sites.py", "if grid[r, c] < coarse_offset[event]:", "if grid[r, c] < 0:"),
     Mutant(
         "layers/pair_lists.py",
-        "source_begin[source + 1] += 1",
-        "source_begin[target + 1] += 1",
+        "source - first_source, target - first",
+        "source - first, target - first",
         "layers/test_sites.py",
     ),
     Mutant(
-        "layers/sparse_convolution.py",
-        "weight.transpose(1, 2), counts), by_source)",
-        "weight.transpose(1, 2), counts), ctx.pairs.by_target)",
+        "layers/normed_convolution.py",
+        "add_products(of_sums, matrices, of_x[sources], target, source, begin[group])",
+        "add_products(of_sums, matrices, of_x[sources], source, target, begin[group])",
+        SPARSE,
     ),
-    Mutant("layers/sparse_convolution.py", "[inputs.t() @ outputs for", "[outputs.t() @ inputs for"),
+    Mutant("layers/normed_convolution.py", "variance * sites / (sites - 1)", "variance", SPARSE),
+    Mutant("layers/normed_convolution.py", "+ slope[k] * sums[row, k] ", "", SPARSE),
+    Mutant("layers/row_products.py", 'builder.icmp_signed("<", lanes', 'builder.icmp_signed("<=", lanes'),
     Mutant("layers/site_norm.py", "self.training and len(x) > 1", "self.training"),
     Mutant("layers/mean_max_pooling.py", 'reduce_events(x, offset, "max")', 'reduce_events(x, offset, "sum")'),
     Mutant("layers/pixel_linear.py", "return rows + self.bias", "return rows"),

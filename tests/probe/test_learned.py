@@ -10,6 +10,7 @@ from torch import nn
 
 from cdmtrain.batch import EventBatch, Hits
 from cdmtrain.layers.sites import find_stages
+from cdmtrain.layers.sparse_convolution import sparse_convolution
 from cdmtrain.model.sparse_resnet import SparseResNet
 from cdmtrain.model.transformer import EncoderLayer
 from cdmtrain.probe.learned import first_of_each, look_inside
@@ -70,14 +71,13 @@ def test_pixels_of_a_patch_have_the_attention_of_the_patch(shown):
 def test_the_first_kernels_of_a_sparse_resnet_are_those_that_see_the_energy():
     sizes = {"num_features": 2, "num_event_features": 0, "image_size": 8, "channels": [3], "blocks": [1]}
     model = SparseResNet(**sizes, dropout=0.0)
-    model.stem.norm = nn.Identity()
     row, column = (torch.arange(3).repeat_interleave(3) + 1, torch.arange(3).repeat(3) + 1)
     pixel = row * 8 + column
     feature = torch.zeros(9, 2)
     feature[:, 0] = torch.arange(9.0)
     hits = Hits(pixel, feature[:, 0], torch.tensor([0, 9]), 8, feature, torch.zeros(1, 0))
-    stages = find_stages(hits, 1, pairs=True)
-    found = model.stem(hits.feature, stages[0].neighbours)[4]
+    stages = find_stages(hits, 1)
+    found = sparse_convolution(hits.feature, model.stem.weight, stages[0].neighbours)[4]
     torch.testing.assert_close(found, (model.first_kernels().flatten(1) * torch.arange(9.0)).sum(1))
 
 
