@@ -55,7 +55,7 @@ RULES = {
         may=PARTICLES | BATCH | TENSORS | COMPILED | {"h5py", "lightning", "rich"},
         never=REPRESENTATION | MODEL | {"cdmtrain.simulation"},
     ),
-    "representation": Rule(may=BATCH | TENSORS, never=MODEL | {"h5py", "lightning"}),
+    "representation": Rule(may=BATCH | TENSORS | COMPILED, never=MODEL | {"h5py", "lightning"}),
     "augmentation": Rule(may=BATCH | TENSORS, never=MODEL | {"h5py", "lightning"}),
     "layers": Rule(
         may=BATCH | TENSORS | COMPILED | {"torch_geometric", "llvmlite", "numba"},

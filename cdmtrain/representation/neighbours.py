@@ -7,12 +7,15 @@ A GPU waits for the CPU twice: for the number of candidates of the hits, and for
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import no_type_check
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
 from cdmtrain.batch import LitPixels, Pairs
+from cdmtrain.compiled import jit
 from cdmtrain.errors import InputError
 
 Neighbours = Callable[[LitPixels], Int[Tensor, "2 edge"]]
@@ -30,7 +33,10 @@ class _ShiftedNeighbours:
     shifts: Sequence[tuple[int, int]]  # (rows, columns), one of each pair of opposite shifts
 
     def __call__(self, hits: LitPixels) -> Int[Tensor, "2 edge"]:
-        return _both_directions([hits.pairs(self.shifts)])
+        if hits.pixel.device.type != "cpu" or torch.compiler.is_compiling():
+            return _both_directions([hits.pairs(self.shifts)])
+        arrays = hits.offset.numpy(), hits.pixel.numpy(), hits.image_size, np.array(self.shifts)
+        return torch.from_numpy(_edges(*arrays))
 
 
 class FourNeighbours(_ShiftedNeighbours):
@@ -158,3 +164,32 @@ def _both_directions(pairs: Sequence[Pairs]) -> Int[Tensor, "2 edge"]:
     """Every pair as an edge from the first hit to the second, then every pair as an edge back."""
     first, second = zip(*pairs, strict=True)
     return torch.cat([*first, *second, *second, *first]).view(2, -1)
+
+
+@jit
+@no_type_check  # numba knows the types
+def _edges(offset, pixel, size, shifts):
+    """What `_both_directions` gives of `LitPixels.pairs`, from the grid of one image after another."""
+    width = size + 2  # with a dark border
+    key, hit_at = pixel + 2 * (pixel // size) + width + 1, np.full(width * width, -1)
+    pairs, number = np.empty((len(shifts), 2, len(pixel)), np.int64), np.zeros(len(shifts), np.int64)
+    for event in range(len(offset) - 1):
+        first, last = offset[event], offset[event + 1]
+        for hit in range(first, last):
+            hit_at[key[hit]] = hit
+        for shift in range(len(shifts)):
+            step = shifts[shift, 0] * width + shifts[shift, 1]
+            for hit in range(first, last):
+                other = hit_at[key[hit] + step]
+                if other >= first:  # not of an event before
+                    pairs[shift, 0, number[shift]], pairs[shift, 1, number[shift]] = hit, other
+                    number[shift] += 1
+    half, begin = number.sum(), 0
+    edges = np.empty((2, 2 * half), np.int64)
+    for shift in range(len(shifts)):
+        end = begin + number[shift]
+        edges[:, begin:end] = pairs[shift, :, : number[shift]]
+        edges[0, half + begin : half + end] = edges[1, begin:end]
+        edges[1, half + begin : half + end] = edges[0, begin:end]
+        begin = end
+    return edges

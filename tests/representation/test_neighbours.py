@@ -58,6 +58,13 @@ def k_nearest(pixels: Pixels, k: int) -> list[tuple[int, int]]:
     return edges
 
 
+@pytest.mark.parametrize("find", [FourNeighbours(), EightNeighbours()])
+def test_a_cpu_lists_the_edges_that_other_devices_list_in_their_order(find, hits_of):
+    hits = hits_of(np.random.default_rng(4).random((6, 9, 9)) * (np.arange(6) % 3 > 0)[:, None, None])
+    first, second = hits.pairs(find.shifts)
+    assert torch.equal(find(hits), torch.stack([torch.cat([first, second]), torch.cat([second, first])]))
+
+
 @pytest.mark.parametrize("name", BY_DISTANCE)
 @pytest.mark.parametrize(("size", "lit"), [(1, 1.0), (2, 0.6), (9, 0.1), (9, 0.5), (6, 1.0)])
 def test_pixels_at_the_right_offsets_are_joined_once_each_way(name, size, lit, random_images, hits_of):
