@@ -102,6 +102,7 @@ def run_command() -> None:
     from cdmtrain.cluster.launcher import register
     from cdmtrain.config import search_path
     from cdmtrain.config.deletions import with_deletable_nulls
+    from cdmtrain.config.sweep import compose_jobs_once
     from cdmtrain.config.words import with_keys_of_classes, with_paths_as_words
 
     search_path.register()
@@ -111,6 +112,7 @@ def run_command() -> None:
         return
     sys.argv[1:] = words
     register()
+    compose_jobs_once()
     hydra.main(config_path="pkg://cdmtrain.conf", config_name="config", version_base="1.3")(job)()
 
 
