@@ -10,11 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 
 from cdmtrain.particles import DEFAULT, Classes
 from cdmtrain.report.kit import style
+from cdmtrain.report.kit.png import Renderer
 
 Image = NDArray[np.floating]
 
@@ -101,6 +104,36 @@ class Panel(NamedTuple):
         self.axes.text(x, y + 0.025 * self.size, f"{BAR_CM} cm", **words)
 
 
+class PixelImage(AxesImage):
+    """An image, row 0 at the bottom; in a PNG the colour of a lit pixel is found once and not for each dot."""
+
+    def make_image(self, renderer: Any, magnification: float = 1.0, unsampled: bool = False) -> Any:
+        """Return the colours of all dots, the left and the lower edge, and a transform that is not used."""
+        if not isinstance(renderer, Renderer):
+            return super().make_image(renderer, magnification, unsampled)
+        values = np.ma.getdata(cast(Image, self.get_array()))
+        lit = np.nonzero(values)
+        colours = np.zeros(values.shape, dtype=np.uint32)  # four bytes: red, green, blue and alpha
+        colours[lit] = self.to_rgba(values[lit], bytes=True).view(np.uint32)[:, 0]
+        left, bottom, right, top = np.round(self.get_window_extent().extents).astype(int)
+        rows, columns = (
+            (np.arange(dots) + 0.5) * size // dots
+            for dots, size in zip((top - bottom, right - left), values.shape, strict=True)
+        )
+        dots = colours.take(rows.astype(int), axis=0).take(columns.astype(int), axis=1)
+        return dots.view(np.uint8).reshape(*dots.shape, 4), left, bottom, IdentityTransform()
+
+
+def draw_pixels(
+    axes: Axes, image: Image, extent: tuple[float, float, float, float], norm: Normalize, colours: Colormap
+) -> None:
+    """Draw an image, row 0 at the bottom, between left, right, lower and upper edge; zeros are not seen."""
+    look: dict[str, Any] = {"interpolation": "nearest", "origin": "lower", "extent": extent, "zorder": 1.5}
+    pixels = PixelImage(axes, cmap=colours, norm=norm, **look)
+    pixels.set_data(np.ma.masked_equal(image, 0))
+    axes.add_image(pixels)
+
+
 def new_night(height_inches: float, width_inches: float) -> Axes:
     """Return the axes of a new dark figure, in inches; one pair for all events, as each takes as long as an event."""
     axes = style.new_figure(height_inches, width_inches, NIGHT).add_axes((0, 0, 1, 1))
@@ -130,10 +163,9 @@ def draw_event(
     """
     left, bottom, size = box
     row, column = _corner(event if window_of is None else window_of, side)
-    shown = np.ma.masked_equal(event[row : row + side, column : column + side], 0)
-    axes.add_patch(Rectangle((left, bottom), size, size, facecolor="#000000", edgecolor="#2a313c", linewidth=0.8))
-    look: dict[str, Any] = {"cmap": colours, "interpolation": "nearest", "origin": "lower", "aspect": "auto"}
-    axes.imshow(shown, norm=norm, extent=(left, left + size, bottom, bottom + size), zorder=1.5, **look)
+    shown = event[row : row + side, column : column + side]
+    axes.add_artist(Rectangle((left, bottom), size, size, facecolor="#000000", edgecolor="#2a313c", linewidth=0.8))
+    draw_pixels(axes, shown, (left, left + size, bottom, bottom + size), norm, colours)
     return Panel(axes, left, bottom, size, row, column, side)
 
 

@@ -18,6 +18,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatt
 
 from cdmtrain.particles import PDG_CODES, find_code
 from cdmtrain.report.kit.formats import own_style
+from cdmtrain.report.kit.quick_axes import QuickAxes, quick
 
 BEST: Final = "#D55E00"  # Okabe and Ito's vermillion, which no particle has
 INK: Final = "#1f2430"
@@ -122,7 +123,7 @@ def new_axes(
 ) -> Axes:
     """Return labelled axes; `left` is a fraction of the figure, `bottom` and `top` are margins in inches."""
     height = figure.get_figheight()
-    axes = figure.add_axes((left, bottom / height, RIGHT - left, 1 - (bottom + top) / height))
+    axes = figure.add_axes((left, bottom / height, RIGHT - left, 1 - (bottom + top) / height), axes_class=QuickAxes)
     axes.set_xlabel(xlabel, fontsize=FONT_SIZE, color=INK)
     axes.set_ylabel(ylabel, fontsize=FONT_SIZE, color=INK)
     dress(axes)
@@ -139,7 +140,7 @@ def dress(axes: Axes) -> None:
     """Give axes the colours, ticks and grid of every figure, unless the user has chosen a style."""
     if own_style.get():
         return
-    axes.tick_params(labelsize=SMALL, colors=INK, color=GREY, length=3)
+    axes.tick_params(labelsize=SMALL, colors=INK, color=GREY, length=3, width=0.8, pad=3.5)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -153,7 +154,7 @@ def whole_numbers(axes: Axes) -> None:
 
 def legend(axes: Axes, *, loc: Literal["best", "upper left", "lower right"] = "best", title: str = "") -> None:
     """Add a legend inside the axes, without a frame."""
-    box = axes.legend(loc=loc, title=title, fontsize=SMALL, labelcolor=INK, framealpha=0.85, edgecolor="none")
+    box = quick(axes.legend(loc=loc, title=title, fontsize=SMALL, labelcolor=INK, framealpha=0.85, edgecolor="none"))
     box.get_title().set(fontsize=SMALL, color=GREY)
 
 
@@ -165,7 +166,7 @@ def legend_inches(num_names: int) -> float:
 def legend_above(axes: Axes) -> None:
     """Add a legend above the axes, where it hides no point; needs the top margin `legend_inches`."""
     names = (by_rows(one) for one in axes.get_legend_handles_labels())
-    axes.legend(*names, loc="lower center", bbox_to_anchor=(0.46, 1.0), **LEGEND_LINES)
+    quick(axes.legend(*names, loc="lower center", bbox_to_anchor=(0.46, 1.0), **LEGEND_LINES))
 
 
 def by_rows(names: Sequence[Any]) -> list[Any]:

@@ -5,13 +5,16 @@ from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FixedLocator
 from numpy.typing import NDArray
 
 from cdmtrain.particles import Classes, Particle
 from cdmtrain.report.kit import event_display, style
 from cdmtrain.report.kit.numbers import count, percent
 from cdmtrain.report.kit.page import Drawing, Rows
+from cdmtrain.report.kit.quick_axes import QuickAxes
 from cdmtrain.runs.predictions import Mistakes
 from cdmtrain.runs.read import RunFiles
 
@@ -66,7 +69,8 @@ def _draw(
     write: Callable[[Any], str],
 ) -> Drawing:
     figure = style.new_figure(4.3)
-    axes = figure.add_axes((0.2, 0.03, 0.77 if len(names) <= MOST_CLASSES else 0.7, 0.82))  # turned names need room
+    width = 0.77 if len(names) <= MOST_CLASSES else 0.7  # turned names need room
+    axes = figure.add_axes((0.2, 0.03, width, 0.82), axes_class=QuickAxes)
     cells = [[write(value) for value in row] for row in values.tolist()]
     if len(names) > MOST_CLASSES:
         cells = [[cell.removesuffix("%") for cell in row] for row in cells]
@@ -164,15 +168,20 @@ def draw_matrix(
     axes: Axes, shade: Floats, cells: Sequence[Sequence[str]], labels: Sequence[str], *, font_size: float
 ) -> None:
     """Draw the cells of a matrix, each the darker the nearer its `shade` is to 1, under and beside the labels."""
-    axes.imshow(np.nan_to_num(shade), cmap=style.SHADES, vmin=0, vmax=1, aspect="auto")
+    side = len(labels) - 0.5
+    axes.set(xlim=(-0.5, side), ylim=(side, -0.5))
+    image = np.nan_to_num(shade)[::-1]
+    event_display.draw_pixels(axes, image, (-0.5, side, side, -0.5), Normalize(0, 1), style.SHADES)
     for (row, column), value in np.ndenumerate(shade):
         text = axes.text(column, row, cells[row][column], ha="center", va="center", fontsize=font_size)
         text.set(color="white" if value > 0.66 else style.INK, weight="bold" if row == column else "normal")
-    turned: dict[str, Any] = {"rotation": 45, "ha": "left"} if len(labels) > MOST_CLASSES else {}
-    axes.set_xticks(range(len(labels)), labels, **turned)
-    axes.set_yticks(range(len(labels)), labels)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(FixedLocator(range(len(labels))))
+        axis.set_major_formatter(FixedFormatter(labels))
+    if len(labels) > MOST_CLASSES:
+        axes.set_xticks(range(len(labels)), labels, rotation=45, ha="left")
     axes.xaxis.tick_top()
-    axes.tick_params(labelsize=min(font_size, style.FONT_SIZE), colors=style.INK, length=0)
+    axes.tick_params(labelsize=min(font_size, style.FONT_SIZE), colors=style.INK, length=0, width=0.8, pad=3.5)
     axes.spines[:].set_color(style.GRID)
 
 

@@ -14,6 +14,7 @@ from cdmtrain.report.kit import style
 from cdmtrain.report.kit.metrics import Metric
 from cdmtrain.report.kit.numbers import fraction, plural_name, two_digits
 from cdmtrain.report.kit.page import Drawing, Rows
+from cdmtrain.report.kit.quick_axes import QuickAxes, quick
 from cdmtrain.report.kit.tables import Table
 from cdmtrain.report.run.curves import Bools, Floats, roc_points
 from cdmtrain.runs.predictions import Predictions
@@ -128,7 +129,9 @@ def _panels(names: Sequence[str], xlabel: str, ylabel: str) -> tuple[Figure, dic
     height = PANEL_INCHES * num_rows + 0.55 + top
     figure = style.new_figure(height)
     figure.subplots_adjust(left=0.14, right=0.98, bottom=0.55 / height, top=1 - top / height, wspace=0.16, hspace=0.22)
-    grid = figure.subplots(num_rows, NUM_COLUMNS, sharex=True, sharey=True, squeeze=False).ravel()
+    grid = figure.subplots(
+        num_rows, NUM_COLUMNS, sharex=True, sharey=True, squeeze=False, subplot_kw={"axes_class": QuickAxes}
+    ).ravel()
     for axes in grid[len(names) :]:
         axes.set_visible(False)
     for axes, name in zip(grid, names, strict=False):
@@ -153,7 +156,8 @@ def _legend(figure: Figure, panels: dict[str, Axes]) -> None:
     }
     order = [*(name for name in found if name not in panels), *(name for name in panels if name in found)]
     names, lines = style.by_rows(order), style.by_rows([found[name] for name in order])
-    figure.legend(lines, names, loc="upper center", bbox_to_anchor=(0.54, 1), borderaxespad=0.1, **style.LEGEND_LINES)
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.54, 1), "borderaxespad": 0.1}
+    quick(figure.legend(lines, names, **place, **style.LEGEND_LINES))
 
 
 def _line(name: str, names: Sequence[str]) -> dict[str, Any]:

@@ -24,7 +24,8 @@ MakeRun = Callable[..., Path]
 def test_the_page_loads_nothing_and_has_every_figure_with_a_text_alternative(make_run: MakeRun) -> None:
     run_dir = make_run()
     page = page_of(run_dir)
-    assert not re.search(r"https?://|//cdn|url\(|@import|<script|<link|<iframe", page)
+    without_pictures = re.sub(r"base64,[^\"]*", "", page)  # which may spell anything
+    assert not re.search(r"https?://|//cdn|url\(|@import|<script|<link|<iframe", without_pictures)
     images = re.findall(r'<img src="data:image/png;base64,([^"]*)" alt="([^"]*)">', page)
     assert page.count("src=") == page.count("<img") == len(images) == len(TRAINING | TEST)
     assert figures(run_dir) == TRAINING | TEST
