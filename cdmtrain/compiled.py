@@ -57,9 +57,9 @@ class SafeCache(FunctionCache):
             _warn_once(f"{self.cache_path} cannot keep machine code ({error.strerror})")
 
 
-def jit(function: Callable[..., Any]) -> Any:
-    """The same function as machine code, which releases the GIL while it runs."""
-    dispatcher: Any = numba.njit(nogil=True)(function)
+def jit(function: Callable[..., Any], **options: Any) -> Any:
+    """The same function as machine code, which releases the GIL while it runs; with options of numba.njit."""
+    dispatcher: Any = numba.njit(nogil=True, **options)(function)
     if cache_directory() is not None:
         with suppress(RuntimeError):  # numba keeps nothing of a function that has no source
             dispatcher._cache = SafeCache(function)  # what enable_caching does

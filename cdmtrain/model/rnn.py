@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from cdmtrain.batch import Sequence
 from cdmtrain.layers.by_length import encode_by_length
+from cdmtrain.layers.lstm import find_steps, lstm
+from cdmtrain.layers.one_pass import fits
 from cdmtrain.layers.reverse import reverse
 
 CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
@@ -54,6 +56,7 @@ class RNN(nn.Module):
         super().__init__()
         if cell not in CELLS:
             raise ValueError(f"cell={cell}: one of {', '.join(CELLS)} is expected")
+        self.cell = cell
         widths = [num_features] + layers * [hidden * (2 if bidirectional else 1)]
         self.forward_rnn, self.backward_rnn = (
             nn.ModuleList(CELLS[cell](inputs, hidden, batch_first=True) for inputs in widths[:number])
@@ -67,7 +70,19 @@ class RNN(nn.Module):
 
     def embed(self, sequence: Sequence) -> Float[Tensor, "event feature"]:
         """The features of an event, from which the last layer computes its logits."""
+        if self.cell == "lstm" and sequence.feature.dtype == torch.float32 and fits(sequence.feature):
+            return self._read_without_padding(sequence)
         return encode_by_length(self._read, sequence, num_groups=4)
+
+    def _read_without_padding(self, sequence: Sequence) -> Float[Tensor, "event hidden"]:
+        steps, x = find_steps(sequence.mask), sequence.feature.flatten(0, 1)
+        directions = [self.forward_rnn, self.backward_rnn] if self.backward_rnn else [self.forward_rnn]
+        inputs = [x.index_select(0, element) for element in (steps.forwards, steps.backwards)[: len(directions)]]
+        for cells in zip(*directions, strict=True):
+            h = lstm(torch.stack(inputs), cells, steps)
+            both = torch.cat([h[0], *(backward.index_select(0, steps.mirrored) for backward in h[1:])], dim=1)
+            inputs = [both, both.index_select(0, steps.mirrored)][: len(directions)]
+        return h.index_select(1, steps.last).transpose(0, 1).flatten(1)
 
     @torch.compiler.disable  # the compiler takes no recurrent layers
     def _read(self, sequence: Sequence) -> Float[Tensor, "event hidden"]:

@@ -70,6 +70,8 @@ MUTANTS = [
     ),
     Mutant("layers/normed_convolution.py", "variance * sites / (sites - 1)", "variance", SPARSE),
     Mutant("layers/normed_convolution.py", "+ slope[k] * sums[row, k] ", "", SPARSE),
+    Mutant("layers/lstm.py", "begin[left] + rank, last)", "rank, last)"),
+    Mutant("layers/lstm.py", "of_cell[k] = of_new * f", "of_cell[k] = of_new"),
     Mutant("layers/row_products.py", 'builder.icmp_signed("<", lanes', 'builder.icmp_signed("<=", lanes'),
     Mutant("layers/site_norm.py", "self.training and len(x) > 1", "self.training"),
     Mutant("layers/mean_max_pooling.py", 'reduce_events(x, offset, "max")', 'reduce_events(x, offset, "sum")'),
