@@ -101,8 +101,8 @@ def png_bytes(figure: Figure) -> bytes:
     canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())
     height, width, channels = pixels.shape
-    rows = np.full((height, 1 + width * channels), NO_FILTER, dtype=np.uint8)
-    rows[:, 1:] = pixels.reshape(height, -1)
+    rows = np.empty((height, 1 + width * channels), dtype=np.uint8)
+    rows[:, 0], rows[:, 1:] = NO_FILTER, pixels.reshape(height, -1)
     header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)  # 8 bits a channel, of red, green, blue and alpha
     per_metre = round(figure.dpi * INCHES_PER_METRE)
     chunks = {

@@ -5,12 +5,14 @@ text at every place. The picture is the same. Matplotlib draws the axis itself i
 where its ticks are not plain: a tick was touched, there are small ticks, or `tick_params` has set other properties.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis, YAxis
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
 from matplotlib.offsetbox import OffsetBox
 from matplotlib.path import Path
@@ -27,11 +29,37 @@ GRID: Final = {"grid_color", "grid_linewidth"}
 TICK_LISTS: Final = ("majorTicks", "minorTicks")  # of an axis; matplotlib makes each when it is first looked at
 
 
+class Number(Renderer):
+    """What matplotlib writes at a tick, relative to its place; it is found by letting it be written here."""
+
+    def __init__(self, label: str, size: float, alignment: tuple[Any, Any], dpi: float) -> None:
+        super().__init__(1, 1, dpi)
+        self.written: list[tuple[float, float, str, FontProperties, Any]] = []
+        text = Text(0, 0, label, fontsize=size, ha=alignment[0], va=alignment[1], figure=Figure(dpi=dpi))
+        text.draw(self)
+        self.extent = text.get_window_extent(self).get_points()
+
+    def draw_text(
+        self, gc: Any, x: float, y: float, s: str, prop: Any, angle: float, ismath: Any = False, mtext: Any = None
+    ) -> None:
+        """Note where a line of the text begins."""
+        self.written.append((x, self.height - y, s, prop, ismath))
+
+    def draw(self, renderer: Renderer, gc: Any, x: float, y: float) -> None:
+        """Write it at a place, in pixels from the lower left corner."""
+        for right, up, text, prop, ismath in self.written:
+            renderer.draw_text(gc, x + right, renderer.height - y - up, text, prop, 0, ismath)
+
+
+number_at = lru_cache(maxsize=512)(Number)
+
+
 class QuickAxis(Axis):
     """What the two axes have in common."""
 
     index: int  # 0 for x, 1 for y
     sides: tuple[str, str]  # where ticks may be
+    alignments: tuple[tuple[Any, Any], tuple[Any, Any]]  # of the numbers on the second side, and on the first
 
     @property
     def has_ticks(self) -> bool:
@@ -58,7 +86,7 @@ class QuickAxis(Axis):
     def draw(self, renderer: Any) -> None:
         """Draw grid, ticks, numbers and the label."""
         look = self._plain_look() if isinstance(renderer, Renderer) and self.get_visible() else {}
-        ticks = self._ticks(look) if look else None
+        ticks = self._ticks() if look else None
         if ticks is None or self.get_major_formatter().get_offset():
             super().draw(renderer)
         else:
@@ -78,7 +106,7 @@ class QuickAxis(Axis):
             return {}
         return {**look, "is_first": side == first, "ticks": look[side], "numbers": look[f"label{side}"]}
 
-    def _draw_plain(self, renderer: Renderer, look: dict[str, Any], number: Text, places: Floats, labels: list) -> None:
+    def _draw_plain(self, renderer: Renderer, look: dict[str, Any], places: Floats, labels: list[str]) -> None:
         low, high = self.axes.bbox.get_points()[:, 1 - self.index]
         edge, away, furthest = (low, -1, min) if look["is_first"] else (high, 1, max)
         outside = edge + away * renderer.points_to_pixels(look["length"])
@@ -91,33 +119,27 @@ class QuickAxis(Axis):
             gc = _pen(renderer, look["color"], look["width"])
             renderer.draw_path(gc, self._across(places, edge, outside), IdentityTransform())
         if look["numbers"]:
+            gc = _pen(renderer, look["labelcolor"], 1)
+            beside = outside + away * renderer.points_to_pixels(look["pad"])
             for place, label in zip(places, labels, strict=True):
-                number.set_text(label)
-                (number.set_x, number.set_y)[self.index](place)
-                number.draw(renderer)
-                if self.label.get_text():
-                    extent = number.get_window_extent(renderer).get_points()[:, 1 - self.index]
-                    outside = furthest(outside, *extent)
+                number = number_at(label, look["labelsize"], self.alignments[look["is_first"]], renderer.dpi)
+                number.draw(renderer, gc, *((place, beside), (beside, place))[self.index])
+                outside = furthest(outside, *(beside + number.extent[:, 1 - self.index]))
         outside += away * renderer.points_to_pixels(self.labelpad)
         (self.label.set_y, self.label.set_x)[self.index](outside)
         self.label.draw(renderer)
 
-    def _ticks(self, look: dict[str, Any]) -> tuple[Text, Floats, list[str]]:
-        """Return the text that is drawn at every tick, where in pixels along the axis they stand, and their numbers."""
+    def _ticks(self) -> tuple[Floats, list[str]]:
+        """Return where in pixels along the axis its ticks stand, and their numbers."""
         values = np.asarray(self.get_majorticklocs(), dtype=np.float64)
         labels = self.get_major_formatter().format_ticks(values.tolist())
-        pad = look["pad"] + look["length"]
-        name = f"get_{'xy'[self.index]}axis_text{1 if look['is_first'] else 2}_transform"
-        transform, vertical, horizontal = getattr(self.axes, name)(pad)
-        points = np.full((len(values), 2), 0.0 if look["is_first"] else 1.0)
+        points = np.zeros((len(values), 2))
         points[:, self.index] = values
-        points = transform.transform(points)
+        to_pixels = (self.axes.get_xaxis_transform, self.axes.get_yaxis_transform)[self.index]("grid")
+        places = to_pixels.transform(points)[:, self.index]
         low, high = self.axes.bbox.get_points()[:, self.index]
-        places = points[:, self.index]
         inside = np.flatnonzero((places > low - 1e-3) & (places < high + 1e-3))
-        look_of_text = {"fontsize": look["labelsize"], "color": look["labelcolor"], "ha": horizontal, "va": vertical}
-        number = Text(*(points[0] if len(points) else (0, 0)), **look_of_text, figure=self.axes.figure)
-        return number, places[inside], [labels[index] for index in inside]
+        return places[inside], [labels[index] for index in inside]
 
     def _across(self, places: Floats, low: float, high: float) -> Path:
         """Return a line across the axis at every place, in pixels."""
@@ -130,13 +152,13 @@ class QuickAxis(Axis):
 class QuickXAxis(QuickAxis, XAxis):
     """The horizontal axis."""
 
-    index, sides = 0, ("bottom", "top")
+    index, sides, alignments = 0, ("bottom", "top"), (("center", "bottom"), ("center", "top"))
 
 
 class QuickYAxis(QuickAxis, YAxis):
     """The vertical axis."""
 
-    index, sides = 1, ("left", "right")
+    index, sides, alignments = 1, ("left", "right"), (("left", "center_baseline"), ("right", "center_baseline"))
 
 
 class QuickAxes(Axes):

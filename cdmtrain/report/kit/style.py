@@ -9,16 +9,20 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any, Final, Literal, NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from numpy.typing import NDArray
 
 from cdmtrain.particles import PDG_CODES, find_code
 from cdmtrain.report.kit.formats import own_style
 from cdmtrain.report.kit.quick_axes import QuickAxes, quick
+
+Floats = NDArray[np.float64]
 
 BEST: Final = "#D55E00"  # Okabe and Ito's vermillion, which no particle has
 INK: Final = "#1f2430"
@@ -145,6 +149,16 @@ def dress(axes: Axes) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
+
+
+def outline(axes: Axes, heights: Floats, edges: Floats, **line: Any) -> None:
+    """Draw a histogram as a line from zero to zero; `Axes.stairs` measures each of its steps."""
+    axes.plot(np.repeat(edges, 2), np.pad(np.repeat(heights, 2), 1), solid_joinstyle="miter", **line)
+
+
+def area(axes: Axes, heights: Floats, edges: Floats, **look: Any) -> None:
+    """Fill a histogram down to zero."""
+    axes.fill_between(np.repeat(edges, 2)[1:-1], np.repeat(heights, 2), linewidth=0, **look)
 
 
 def whole_numbers(axes: Axes) -> None:

@@ -38,8 +38,8 @@ def _draw_calibration(events: Predictions, error: str) -> Drawing:
     axes.tick_params(labelbottom=False)
     style.legend(axes, loc="upper left")
     below = style.new_axes(figure, "highest softmax probability", "events", top=2.9)
-    below.hist(confidence, bins=np.linspace(0, 1, 31).tolist(), color=style.INK, alpha=0.75)
-    below.set_xlim(axes.get_xlim())
+    style.area(below, *np.histogram(confidence, np.linspace(0, 1, 31)), color=style.INK, alpha=0.75)
+    below.set(xlim=axes.get_xlim(), ylim=(0, None))
     caption = (
         "Accuracy of events in bins of the network's own confidence, and how many events each confidence has. Below "
         "the diagonal the network is overconfident, above it underconfident. Bars: 68.3 % Wilson intervals."
@@ -168,9 +168,10 @@ def draw_failure(variable: Variable, right: Bools) -> Drawing:
     inside = variable.value.clip(edges[0], edges[-1])
     shares = [100 * np.histogram(inside[chosen], edges)[0] / max(1, chosen.sum()) for chosen in (right, ~right)]
     figure, axes = style.new_plot(variable.xlabel, "events per bin (%)", height_inches=3.4)
-    axes.stairs(shares[0], edges, color=style.INK, linewidth=1.7, label="classified right")
-    axes.stairs(shares[1], edges, color=style.BEST, linewidth=1.7, linestyle=style.DASHED, label="classified wrong")
-    axes.stairs(shares[1], edges, fill=True, color=style.BEST, alpha=0.15)
+    style.outline(axes, shares[0], edges, color=style.INK, linewidth=1.7, label="classified right")
+    wrong = style.CHOSEN.line | {"linewidth": 1.7, "label": "classified wrong"}
+    style.outline(axes, shares[1], edges, **wrong)
+    style.area(axes, shares[1], edges, color=style.BEST, alpha=0.15)
     axes.set_ylim(0, None)
     style.legend(axes)
     medians = f"{variable.median(right)} (right) and {variable.median(~right)} (wrong)"

@@ -243,7 +243,7 @@ def _draw_scores(events: Predictions, names: Sequence[str]) -> Drawing:
             if len(score) == 0:
                 continue
             share = 100 * np.histogram(score, BINS)[0] / len(score)
-            axes.stairs(share, BINS, **_line(truth, names), linewidth=1.4, label=truth)
+            style.outline(axes, share, BINS, **_line(truth, names), linewidth=1.4, label=truth)
             rows += [[name, truth, *bin] for bin in zip(BINS[:-1], BINS[1:], share, strict=True)]
     _set_all(panels, xlim=(0, 1), yscale="log")
     _legend(figure, panels)
