@@ -12,7 +12,6 @@ from matplotlib.backend_bases import GraphicsContextBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.mathtext import MathTextParser
 from numpy.typing import NDArray
 
 INCHES_PER_METRE = 1 / 0.0254
@@ -30,7 +29,7 @@ class Stamp(NamedTuple):
     bottom: int  # and to the lower edge
 
 
-formulas = MathTextParser("path")  # one for all renderers, as it remembers what it has parsed
+formulas = RendererAgg(1, 1, 100).mathtext_parser  # one for all renderers, as it remembers what it has parsed
 
 
 class Renderer(RendererAgg):
