@@ -33,7 +33,7 @@ class _ShiftedNeighbours:
     shifts: Sequence[tuple[int, int]]  # (rows, columns), one of each pair of opposite shifts
 
     def __call__(self, hits: LitPixels) -> Int[Tensor, "2 edge"]:
-        if hits.pixel.device.type != "cpu" or torch.compiler.is_compiling():
+        if not _on_cpu(hits):
             return _both_directions([hits.pairs(self.shifts)])
         arrays = hits.offset.numpy(), hits.pixel.numpy(), hits.image_size, np.array(self.shifts)
         return torch.from_numpy(_edges(*arrays))
@@ -89,22 +89,17 @@ class NearestNeighbours:
         self.k = k
 
     def __call__(self, hits: LitPixels) -> Int[Tensor, "2 edge"]:
-        """Search a band of rows around each pixel, and again in one four times as high if a nearer pixel may exist.
-
-        A GPU searches all rows at once: to compare more pixels costs it less than to begin again.
-        """
-        search = _BandSearch(hits)
-        nearest, todo = search.hits.new_full((len(search.hits), self.k), -1), search.hits
-        rows = 4 if search.device == "cpu" else hits.image_size
-        while len(todo):
-            unsure = [todo[:0]]
-            for hit, candidate, valid in search.candidates(todo, *search.band(rows)):
+        """A CPU walks from each pixel to ever farther rows; a GPU, for which that is slower, compares all pixels."""
+        if _on_cpu(hits):
+            arrays = (array.numpy() for array in (hits.offset, hits.row, hits.column))
+            nearest = torch.from_numpy(_nearest(*arrays, self.k))
+        else:
+            search = _BandSearch(hits)
+            nearest = search.hits.new_full((len(search.hits), self.k), -1)
+            for hit, candidate, valid in search.candidates(search.hits, *search.band(hits.image_size)):
                 valid &= candidate != hit.unsqueeze(1)
-                neighbour, farthest = self._nearest(candidate, valid, search.squared_distance(hit, candidate))
-                nearest[hit, : neighbour.shape[1]] = neighbour
-                if rows < hits.image_size:
-                    unsure.append(hit[farthest >= (rows + 1) ** 2])
-            todo, rows = torch.cat(unsure), 4 * rows
+                found = self._nearest(candidate, valid, search.squared_distance(hit, candidate))
+                nearest[hit, : found.shape[1]] = found
         hit, rank = (nearest >= 0).nonzero(as_tuple=True)
         return torch.stack([nearest[hit, rank], hit])
 
@@ -113,13 +108,12 @@ class NearestNeighbours:
         candidate: Int[Tensor, "node candidate"],
         valid: Bool[Tensor, "node candidate"],
         squared: Int[Tensor, "node candidate"],
-    ) -> tuple[Int[Tensor, "node nearest"], Int[Tensor, " node"]]:
-        """The nearest candidates in order, -1 where there are too few, and the squared distance of the k-th."""
+    ) -> Int[Tensor, "node nearest"]:
+        """The nearest candidates in order, -1 where there are too few."""
         width = candidate.shape[1]
         key = squared * width + torch.arange(width, device=squared.device)  # candidates ascend: the smaller wins a tie
         found, index = key.masked_fill(~valid, NEVER).topk(min(self.k, width), largest=False)
-        neighbour = candidate.gather(1, index).masked_fill(found == NEVER, -1)
-        return neighbour, found[:, -1] // width if width >= self.k else torch.full_like(found[:, -1], NEVER)
+        return candidate.gather(1, index).masked_fill(found == NEVER, -1)
 
 
 class _BandSearch:
@@ -166,6 +160,10 @@ def _both_directions(pairs: Sequence[Pairs]) -> Int[Tensor, "2 edge"]:
     return torch.cat([*first, *second, *second, *first]).view(2, -1)
 
 
+def _on_cpu(hits: LitPixels) -> bool:
+    return hits.pixel.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 @jit
 @no_type_check  # numba knows the types
 def _edges(offset, pixel, size, shifts):
@@ -193,3 +191,33 @@ def _edges(offset, pixel, size, shifts):
         edges[1, half + begin : half + end] = edges[0, begin:end]
         begin = end
     return edges
+
+
+@jit
+@no_type_check
+def _nearest(offset, row, column, k):
+    """The k nearest hits of each in order, -1 where there are too few. The rows of an event ascend."""
+    nearest, squared = np.full((len(row), k), -1), np.empty(k, np.int64)
+    for event in range(len(offset) - 1):
+        first, last = offset[event], offset[event + 1]
+        for hit in range(first, last):
+            found, number, before, after = nearest[hit], 0, hit - 1, hit + 1
+            while before >= first or after < last:
+                up = row[hit] - row[before] if before >= first else NEVER
+                down = row[after] - row[hit] if after < last else NEVER
+                rows = min(up, down)
+                if number == k and rows * rows > squared[k - 1]:
+                    break
+                other = before if up <= down else after
+                before, after = before - (up <= down), after + (up > down)
+                columns = column[hit] - column[other]
+                distance = rows * rows + columns * columns
+                place = min(number, k)  # of this one in what is found; ties go to the smaller number
+                while place > 0 and (distance, other) < (squared[place - 1], found[place - 1]):
+                    if place < k:
+                        squared[place], found[place] = squared[place - 1], found[place - 1]
+                    place -= 1
+                if place < k:
+                    squared[place], found[place] = distance, other
+                    number = min(number + 1, k)
+    return nearest

@@ -95,7 +95,7 @@ MUTANTS = [
         "shifts = ((0, 1), (1, 0), (1, 1))",
     ),
     Mutant("representation/neighbours.py", "<= self.radius_px**2", "< self.radius_px**2"),
-    Mutant("representation/neighbours.py", "unsure.append(hit[farthest >= (rows + 1) ** 2])", "unsure.append(hit[:0])"),
+    Mutant("representation/neighbours.py", "rows * rows > squared[k - 1]", "rows * rows >= squared[k - 1]"),
     Mutant("representation/order.py", "_sorted(batch, -batch.energy)", "_sorted(batch, batch.energy)"),
     Mutant(
         "representation/scale.py",

@@ -58,11 +58,13 @@ def k_nearest(pixels: Pixels, k: int) -> list[tuple[int, int]]:
     return edges
 
 
-@pytest.mark.parametrize("find", [FourNeighbours(), EightNeighbours()])
-def test_a_cpu_lists_the_edges_that_other_devices_list_in_their_order(find, hits_of):
-    hits = hits_of(np.random.default_rng(4).random((6, 9, 9)) * (np.arange(6) % 3 > 0)[:, None, None])
-    first, second = hits.pairs(find.shifts)
-    assert torch.equal(find(hits), torch.stack([torch.cat([first, second]), torch.cat([second, first])]))
+@pytest.mark.parametrize("find", [FourNeighbours(), EightNeighbours(), *(NearestNeighbours(k=k) for k in (1, 3, 30))])
+def test_a_cpu_lists_the_edges_that_other_devices_list_in_their_order(find, hits_of, monkeypatch):
+    lit = np.random.default_rng(4).random((6, 9, 9)) < np.array([0, 1, 0.05, 0.3, 0.6, 0.02])[:, None, None]
+    lit = lit.astype(np.float32)
+    on_cpu = find(hits_of(lit))
+    monkeypatch.setattr(neighbours, "_on_cpu", lambda hits: False)
+    assert torch.equal(on_cpu, find(hits_of(lit)))
 
 
 @pytest.mark.parametrize("name", BY_DISTANCE)
