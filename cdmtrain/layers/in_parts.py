@@ -1,11 +1,12 @@
 """Parts of a computation at the same time, on as many threads as torch uses."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 from os import getpid
-from typing import TypeVar
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
 
 import torch
 
@@ -22,12 +23,32 @@ def in_parts(count: int, compute: Callable[[int, int], Result]) -> list[Result]:
     own, *others = pairwise(bounds)
     if not others:
         return [compute(*own)]
-    pool = _pool(getpid(), threads)
-    started = [pool.submit(compute, *part) for part in others]
-    return [compute(*own), *(part.result() for part in started)]
+    tasks, done = _tasks(getpid(), threads - 1), SimpleQueue[Any]()  # a third of the delay of concurrent.futures
+    for part in others:
+        tasks.put((compute, part, done))
+    results = {own: compute(*own)}
+    for _ in others:
+        part, result, error = done.get()
+        if error is not None:
+            raise error
+        results[part] = result
+    return [results[part] for part in (own, *others)]
 
 
 @cache
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """The threads of this process beside its own; those of a process that forked do not exist in its child."""
-    return ThreadPoolExecutor(threads - 1, thread_name_prefix="in_parts")
+def _tasks(process: int, threads: int) -> "SimpleQueue[Any]":
+    """What threads of this process wait for; those of a process that forked do not exist in its child."""
+    tasks = SimpleQueue[Any]()
+    for _ in range(threads):
+        Thread(target=_work, args=(tasks,), daemon=True, name="in_parts").start()
+    return tasks
+
+
+def _work(tasks: "SimpleQueue[Any]") -> None:
+    while True:
+        compute, part, done = tasks.get()
+        try:
+            done.put((part, compute(*part), None))
+        except BaseException as error:
+            done.put((part, None, error))
+        del compute, done  # a thread that waits keeps no arrays
