@@ -1,4 +1,4 @@
-"""What the two nodes of every edge and the edge activate together, in one pass over the edges."""
+"""What the two nodes of every edge activate together, in one pass over the edges."""
 
 from typing import Any, no_type_check
 
@@ -13,11 +13,9 @@ Nodes = Float[Tensor, "node width"]
 Edges = Float[Tensor, "edge width"]
 
 
-def relu_pairs(
-    of_target: Nodes, of_source: Nodes, edge_index: Int[Tensor, "2 edge"], of_edge: Edges | None = None
-) -> Edges:
-    """max(of_target_i + of_source_j + of_edge_ij, 0) for every edge from j to i; `one_pass.fits` tells where."""
-    pairs: Tensor = _ReluPairs.apply(of_target, of_source, edge_index, of_edge)
+def relu_pairs(of_target: Nodes, of_source: Nodes, edge_index: Int[Tensor, "2 edge"]) -> Edges:
+    """max(of_target_i + of_source_j, 0) for every edge from j to i; `one_pass.fits` tells where."""
+    pairs: Tensor = _ReluPairs.apply(of_target, of_source, edge_index)
     return pairs
 
 
@@ -32,9 +30,8 @@ def relu_pair_sum(of_target: Nodes, of_source: Nodes, edge_index: Int[Tensor, "2
 
 class _ReluPairs(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, of_target: Tensor, of_source: Tensor, edge_index: Tensor, of_edge: Tensor | None) -> Tensor:
-        shape = edge_index.shape[1], of_target.shape[1]
-        pairs = of_target.new_zeros(shape) if of_edge is None else of_edge.clone(memory_format=torch.contiguous_format)
+    def forward(ctx: Any, of_target: Tensor, of_source: Tensor, edge_index: Tensor) -> Tensor:
+        pairs = of_target.new_empty(edge_index.shape[1], of_target.shape[1])
         _activate(*_arrays(of_target, of_source, edge_index), pairs.numpy())
         ctx.num_nodes = len(of_target)
         ctx.save_for_backward(pairs, edge_index)
@@ -42,13 +39,11 @@ class _ReluPairs(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         pairs, edge_index = ctx.saved_tensors
         of_target, of_source = (gradient.new_zeros(ctx.num_nodes, pairs.shape[1]) for _ in range(2))
-        of_edge = torch.empty_like(pairs) if ctx.needs_input_grad[3] else pairs[:0]
-        arrays = _arrays(pairs, edge_index, gradient, of_target, of_source, of_edge)
-        _activation_gradients(*arrays)
-        return of_target, of_source, None, of_edge if ctx.needs_input_grad[3] else None
+        _activation_gradients(*_arrays(pairs, edge_index, gradient, of_target, of_source))
+        return of_target, of_source, None
 
 
 class _ReluPairSum(torch.autograd.Function):
@@ -78,13 +73,13 @@ def _activate(of_target, of_source, edge_index, pairs):
     for edge in range(len(pairs)):
         a, b, row = of_target[edge_index[1, edge]], of_source[edge_index[0, edge]], pairs[edge]
         for k in range(len(row)):
-            z = a[k] + b[k] + row[k]
+            z = a[k] + b[k]
             row[k] = zero if z < zero else z  # NaN stays
 
 
 @jit
 @no_type_check
-def _activation_gradients(pairs, edge_index, gradient, of_target, of_source, of_edge):
+def _activation_gradients(pairs, edge_index, gradient, of_target, of_source):
     zero = pairs.dtype.type(0)
     for edge in range(len(pairs)):
         a, b, row, value = of_target[edge_index[1, edge]], of_source[edge_index[0, edge]], gradient[edge], pairs[edge]
@@ -92,9 +87,6 @@ def _activation_gradients(pairs, edge_index, gradient, of_target, of_source, of_
             part = zero if value[k] <= zero else row[k]
             a[k] += part
             b[k] += part
-        if len(of_edge):
-            for k in range(len(row)):
-                of_edge[edge, k] = zero if value[k] <= zero else row[k]
 
 
 @jit

@@ -9,17 +9,18 @@ Differences from the paper: none in the block, which leaves the functions open; 
 """
 
 from functools import partial
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch_geometric.utils import scatter
+from torch_geometric.utils import degree, scatter
 
 from cdmtrain.batch import Graph
 from cdmtrain.layers.activation import make_activation
+from cdmtrain.layers.edge_update import edge_update
 from cdmtrain.layers.one_pass import fits
 from cdmtrain.layers.pair_linear import PairLinear
-from cdmtrain.layers.relu_pairs import relu_pairs
 
 AGGREGATIONS = ("sum", "mean", "max")
 
@@ -80,9 +81,11 @@ class GraphNetwork(nn.Module):
     def embed(self, graph: Graph) -> Float[Tensor, "event feature"]:
         """The features of an event, from which the last layer computes its logits."""
         e, v, u = graph.edge_feature, graph.feature, graph.feature.new_zeros(graph.num_events, 0)
-        for number, block in enumerate(self.blocks):
-            updated = block(e, v, u, graph)
-            e, v, u = updated if number == 0 else (old + new for old, new in zip((e, v, u), updated, strict=True))
+        for number, block in enumerate(self.blocks, 1):
+            new_e, new_v, new_u = block(e, v, u, graph, keep_edges=number < len(self.blocks))
+            first = number == 1
+            e = new_e if first or new_e is None else e + new_e
+            v, u = (new_v, new_u) if first else (v + new_v, u + new_u)
         return u
 
 
@@ -98,20 +101,36 @@ class GNBlock(nn.Module):
         self.phi_v = nn.Sequential(nn.Linear(width + node + event, width), *_second_layer(width, activation))
         self.phi_u = nn.Sequential(nn.Linear(2 * width + event, width), *_second_layer(width, activation))
         self.rho = partial(scatter, reduce=aggregation)
+        self.aggregation = aggregation
 
-    def forward(self, e: Edges, v: Nodes, u: Events, graph: Graph) -> tuple[Edges, Nodes, Events]:
-        target, n = graph.edge_index[1], graph.event
+    def forward(
+        self, e: Edges, v: Nodes, u: Events, graph: Graph, *, keep_edges: bool
+    ) -> tuple[Edges | None, Nodes, Events]:
+        """Return e', v' and u'; e' may be None if it is not kept."""
+        n = graph.event
         v = torch.cat([v, u.index_select(0, n)], dim=1)
-        of_edge, activation = None if self.of_edge is None else self.of_edge(e), self.phi_e[0]
+        activation, linear, norm = cast(tuple[nn.Module, nn.Linear, nn.LayerNorm], tuple(self.phi_e))
+        total: Nodes | None = None
         if fits(v, activation):
-            hidden = relu_pairs(self.of_ends.target(v), self.of_ends.source(v), graph.edge_index, of_edge)
+            inputs = self.of_ends.target(v), self.of_ends.source(v), e, graph.edge_index, self.of_edge, linear, norm
+            updated, total = edge_update(*inputs, keep_edges=keep_edges or self.aggregation == "max")
         else:
             hidden = self.of_ends(v, graph.edge_index)
-            hidden = activation(hidden if of_edge is None else hidden + of_edge)
-        e = self.phi_e[1:](hidden)
-        v = self.phi_v(torch.cat([self.rho(e, target, dim_size=len(v)), v], dim=1))
-        of_edges, of_nodes = self.rho(e, n[target], dim_size=len(u)), self.rho(v, n, dim_size=len(u))
-        return e, v, self.phi_u(torch.cat([of_edges, of_nodes, u], dim=1))
+            updated = self.phi_e(hidden if self.of_edge is None else hidden + self.of_edge(e))
+        to_nodes, to_events = self._aggregate(updated, total, graph)
+        v = self.phi_v(torch.cat([to_nodes, v], dim=1))
+        return updated, v, self.phi_u(torch.cat([to_events, self.rho(v, n, dim_size=len(u)), u], dim=1))
+
+    def _aggregate(self, e: Edges | None, total: Nodes | None, graph: Graph) -> tuple[Nodes, Events]:
+        """rho(e') over the edges to each node and of each event, from the sum of e' at the nodes where it suffices."""
+        target, n, num_nodes = graph.edge_index[1], graph.event, len(graph.event)
+        if total is None or self.aggregation == "max":
+            return self.rho(e, target, dim_size=num_nodes), self.rho(e, n[target], dim_size=graph.num_events)
+        of_events: Events = scatter(total, n, dim_size=graph.num_events)
+        if self.aggregation == "sum":
+            return total, of_events
+        num_edges = degree(target, num_nodes, dtype=total.dtype).unsqueeze(1)
+        return total / num_edges.clamp(min=1), of_events / scatter(num_edges, n, dim_size=len(of_events)).clamp(min=1)
 
 
 def _second_layer(width: int, activation: str) -> nn.Sequential:

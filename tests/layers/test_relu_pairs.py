@@ -15,13 +15,6 @@ def test_pairs_and_gradients_are_those_of_torchs_operations(assert_equal_with_gr
     assert_equal_with_gradients(relu_pairs(a, b, edges), (a[edges[1]] + b[edges[0]]).relu(), a, b)
 
 
-def test_edges_add_what_is_their_own(assert_equal_with_gradients):
-    a, b, edges = drawn()
-    own = torch.randn(40, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64, requires_grad=True)
-    expected = (a[edges[1]] + b[edges[0]] + own).relu()
-    assert_equal_with_gradients(relu_pairs(a, b, edges, own), expected, a, b, own)
-
-
 def test_sums_and_gradients_are_those_of_torchs_operations(assert_equal_with_gradients):
     a, b, edges = drawn()
     expected = torch.zeros_like(a).index_add(0, edges[1], (a[edges[1]] + b[edges[0]]).relu())
