@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cdmtrain import machine
-from cdmtrain.machine import KEPT_BYTES, WAITING, let_threads_sleep, memory_bytes
+from cdmtrain.machine import KEPT_BYTES, OWN_WAITING, SHORT_WAIT, let_threads_sleep, memory_bytes
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
 
@@ -98,18 +98,15 @@ def test_memory_beyond_the_bound_is_given_back() -> None:
     assert output(HELD) < 100_000  # kB
 
 
-@pytest.mark.parametrize(("before", "after"), [({}, "passive"), ({"GOMP_SPINCOUNT": "9"}, None)])
-def test_threads_sleep_unless_the_user_chose(
-    before: dict[str, str], after: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in WAITING:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("OMP_WAIT_POLICY", "")  # restored afterwards
-    monkeypatch.delenv("OMP_WAIT_POLICY")
-    for name, value in before.items():
+@pytest.mark.parametrize("own", [{}, {"GOMP_SPINCOUNT": "9"}, {"OMP_WAIT_POLICY": "active"}, {"KMP_BLOCKTIME": "200"}])
+def test_waiting_threads_sleep_soon_unless_the_user_chose(own, monkeypatch):
+    for name in OWN_WAITING:
+        monkeypatch.setenv(name, "")  # restored afterwards
+        monkeypatch.delenv(name)
+    for name, value in own.items():
         monkeypatch.setenv(name, value)
     let_threads_sleep()
-    assert os.environ.get("OMP_WAIT_POLICY") == after
+    assert {name: os.environ[name] for name in OWN_WAITING if name in os.environ} == (own or SHORT_WAIT)
 
 
 @pytest.mark.parametrize(
