@@ -155,6 +155,7 @@ def show(folder: Path, sweep: Path | None) -> None:
     jobs = read_benchmarks([folder])
     console.print(job_tables(jobs[0]))
     if sweep:
-        jobs = read_benchmarks(sorted(path.parent for path in sweep.glob(f"*/{JOB}")))
+        ended = sorted(sweep.glob(f"*/{JOB}"), key=lambda path: path.stat().st_mtime_ns)
+        jobs = read_benchmarks([path.parent for path in ended])
         console.print(comparison_table(jobs).terminal())
     say(f"page: {write_benchmarks(sweep or folder, jobs)}")

@@ -95,10 +95,12 @@ def test_operations_are_counted_on_the_device_that_trained(run: Benchmark, monke
     assert calls[-3:] == ["fit", "to", "flops"]
 
 
-def test_a_comparison_ends_with_a_table_of_all_jobs(run: Benchmark, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_comparison_ends_with_a_table_of_all_jobs_as_they_ended(
+    run: Benchmark, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("-m", "model=perceptron,dnn", "blocks=1", "passes=1", "sweep.dir=compared") == 0
     last = capsys.readouterr().out.split("Comparison")[-1].splitlines()
-    names = ["dnn", "perceptron"]
+    names = ["perceptron", "dnn"]
     assert [row["job"] for row in rows(Path("compared/jobs.csv"))] == names
     assert len(rows(Path("compared/stages.csv"))) == 2 * len(STAGES)
     assert [line.split()[0] for line in last if "%" in line] == names
