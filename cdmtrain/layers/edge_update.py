@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from cdmtrain.compiled import jit
-from cdmtrain.layers.in_parts import in_parts
+from cdmtrain.layers.in_parts import add, in_parts
 from cdmtrain.layers.row_products import add_outer_products, add_products, padded
 
 TILE = 128  # edges at a time
@@ -61,7 +61,7 @@ class _EdgeUpdate(torch.autograd.Function):
             _update(first, last, *arrays, total.numpy())
             return total
 
-        return updated if keep_edges else None, _sum(in_parts(len(e), forward))
+        return updated if keep_edges else None, add(in_parts(len(e), forward))
 
     @staticmethod
     @once_differentiable
@@ -78,16 +78,11 @@ class _EdgeUpdate(torch.autograd.Function):
             _gradients(first, last, *arrays, *_arrays(*sums))
             return sums
 
-        sums = map(_sum, zip(*in_parts(len(e), backward), strict=True))
+        sums = map(add, zip(*in_parts(len(e), backward), strict=True))
         *ends, of_edge_weight, of_weight, of_bias, of_gain, of_shift = sums
         of_weights = of_edge_weight[0].t(), of_weight[0].t()
         of_e = of_e if ctx.needs_input_grad[2] else None
         return *ends, of_e, *of_weights, of_bias, of_gain, of_shift, None, None, None
-
-
-def _sum(parts: Any) -> Tensor:
-    first, *others = parts
-    return sum(others, start=first)
 
 
 def _arrays(*tensors: Tensor) -> list[Any]:

@@ -1,6 +1,6 @@
 """Parts of a computation at the same time, on as many threads as torch uses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
 from os import getpid
@@ -9,6 +9,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 Result = TypeVar("Result")
 
@@ -33,6 +34,12 @@ def in_parts(count: int, compute: Callable[[int, int], Result]) -> list[Result]:
             raise error
         results[part] = result
     return [results[part] for part in (own, *others)]
+
+
+def add(parts: Sequence[Tensor]) -> Tensor:
+    """The sum of what parts give, in their order."""
+    first, *others = parts
+    return sum(others, start=first)
 
 
 @cache

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cdmtrain.compiled import jit
-from cdmtrain.layers.in_parts import in_parts
+from cdmtrain.layers.in_parts import add, in_parts
 from cdmtrain.layers.pair_lists import PairLists
 from cdmtrain.layers.row_products import add_outer_products, add_products, padded
 from cdmtrain.layers.site_norm import MOMENTUM, SiteNorm
@@ -69,9 +69,13 @@ class _NormedConvolution(torch.autograd.Function):
             _gradients(first, last, *arrays, of_weight.numpy())
             return of_weight
 
-        of_weight, *others = in_parts(groups, backward)
-        of_weight = sum(others, start=of_weight)
-        gradients = of_x, of_weight, torch.from_numpy(of_gain), torch.from_numpy(of_bias), of_residual
+        gradients = (
+            of_x,
+            add(in_parts(groups, backward)),
+            torch.from_numpy(of_gain),
+            torch.from_numpy(of_bias),
+            of_residual,
+        )
         wanted = zip(gradients, ctx.needs_input_grad, strict=False)
         return *(gradient if needed else None for gradient, needed in wanted), None, None, None
 

@@ -72,7 +72,7 @@ MUTANTS = [
     Mutant("layers/lstm.py", "of_cell[k] = of_new * f", "of_cell[k] = of_new"),
     Mutant("layers/edge_update.py", " - along[i] * normed[i, k])", ")"),
     Mutant("layers/edge_update.py", "len(bias) + eps)", "len(bias))"),
-    Mutant("layers/edge_update.py", "first, *others = parts", "first, *others = parts[:1]"),
+    Mutant("layers/in_parts.py", "first, *others = parts", "first, *others = parts[:1]", SPARSE),
     Mutant("layers/row_products.py", 'builder.icmp_signed("<", lanes', 'builder.icmp_signed("<=", lanes'),
     Mutant("layers/site_norm.py", "self.training and len(x) > 1", "self.training"),
     Mutant("layers/mean_max_pooling.py", 'reduce_events(x, offset, "max")', 'reduce_events(x, offset, "sum")'),
