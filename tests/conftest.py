@@ -24,7 +24,10 @@ install_import_hook([f"cdmtrain.{room}" for room in ROOMS], "beartype.beartype")
 import cdmtrain.cli  # noqa: E402, F401  registers the resolvers that the configuration uses
 from cdmtrain.batch import EventBatch  # noqa: E402
 from cdmtrain.particles import PDG_CODES  # noqa: E402
+from tests.composing import compose_once  # noqa: E402
 from tests.forked import Python, forked  # noqa: E402
+
+compose_once()
 
 
 def make_images(num_events: int, image_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,42 @@
+"""What tests compose is what the program composes, though files that stay the same are read once."""
+
+import json
+from typing import Any
+
+import hydra
+import pytest
+from omegaconf import OmegaConf
+
+from tests.forked import Python
+
+COMPOSED = """
+import json, sys
+import hydra
+from omegaconf import OmegaConf
+import cdmtrain.cli
+with hydra.initialize_config_module("cdmtrain.conf", version_base="1.3"):
+    cfg = hydra.compose("config", sys.argv[1:], return_hydra_config=True)
+print(json.dumps(OmegaConf.to_container(cfg, resolve=False), default=str))
+"""
+
+
+def composed(*words: str) -> Any:
+    with hydra.initialize_config_module("cdmtrain.conf", version_base="1.3"):
+        cfg = hydra.compose("config", list(words), return_hydra_config=True)
+    return json.loads(json.dumps(OmegaConf.to_container(cfg, resolve=False), default=str))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("model=gnn", "representation/features=[energy,position]"),
+        ("experiment=zoo_gnn", "callbacks=[checkpoint,progress]", "~scheduler"),
+        ("+launch.more=1", "augmentation=[symmetries,shifts]", "optimizer=sgd"),
+    ],
+)
+def test_other_values_of_the_same_options_are_composed_as_in_a_process_of_its_own(
+    words: tuple[str, ...], python: Python
+) -> None:
+    composed(*words, "seed=1")  # which is kept
+    found = python(COMPOSED, *words, "seed=2", "optimizer.lr=0.5")
+    assert composed(*words, "seed=2", "optimizer.lr=0.5") == json.loads(found.stdout), found.stderr
