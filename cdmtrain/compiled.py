@@ -1,11 +1,20 @@
 """Compile loops with numba, at first use, and keep the machine code in the user's cache.
 
-A cache that cannot be used costs compilation in every process, and never the work: one warning says why.
+Another process compiles, because numba's compiler keeps some 100 to 270 MB until its process ends. A cache that cannot
+be used costs compilation in every process, and never the work: one warning says why.
 """
 
+import atexit
+import base64
+import importlib
+import json
 import logging
 import os
+import pickle
+import select
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -18,6 +27,9 @@ import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
 
 log = logging.getLogger(__name__)
+IDLE_SECONDS = 10
+_servers: dict[int, subprocess.Popen[str]] = {}  # by the process that started them
+_serving = False  # this is such a process
 
 
 class UsersFiles(CompileResultCacheImpl):
@@ -46,7 +58,10 @@ class SafeCache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
+            if found is None and self._enabled and _compile_apart(self._py_func, sig):
+                found = super().load_overload(sig, target_context)
+            return found
         except Exception as error:  # unpickling damaged bytes raises nearly every type
             _warn_once(f"{self.cache_path} has files that cannot be read ({error}); remove that directory")
 
@@ -66,12 +81,37 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
     return dispatcher
 
 
-def would_keep(function: Any) -> bool:
-    """Whether the machine code of a function from `jit` is yet to be made, and can be kept for other processes."""
-    kept = function._cache
-    if function.signatures or not isinstance(kept, SafeCache) or not kept._enabled:
+def _compile_apart(function: Callable[..., Any], signature: Any) -> bool:
+    """Whether another process has compiled a function of a module; what goes wrong there goes wrong again here."""
+    if _serving:
         return False
-    return not any(Path(kept.cache_path).glob(f"*.{function.__name__}-*.nbi"))
+    names = [function.__module__, function.__qualname__, base64.b64encode(pickle.dumps(signature)).decode()]
+    try:
+        server = _servers.get(os.getpid())  # a forked process has none yet
+        if server is None or server.poll() is not None:
+            server = _servers[os.getpid()] = _start_server()
+        print(json.dumps(names), file=server.stdin, flush=True)
+        return bool(server.stdout and server.stdout.readline())
+    except OSError:
+        return False
+
+
+def _start_server() -> subprocess.Popen[str]:
+    command = [sys.executable, "-P", "-c", "from cdmtrain.compiled import serve; serve()"]
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+    server = subprocess.Popen(command, text=True, start_new_session=True, stdin=pipe, stdout=pipe, stderr=nowhere)
+    atexit.register(server.communicate)
+    return server
+
+
+def serve() -> None:
+    """Compile what is asked for on the standard input, until nothing more is asked for a while."""
+    global _serving
+    _serving = True
+    while select.select([sys.stdin], [], [], IDLE_SECONDS)[0] and (line := sys.stdin.readline()):
+        module, name, signature = json.loads(line)
+        getattr(importlib.import_module(module), name).compile(pickle.loads(base64.b64decode(signature)))
+        print("compiled", flush=True)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,22 +27,34 @@ def test_machine_code_is_kept_in_the_users_cache(tmp_path):
     assert any(path.name.startswith("hits.nonzero_pixels") for path in tmp_path.rglob("*.nbc"))
 
 
-def test_what_is_compiled_already_or_cannot_be_kept_need_not_be_compiled_apart(tmp_path):
-    source = "from cdmtrain.compiled import jit, would_keep\n@jit\ndef doubled(x):\n    return 2 * x\n"
+def test_another_process_compiles_what_can_be_kept(tmp_path):
+    source = "from cdmtrain.compiled import jit\n@jit\ndef doubled(x):\n    return 2 * x\n"
     (tmp_path / "program.py").write_text(source)
-    code = "from program import doubled, would_keep; print(would_keep(doubled), doubled(21), would_keep(doubled))"
+    code = "from program import doubled; print(doubled(21), doubled(2.5)); found = doubled.stats"
+    shown = "; print(sum(found.cache_hits.values()), 'loaded', sum(found.cache_misses.values()), 'compiled')"
     environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
     environment |= {"XDG_CACHE_HOME": str(tmp_path / "home"), "PYTHONPATH": str(tmp_path)}
 
-    def run():
-        command = [sys.executable, "-c", code]
+    def run(before=""):
+        command = [sys.executable, "-c", before + code + shown]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
-    assert run() == "True 42 False\n"
-    assert run() == "False 42 False\n"
+    assert run() == "42 5.0\n2 loaded 0 compiled\n"
+    assert run() == "42 5.0\n2 loaded 0 compiled\n"
+    environment["XDG_CACHE_HOME"] = str(tmp_path / "other")
+    assert run("import sys; sys.executable = 'none'; ") == "42 5.0\n0 loaded 2 compiled\n"
     (tmp_path / "file").touch()
     environment["XDG_CACHE_HOME"] = str(tmp_path / "file")
-    assert run() == "False 42 False\n"
+    assert run() == "42 5.0\n0 loaded 2 compiled\n"
+
+
+def test_a_forked_process_asks_a_process_of_its_own(tmp_path):
+    source = "from cdmtrain.compiled import jit\n@jit\ndef doubled(x):\n    return 2 * x\n"
+    (tmp_path / "program.py").write_text(source)
+    code = "import os; from program import doubled; doubled(1); child = os.fork(); x = doubled(0.5 if child else True)"
+    code += "; os._exit(int(x) if child == 0 else 2 + os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "home"), "PYTHONPATH": str(tmp_path)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, check=False).returncode == 4
 
 
 def test_an_index_that_another_process_removes_at_the_same_time_stops_nothing(tmp_path):
@@ -71,27 +84,42 @@ PLANTS = {
 }
 
 
-@pytest.mark.parametrize("plant", [pytest.param(name, marks=ROOT if "user" in name else ()) for name in PLANTS])
-def test_machine_code_that_another_user_can_have_written_is_not_loaded(tmp_path, plant):
-    source = (
-        "import os\nfrom cdmtrain.compiled import jit\n@jit\ndef doubled(x):\n    return 2 * x\nprint(doubled(21))\n"
-    )
-    (tmp_path / "program.py").write_text(source)
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """A directory with program.py and, in home/, its machine code."""
+    folder = tmp_path_factory.mktemp("program")
+    lines = ["from cdmtrain.compiled import jit", "@jit", "def doubled(x):", "    return 2 * x", "print(doubled(21))"]
+    (folder / "program.py").write_text("\n".join(lines))
+    done = run_program(folder, folder / "home")
+    assert (done.stdout, done.stderr) == ("42\n", "")
+    return folder
+
+
+def run_program(folder, home):
     environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-    environment |= {"XDG_CACHE_HOME": str(tmp_path / "home"), "PYTHONPATH": str(tmp_path)}
+    environment |= {"XDG_CACHE_HOME": str(home), "PYTHONPATH": str(folder)}
     command = [sys.executable, "-c", "import program"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
 
-    def run():
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
 
-    assert (run().stdout, run().stderr) == ("42\n", "")
+@pytest.mark.parametrize("plant", [pytest.param(name, marks=ROOT if "user" in name else ()) for name in PLANTS])
+def test_machine_code_that_another_user_can_have_written_is_not_loaded(program, tmp_path, plant):
+    shutil.copytree(program / "home", tmp_path / "home")
     (index,) = (tmp_path / "home").rglob("*.nbi")
     index.write_bytes(pickle.dumps(Evil(tmp_path / "owned")))
     PLANTS[plant](index.parent)
-    shown = run()
+    shown = run_program(program, tmp_path / "home")
     assert shown.stdout == "42\n"
     assert "is not used" in shown.stderr
     assert not (tmp_path / "owned").exists()
+
+
+def test_what_is_planted_is_loaded_where_nobody_else_can_write(program, tmp_path):
+    shutil.copytree(program / "home", tmp_path / "home")
+    (index,) = (tmp_path / "home").rglob("*.nbi")
+    index.write_bytes(pickle.dumps(Evil(tmp_path / "owned")))
+    assert run_program(program, tmp_path / "home").stdout == "42\n"
+    assert (tmp_path / "owned").exists()
 
 
 class Evil:

@@ -2,8 +2,6 @@
 
 import math
 import os
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from cdmtrain.compiled import would_keep
 from cdmtrain.errors import InputError
 from cdmtrain.particles import DEFAULT, ELECTRON, POSITRON, name_of
 from cdmtrain.simulation.argon import MASS_MEV
@@ -130,8 +127,6 @@ class Simulator:
         if events < 0 or seed < 0:
             raise InputError(f"simulation: events is {events} and seed {seed}: both are whole numbers from 0")
         workers = workers or _cores()
-        if would_keep(simulate_block):
-            _compile_apart()
         with ThreadPoolExecutor(workers) as pool:
             pending: deque = deque()
             for first in range(0, events, BLOCK_EVENTS):
@@ -170,16 +165,6 @@ class Simulator:
         """Class indices in the proportions of the mix, to within one (systematic sampling from a random start)."""
         weights = np.array(list(self.class_mix.values()))
         return np.searchsorted(np.cumsum(weights) / weights.sum(), (np.arange(events) + start) / events, side="right")
-
-
-def _compile_apart() -> None:
-    """Compile in a process of its own: numba's compiler keeps some 270 MB until its process ends.
-
-    What goes wrong there goes wrong again here, where it is reported.
-    """
-    code = "from cdmtrain.simulation.simulator import Simulator; Simulator().block(first=0, events=1, seed=0)"
-    with suppress(OSError):
-        subprocess.run([sys.executable, "-P", "-c", code], check=False, capture_output=True)
 
 
 def _cores() -> int:

@@ -47,7 +47,9 @@ def events_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def cdmtrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events_file: Path) -> Callable[..., int]:
+def cdmtrain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events_file: Path, without_page: None
+) -> Callable[..., int]:
     """Runs a command in an empty directory; its exit status. `data` are the words for the events of this file."""
     from cdmtrain import cli
 

@@ -56,6 +56,7 @@ def test_a_run_is_evaluated_on_the_device(cdmtrain: Command, run: Path, device: 
     assert json.loads((folder / "provenance.json").read_text())["accelerator"] == "Emulated GPU"
 
 
+@pytest.mark.page
 def test_a_run_of_the_processor_goes_on_and_is_evaluated_on_the_device(
     cdmtrain: Command, data: list[str], make_device: Callable[[], Any]
 ) -> None:
@@ -138,6 +139,7 @@ def test_runs_are_averaged_on_the_device(cdmtrain: Command, run: Path, device: A
     assert cdmtrain("task=evaluate", f"run=[{run},other]") == 0
 
 
+@pytest.mark.page
 def test_a_sweep_leaves_a_leaderboard(cdmtrain: Command, data: list[str], device: Any) -> None:
     assert cdmtrain("-m", *data, "model=perceptron,gnn", "trainer=debug", "sweep.dir=sweep") == 0
     assert Path("sweep/leaderboard.html").is_file()
