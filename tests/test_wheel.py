@@ -43,8 +43,10 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment with the wheel, which finds the dependencies where these tests do."""
     source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("environment")
     for name in ("cdmtrain", "conf", "pyproject.toml", "README.md", "LICENSE"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, source / name)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, source / name)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (site,) = folder.glob("lib/python*/site-packages")
     (site / "dependencies.pth").write_text("\n".join(one for one in sys.path if one.endswith("-packages")))
