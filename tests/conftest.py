@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from jaxtyping import install_import_hook
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+os.fsync = lambda file: None  # nothing here has to survive a loss of power, and a run waits for the disk 40 times
 ROOMS = ["augmentation", "batch", "classifier", "layers", "learner", "metrics", "model", "representation"]
 ROOMS += [f"pretraining.{module}" for module in ("contrastive", "features", "masked", "patches", "pretraining")]
 install_import_hook([f"cdmtrain.{room}" for room in ROOMS], "beartype.beartype")  # shapes are checked
@@ -28,6 +30,14 @@ from tests.composing import compose_once  # noqa: E402
 from tests.forked import Python, forked  # noqa: E402
 
 compose_once()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each process has the tests of whole files, whose fixtures are then made once, and helps the other at the end."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
 
 
 def make_images(num_events: int, image_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
