@@ -24,6 +24,8 @@ def run(job):
     for number, name in enumerate((os.devnull, job["stdout"], job["stderr"])):
         os.dup2(os.open(name, (os.O_RDONLY, os.O_WRONLY | os.O_CREAT)[number > 0]), number)
     sys.argv = ["-c", *job["words"]]
+    if not job["page"]:
+        cdmtrain.tasks.train.write_report = lambda run: run
     try:
         exec(compile(job["script"], "<string>", "exec"), {"__name__": "__main__"})
         status = 0
@@ -53,15 +55,24 @@ class Python:
         self._stdout = stdout
 
     def __call__(
-        self, script: str, *words: object, folder: Path | None = None, environment: dict[str, str] | None = None
+        self,
+        script: str,
+        *words: object,
+        folder: Path | None = None,
+        environment: dict[str, str] | None = None,
+        page: bool = False,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a script to its end, with `words` as its arguments, in a folder and an environment: those of the test."""
+        """Run a script to its end, with `words` as its arguments, in a folder and an environment: those of the test.
+
+        The page of a run, which takes longer to draw than the run to train, is drawn only where `page` is true.
+        """
         outputs = [self._folder / f"{uuid4()}.{name}" for name in ("stdout", "stderr")]
         job = {
             "script": script,
             "words": [str(word) for word in words],
             "folder": str(folder or Path.cwd()),
             "environment": {**os.environ} if environment is None else environment,
+            "page": page,
             **{path.suffix[1:]: str(path) for path in outputs},
         }
         print(json.dumps(job), file=self._stdin, flush=True)

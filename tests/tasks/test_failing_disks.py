@@ -50,14 +50,14 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
 def cdmtrain(tmp_path: Path, python: Python) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Types words in a process of its own, with variables of the environment; it may never end in a traceback."""
 
-    def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(*words: str, page: bool = False, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "NO_COLOR": "1", **variables}
         typed = [*words, "print_config=false"]
         if variables:  # the home of the user is looked at when a module is imported
             command = [sys.executable, "-c", MAIN, *typed]
             done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
         else:
-            done = python(MAIN, *typed, folder=tmp_path, environment=environment)
+            done = python(MAIN, *typed, folder=tmp_path, environment=environment, page=page)
         assert "Traceback" not in done.stderr + done.stdout, done.stderr
         assert done.returncode in (0, 1), done.stderr
         return done
@@ -212,7 +212,7 @@ def test_a_diverged_training_has_its_page_and_says_so(
     cdmtrain: Callable[..., subprocess.CompletedProcess[str]], challenge_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     words = [*SMALL, "optimizer.lr=1e30", "trainer=cpu", "trainer.max_epochs=9", "run_dir=run"]
-    done = cdmtrain("data=hdf5", f"data.files=[{challenge_file()}]", *words)
+    done = cdmtrain("data=hdf5", f"data.files=[{challenge_file()}]", *words, page=True)
     assert done.returncode == 0
     assert "val_loss is no number any more; try a smaller optimizer.lr" in done.stdout + done.stderr
     assert "epoch 9" not in done.stdout

@@ -100,7 +100,7 @@ def interrupted(
     python: Python, run: Path, file: Path, place: str, number: int, times: int = 1
 ) -> subprocess.CompletedProcess[str]:
     script = INTERRUPTED.format(place=place, number=number, times=times)
-    done = python(script, *words(file, run, "trainer.max_epochs=3"), folder=run.parent)
+    done = python(script, *words(file, run, "trainer.max_epochs=3"), folder=run.parent, page=True)
     assert done.returncode == 130
     assert "Traceback" not in done.stderr
     assert status(run)["state"] == "interrupted"
