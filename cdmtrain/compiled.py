@@ -29,7 +29,7 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvid
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 10
 _servers: dict[int, subprocess.Popen[str]] = {}  # by the process that started them
-_serving = False  # this is such a process
+apart = True  # whether another process compiles; false in that process
 
 
 class UsersFiles(CompileResultCacheImpl):
@@ -83,7 +83,7 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
 
 def _compile_apart(function: Callable[..., Any], signature: Any) -> bool:
     """Whether another process has compiled a function of a module; what goes wrong there goes wrong again here."""
-    if _serving:
+    if not apart:
         return False
     names = [function.__module__, function.__qualname__, base64.b64encode(pickle.dumps(signature)).decode()]
     try:
@@ -106,8 +106,8 @@ def _start_server() -> subprocess.Popen[str]:
 
 def serve() -> None:
     """Compile what is asked for on the standard input, until nothing more is asked for a while."""
-    global _serving
-    _serving = True
+    global apart
+    apart = False
     while select.select([sys.stdin], [], [], IDLE_SECONDS)[0] and (line := sys.stdin.readline()):
         module, name, signature = json.loads(line)
         getattr(importlib.import_module(module), name).compile(pickle.loads(base64.b64decode(signature)))

@@ -24,12 +24,14 @@ ROOMS += [f"pretraining.{module}" for module in ("contrastive", "features", "mas
 install_import_hook([f"cdmtrain.{room}" for room in ROOMS], "beartype.beartype")  # shapes are checked
 
 import cdmtrain.cli  # noqa: E402, F401  registers the resolvers that the configuration uses
+from cdmtrain import compiled  # noqa: E402
 from cdmtrain.batch import EventBatch  # noqa: E402
 from cdmtrain.particles import PDG_CODES  # noqa: E402
 from tests.composing import compose_once  # noqa: E402
 from tests.forked import Python, forked  # noqa: E402
 
 compose_once()
+compiled.apart = False  # another process takes seconds to begin with each layer that is tested
 
 
 @pytest.hookimpl(optionalhook=True)
