@@ -52,6 +52,8 @@ def test_nothing_is_written_beyond_the_last_column():
 def test_processors_with_shorter_vectors_compute_the_same(processor, features, tmp_path):
     code = (
         "import numpy as np\n"
+        "from cdmtrain import compiled\n"
+        "compiled.apart = False\n"
         "from cdmtrain.layers.row_products import ROWS, VECTOR_BYTES\n"
         "from test_row_products import check\n"
         "for dtype in (np.float32, np.float64):\n"

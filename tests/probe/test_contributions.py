@@ -15,6 +15,7 @@ from cdmtrain.config.sources import groups
 from cdmtrain.errors import InputError
 from cdmtrain.probe.contributions import contributions, most_probable, scaled_threshold, score
 from cdmtrain.representation.image import ImageRepresentation
+from tests.test_models import NARROWER
 
 MODELS = [option.name for option in groups()["model"] if option.name != "module"]  # which wraps any network
 SIZE = 67  # the smallest that AlexNet takes
@@ -22,8 +23,8 @@ SIZE = 67  # the smallest that AlexNet takes
 
 def network(name: str, *overrides: str, size: int = SIZE) -> tuple[nn.Module, nn.Module]:
     with initialize_config_module("cdmtrain.conf", version_base="1.3"):
-        words = [f"model={name}", "data=hdf5", "data.files=[x]", f"data.image_size={size}", *overrides]
-        cfg = compose("config", overrides=words)
+        words = [f"model={name}", *NARROWER.get(name, []), "data=hdf5", "data.files=[x]", f"data.image_size={size}"]
+        cfg = compose("config", overrides=[*words, *overrides])
     torch.manual_seed(1)
     return instantiate(cfg.representation), instantiate(cfg.model).double().eval()
 
