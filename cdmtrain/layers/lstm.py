@@ -5,25 +5,21 @@ read at a step are the first rows of the step before.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from cdmtrain.compiled import jit
+from cdmtrain.layers.exponential import ONE, ZERO, vectorised
 from cdmtrain.layers.in_parts import in_parts
 from cdmtrain.layers.row_products import add_outer_products, add_products, padded
 
-vectorised = partial(jit, error_model="numpy", fastmath={"contract"})
-ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
+TWO = np.float32(2)
 VANISHED = np.float32(1e-30)
 
 
@@ -211,15 +207,4 @@ def _exp(x):
     p = p * r + np.float32(4.1665795894e-2)
     p = p * r + np.float32(1.6666665459e-1)
     p = p * r + np.float32(5.0000001201e-1)
-    return (p * r * r + r + ONE) * _of_bits(np.int32(exponent << np.int32(23))) + not_a_number
-
-
-@intrinsic
-@no_type_check
-def _of_bits(context, bits):
-    """The float32 with these bits."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.FloatType())
-
-    return types.float32(bits), generate
+    return (p * r * r + r + ONE) * np.int32(exponent << np.int32(23)).view(np.float32) + not_a_number

@@ -41,24 +41,30 @@ def add_products(x, matrices, y, source, target, begin):
 
     Shapes: x (N, inputs), matrices as `padded` returns them, y (M, outputs), source and target (pair,), int32.
     """
-    vector = VECTOR_BYTES // x.itemsize
     for element in range(len(matrices)):
-        matrix, pair, last = matrices[element], begin[element], begin[element + 1]
-        while pair < last:
-            whole = pair + ROWS <= last
-            for column in range(0, y.shape[1], 2 * vector):
-                rest = y.shape[1] - column
-                if whole and rest >= 2 * vector:
-                    _tile_of_products(ROWS, 2, False, x, source, matrix, y, target, pair, column)
-                elif whole and rest > vector:
-                    _tile_of_products(ROWS, 2, True, x, source, matrix, y, target, pair, column)
-                elif whole:
-                    _tile_of_products(ROWS, 1, True, x, source, matrix, y, target, pair, column)
-                elif rest > vector:
-                    _tile_of_products(1, 2, True, x, source, matrix, y, target, pair, column)
-                else:
-                    _tile_of_products(1, 1, True, x, source, matrix, y, target, pair, column)
-            pair += ROWS if whole else 1
+        add_product(x, matrices[element], y, source, target, begin[element], begin[element + 1])
+
+
+@jit
+@no_type_check
+def add_product(x, matrix, y, source, target, pair, last):
+    """The same of one matrix and the pairs from one to another; with None for source and target pair i is (i, i)."""
+    vector = VECTOR_BYTES // x.itemsize
+    while pair < last:
+        whole = pair + ROWS <= last
+        for column in range(0, y.shape[1], 2 * vector):
+            rest = y.shape[1] - column
+            if whole and rest >= 2 * vector:
+                _tile_of_products(ROWS, 2, False, x, source, matrix, y, target, pair, column)
+            elif whole and rest > vector:
+                _tile_of_products(ROWS, 2, True, x, source, matrix, y, target, pair, column)
+            elif whole:
+                _tile_of_products(ROWS, 1, True, x, source, matrix, y, target, pair, column)
+            elif rest > vector:
+                _tile_of_products(1, 2, True, x, source, matrix, y, target, pair, column)
+            else:
+                _tile_of_products(1, 1, True, x, source, matrix, y, target, pair, column)
+        pair += ROWS if whole else 1
 
 
 @jit
@@ -68,24 +74,30 @@ def add_outer_products(x, y, total, source, target, begin):
 
     Shapes: x (N, inputs), y (M, outputs), total (element, inputs, outputs).
     """
-    vector = VECTOR_BYTES // x.itemsize
     for element in range(len(total)):
-        result, first, last, row = total[element], begin[element], begin[element + 1], 0
-        while row < x.shape[1]:
-            whole = row + ROWS <= x.shape[1]
-            for column in range(0, y.shape[1], 2 * vector):
-                rest = y.shape[1] - column
-                if whole and rest >= 2 * vector:
-                    _tile_of_outer_products(ROWS, 2, False, x, source, y, target, first, last, result, row, column)
-                elif whole and rest > vector:
-                    _tile_of_outer_products(ROWS, 2, True, x, source, y, target, first, last, result, row, column)
-                elif whole:
-                    _tile_of_outer_products(ROWS, 1, True, x, source, y, target, first, last, result, row, column)
-                elif rest > vector:
-                    _tile_of_outer_products(1, 2, True, x, source, y, target, first, last, result, row, column)
-                else:
-                    _tile_of_outer_products(1, 1, True, x, source, y, target, first, last, result, row, column)
-            row += ROWS if whole else 1
+        add_outer_product(x, y, total[element], source, target, begin[element], begin[element + 1])
+
+
+@jit
+@no_type_check
+def add_outer_product(x, y, total, source, target, first, last):
+    """The same of one element, for pairs as in `add_product`."""
+    vector, row = VECTOR_BYTES // x.itemsize, 0
+    while row < x.shape[1]:
+        whole = row + ROWS <= x.shape[1]
+        for column in range(0, y.shape[1], 2 * vector):
+            rest = y.shape[1] - column
+            if whole and rest >= 2 * vector:
+                _tile_of_outer_products(ROWS, 2, False, x, source, y, target, first, last, total, row, column)
+            elif whole and rest > vector:
+                _tile_of_outer_products(ROWS, 2, True, x, source, y, target, first, last, total, row, column)
+            elif whole:
+                _tile_of_outer_products(ROWS, 1, True, x, source, y, target, first, last, total, row, column)
+            elif rest > vector:
+                _tile_of_outer_products(1, 2, True, x, source, y, target, first, last, total, row, column)
+            else:
+                _tile_of_outer_products(1, 1, True, x, source, y, target, first, last, total, row, column)
+        row += ROWS if whole else 1
 
 
 @intrinsic(prefer_literal=True)
@@ -104,7 +116,7 @@ def _tile_of_products(context, rows, vectors, masked, x, source, matrix, y, targ
             scalars=lambda term: [builder.load(builder.gep(row, [term])) for row in of_pair],
             vectors=lambda term: builder.gep(matrix.row(term), [column]),
             results=[builder.gep(y.row(target.at(number)), [column]) for number in pairs],
-            shape=Shape(vectors.literal_value, masked.literal_value and builder.sub(y.width, column), False),
+            shape=Shape(vectors.literal_value, masked.literal_value and builder.sub(y.width, column), True),
         )
 
     return types.void(rows, vectors, masked, x, source, matrix, y, target, pair, column), generate
@@ -141,14 +153,19 @@ class Array:
     """An argument of an intrinsic that is an array, its rows one after another."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any, number: int) -> None:
+        self._builder, self._data = builder, None
+        if isinstance(signature.args[number], types.NoneType):
+            return
         array = context.make_array(signature.args[number])(context, builder, arguments[number])
-        self._builder, self._data, shape = builder, array.data, cgutils.unpack_tuple(builder, array.shape)
-        self.width = shape[-1]
+        self._data, (stride, *_) = array.data, cgutils.unpack_tuple(builder, array.strides)
+        self._stride, self.width = builder.sdiv(stride, array.itemsize), cgutils.unpack_tuple(builder, array.shape)[-1]
 
     def row(self, number: ir.Value) -> ir.Value:
-        return self._builder.gep(self._data, [self._builder.mul(number, self.width)])
+        return self._builder.gep(self._data, [self._builder.mul(number, self._stride)])
 
     def at(self, number: ir.Value) -> ir.Value:
+        if self._data is None:
+            return number
         return self._builder.sext(self._builder.load(self._builder.gep(self._data, [number])), INDEX)
 
 

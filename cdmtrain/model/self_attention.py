@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from cdmtrain.batch import Sequence
 from cdmtrain.layers.activation import make_activation
 from cdmtrain.layers.by_length import encode_by_length
+from cdmtrain.layers.one_pass import fits
+from cdmtrain.layers.ragged_attention import ragged_attention
 
 NUM_GROUPS = {"cpu": 8, "gpu": 1}  # events of similar length are computed together; each group costs a GPU 50 kernels
 MAX_WEIGHTS = 2**24  # of attention in memory at once, where they are shown: 64 MB
@@ -51,6 +53,8 @@ class SelfAttention(nn.Module):
 
     def embed(self, sequence: Sequence) -> Float[Tensor, "event feature"]:
         """The features of an event, from which the last layer computes its logits."""
+        if sequence.feature.dtype == torch.float32 and fits(sequence.feature):
+            return self._mean_of_rows(sequence)
         num_groups = NUM_GROUPS["cpu" if sequence.mask.device.type == "cpu" else "gpu"]
         return encode_by_length(self._mean, sequence, num_groups=num_groups)
 
@@ -61,6 +65,16 @@ class SelfAttention(nn.Module):
         z = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=seen[:, None, None]).squeeze(1)
         hits = self.activation(x + z) * mask.unsqueeze(2)
         return hits.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+
+    def _mean_of_rows(self, sequence: Sequence) -> Float[Tensor, "event width"]:
+        """The same without padding."""
+        number = sequence.mask.sum(1)
+        begin = nn.functional.pad(number.cumsum(0), (1, 0)).numpy()
+        x = self.activation(self.embedding(sequence.feature[sequence.mask]))
+        weight = torch.cat([layer.weight for layer in (self.query, self.key, self.value)])
+        hits = self.activation(x + ragged_attention(x @ weight.t(), begin, heads=1))
+        event = torch.arange(len(number)).repeat_interleave(number)
+        return x.new_zeros(len(number), x.shape[1]).index_add(0, event, hits) / number.clamp(min=1).unsqueeze(1)
 
     def attention(self, sequence: Sequence) -> Float[Tensor, "event hit"]:
         """How much the hits of an event attend to each of them, on the average; 0 where there is no hit."""

@@ -9,21 +9,31 @@ Notable choices:
 Differences from the paper: normalisation comes before attention and MLP (arXiv:2002.04745), and once more at the end;
 GELU by default, not ReLU; no bias in queries, keys and values; no dropout on the embedding; no decoder. Of the last
 layer the token of the event alone is computed, since nothing else is used.
+
+On a CPU in float32 the tokens of all events are rows one after another, without padding.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, cast
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from cdmtrain.batch import Sequence
 from cdmtrain.layers.activation import make_activation
+from cdmtrain.layers.attended_means import attended_means
 from cdmtrain.layers.by_length import encode_by_length, encode_hits_by_length
+from cdmtrain.layers.feed_forward import feed_forward
+from cdmtrain.layers.one_pass import fits
+from cdmtrain.layers.ragged_attention import ragged_attention
 
+Rows = Float[Tensor, "row width"]
 Tokens = Float[Tensor, "event token width"]
 Mask = Bool[Tensor, "event token"]
-Heads = Float[Tensor, "event head _ column"]
+Heads = Float[Tensor, "3 event head token column"]
 
 
 class Transformer(nn.Module):
@@ -77,37 +87,59 @@ class Transformer(nn.Module):
 
     def embed(self, sequence: Sequence) -> Float[Tensor, "event feature"]:
         """The features of an event, from which the last layer computes its logits."""
-        return encode_by_length(self._encode, sequence, num_groups=8)
+        if not _without_padding(sequence):
+            return encode_by_length(self._encode, sequence, num_groups=8)
+        x, begin = self._rows(sequence)
+        for layer in self.layers[:-1]:
+            x = layer(x, partial(ragged_attention, begin=begin))
+        return self.norm(cast(EncoderLayer, self.layers[-1]).first_of_rows(x, begin))
 
     def hit_features(self, sequence: Sequence) -> Float[Tensor, "hit feature"]:
         """The features of each hit after all layers, in the order of the sequence."""
-        return encode_hits_by_length(self._encode_hits, sequence, num_groups=8)
+        if not _without_padding(sequence):
+            return encode_hits_by_length(self._encode_hits, sequence, num_groups=8)
+        x, begin = self._rows(sequence)
+        for layer in self.layers:
+            x = layer(x, partial(ragged_attention, begin=begin))
+        is_hit = torch.ones(len(x), dtype=torch.bool).index_fill_(0, torch.from_numpy(begin[:-1]), False)
+        return self.norm(x[is_hit])
 
     def attention(self, sequence: Sequence) -> Float[Tensor, "event element"]:
         """How much the token of the event attends to each hit in the last layer, on the average of the heads."""
         x, mask = self._tokens(sequence)
         for layer in self.layers[:-1]:
-            x = layer(x, mask)
+            x = layer(x, partial(_attend, mask=mask))
         return cast(EncoderLayer, self.layers[-1]).first_weights(x, mask)[:, 1:]
 
     def _encode(self, sequence: Sequence) -> Float[Tensor, "event width"]:
         x, mask = self._tokens(sequence)
         for layer in self.layers[:-1]:
-            x = layer(x, mask)
+            x = layer(x, partial(_attend, mask=mask))
         return self.norm(cast(EncoderLayer, self.layers[-1]).first(x, mask))
 
     def _encode_hits(self, sequence: Sequence) -> Tokens:
         x, mask = self._tokens(sequence)
         for layer in self.layers:
-            x = layer(x, mask)
+            x = layer(x, partial(_attend, mask=mask))
         return self.norm(x[:, 1:])
 
     def _tokens(self, sequence: Sequence) -> tuple[Tokens, Mask]:
         """The token of the event and its embedded hits."""
-        angle = (sequence.feature[..., 1:3].unsqueeze(3) * self.frequency).flatten(2)
-        hits = self.embedding(torch.cat([sequence.feature, angle.sin(), angle.cos()], dim=2))
+        hits = self._embed(sequence.feature)
         x = torch.cat([self.whole_event.to(hits.dtype).expand(len(hits), 1, -1), hits], dim=1)
         return x, nn.functional.pad(sequence.mask, (1, 0), value=True)
+
+    def _rows(self, sequence: Sequence) -> tuple[Rows, Int[np.ndarray, " event_plus_1"]]:
+        """The same as rows without padding, those of event i from begin[i] to begin[i + 1]."""
+        mask = nn.functional.pad(sequence.mask, (1, 0), value=True)
+        begin = nn.functional.pad(mask.sum(1).cumsum(0), (1, 0))
+        feature = nn.functional.pad(sequence.feature, (0, 0, 1, 0)).flatten(0, 1)
+        x = self._embed(feature.index_select(0, mask.flatten().nonzero().squeeze(1)))
+        return x.index_copy(0, begin[:-1], self.whole_event.expand(len(mask), -1)), begin.numpy()
+
+    def _embed(self, feature: Float[Tensor, "*hit feature"]) -> Float[Tensor, "*hit width"]:
+        angle = (feature[..., 1:3].unsqueeze(-1) * self.frequency).flatten(-2)
+        return self.embedding(torch.cat([feature, angle.sin(), angle.cos()], dim=-1))
 
 
 class EncoderLayer(nn.Module):
@@ -122,26 +154,52 @@ class EncoderLayer(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), make_activation(activation), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tokens, mask: Mask) -> Tokens:
-        query, key, value = self._query_key_value(self.norms[0](x))
-        return self._update(x, query, key, value, mask)
+    def forward(self, x: Float[Tensor, "*token width"], attend: Callable[..., Tensor]) -> Float[Tensor, "*token width"]:
+        """attend(query_key_value, heads=heads) is softmax(Q K^T / sqrt(width of a head)) V in each head (eq. 1)."""
+        return self._update(x, attend(self.query_key_value(self.norms[0](x)), heads=self.heads))
 
     def first(self, x: Tokens, mask: Mask) -> Float[Tensor, "event width"]:
         """The first token alone, as `forward` gives it; it attends to all."""
-        query, key, value = self._query_key_value(self.norms[0](x))
-        return self._update(x[:, :1], query[:, :, :1], key, value, mask).squeeze(1)
+        query, key, value = _split(self.query_key_value(self.norms[0](x)), self.heads)
+        attended = nn.functional.scaled_dot_product_attention(
+            query[:, :, :1], key, value, attn_mask=mask[:, None, None]
+        )
+        return self._update(x[:, :1], attended.transpose(1, 2).flatten(2)).squeeze(1)
 
-    def _update(self, x: Tokens, query: Heads, key: Heads, value: Heads, mask: Bool[Tensor, "event key"]) -> Tokens:
-        """softmax(Q K^T / sqrt(width of a head)) V in each head (eq. 1), over the tokens that are not padding."""
-        attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None])
-        x = x + self.dropout(self.joined(attended.transpose(1, 2).flatten(2)))
-        return x + self.dropout(self.mlp(self.norms[1](x)))
+    def first_of_rows(self, x: Rows, begin: Int[np.ndarray, " event_plus_1"]) -> Float[Tensor, "event width"]:
+        """The same without keys and values: q . W_k x is W_k^T q . x, and the mean of values is W_v times one of x."""
+        normed, first = self.norms[0](x), torch.from_numpy(begin[:-1])
+        weights = self.query_key_value.weight.unflatten(0, (3, self.heads, -1))  # (3, head, column, width)
+        query = torch.einsum("ew,hcw->ehc", normed.index_select(0, first), weights[0]) / weights.shape[2] ** 0.5
+        means = attended_means(torch.einsum("ehc,hcw->ehw", query, weights[1]), normed, begin)
+        return self._update(x.index_select(0, first), torch.einsum("ehw,hcw->ehc", means, weights[2]).flatten(1))
 
     def first_weights(self, x: Tokens, mask: Mask) -> Float[Tensor, "event token"]:
         """How much the first token attends to each, softmax(q K^T / sqrt(width of a head)): mean over heads."""
-        query, key, _ = self._query_key_value(self.norms[0](x))
+        query, key, _ = _split(self.query_key_value(self.norms[0](x)), self.heads)
         similarity = query[:, :, :1] @ key.transpose(2, 3) / query.shape[3] ** 0.5
         return similarity.masked_fill(~mask[:, None, None], -torch.inf).softmax(3).mean(1).squeeze(1)
 
-    def _query_key_value(self, x: Tokens) -> Float[Tensor, "3 event head token column"]:
-        return self.query_key_value(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+    def _update(
+        self, x: Float[Tensor, "*token width"], attended: Float[Tensor, "*token width"]
+    ) -> Float[Tensor, "*token width"]:
+        x = x + self.dropout(self.joined(attended))
+        drops = self.training and self.dropout.p > 0
+        if x.dim() == 2 and isinstance(self.mlp[1], nn.GELU) and not drops:  # rows without padding
+            return feed_forward(x, cast(nn.LayerNorm, self.norms[1]), self.mlp)
+        return x + self.dropout(self.mlp(self.norms[1](x)))
+
+
+def _without_padding(sequence: Sequence) -> bool:
+    return sequence.feature.dtype == torch.float32 and fits(sequence.feature)
+
+
+def _attend(query_key_value: Float[Tensor, "event token three_widths"], *, mask: Mask, heads: int) -> Tokens:
+    """Attention to the tokens that are not padding."""
+    query, key, value = _split(query_key_value, heads)
+    attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None])
+    return attended.transpose(1, 2).flatten(2)
+
+
+def _split(query_key_value: Float[Tensor, "event token three_widths"], heads: int) -> Heads:
+    return query_key_value.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)

@@ -59,3 +59,15 @@ class LargestTensor(TorchDispatchMode):
             if isinstance(one, Tensor):
                 self.num_numbers = max(self.num_numbers, one.untyped_storage().nbytes() // one.element_size())
         return outputs
+
+
+def test_rows_without_padding_give_what_padded_ones_do(sequence, monkeypatch):
+    torch.manual_seed(1)
+    net, found = SelfAttention(width=64), []
+    given = Sequence(feature=sequence.feature.detach().float().requires_grad_(), mask=sequence.mask)
+    for one_pass in (True, False):
+        monkeypatch.setattr("cdmtrain.model.self_attention.fits", lambda x, one_pass=one_pass: one_pass)
+        y = net(given)
+        found.append((y, *torch.autograd.grad(y.square().sum(), (given.feature, *net.parameters()))))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4 * other.detach().abs().max().item())

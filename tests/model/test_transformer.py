@@ -86,3 +86,38 @@ def test_a_width_that_heads_do_not_share_is_refused():
 def test_hits_without_a_position_are_refused():
     with pytest.raises(ValueError, match="num_features=1: energy, row and column of each hit are expected"):
         Transformer(width=8, depth=1, heads=4, dropout=0.0, frequencies=4, num_features=1)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+def test_rows_without_padding_give_what_padded_ones_do(sequence, activation, training, monkeypatch):
+    torch.manual_seed(1)
+    net = Transformer(width=64, depth=3, heads=4, dropout=0.0, frequencies=8, activation=activation).train(training)
+    given = Sequence(feature=sequence.feature.detach().float().requires_grad_(), mask=sequence.mask)
+    leaves, found = (given.feature, *net.parameters()), []
+    for one_pass in (True, False):
+        monkeypatch.setattr("cdmtrain.model.transformer.fits", lambda x, one_pass=one_pass: one_pass)
+        outputs = net(given), net.hit_features(given)
+        directions = [torch.linspace(-1, 1, y.numel()).view_as(y) for y in outputs]
+        total = sum((y * direction).sum() for y, direction in zip(outputs, directions, strict=True))
+        found.append((*outputs, *torch.autograd.grad(total, leaves)))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4 * other.detach().abs().max().item())
+
+
+def test_an_event_without_padding_does_not_depend_on_the_others(sequence):
+    torch.manual_seed(1)
+    net = Transformer(width=64, depth=3, heads=4, dropout=0.0, frequencies=8)
+    feature = sequence.feature.detach().float()
+    together = net(Sequence(feature=feature, mask=sequence.mask))
+    for event in range(len(feature)):
+        alone = net(Sequence(feature=feature[event : event + 1], mask=sequence.mask[event : event + 1]))
+        torch.testing.assert_close(alone[0], together[event], rtol=1e-5, atol=1e-6)
+
+
+def test_dropout_without_padding_changes_what_it_is_given(sequence):
+    torch.manual_seed(1)
+    net = Transformer(width=64, depth=3, heads=4, dropout=0.5, frequencies=8)
+    given = Sequence(feature=sequence.feature.detach().float(), mask=sequence.mask)
+    assert not torch.equal(net(given), net(given))
+    assert torch.equal(net.eval()(given), net(given))

@@ -23,10 +23,11 @@ SPARSE = "layers/test_sparse_convolution.py"
 
 MUTANTS = [
     # model
-    Mutant("model/transformer.py", "[..., 1:3].unsqueeze(3) * self", "[..., 1:3].unsqueeze(3) * 0 * self"),
+    Mutant("model/transformer.py", "[..., 1:3].unsqueeze(-1) * self", "[..., 1:3].unsqueeze(-1) * 0 * self"),
     Mutant("model/transformer.py", "x = x + self.dropout(self.joined", "x = self.dropout(self.joined"),
     Mutant("model/transformer.py", "make_activation(activation)", 'make_activation("relu")'),
-    Mutant("model/transformer.py", "attn_mask=mask[:, None, None]", "attn_mask=None"),
+    Mutant("model/transformer.py", "(query, key, value, attn_mask=mask[:, None, None]", "(query, key, value"),
+    Mutant("model/transformer.py", "weights.shape[2] ** 0.5", "weights.shape[2]"),
     Mutant("model/graph_network.py", "else e + new_e", "else new_e"),
     Mutant("model/graph_network.py", "(v + new_v, u + new_u)", "(new_v, u + new_u)"),
     Mutant("model/graph_network.py", "return self.rho(e, target", "return self.rho(e, graph.edge_index[0]"),
@@ -73,6 +74,11 @@ MUTANTS = [
     Mutant("layers/edge_update.py", " - along[i] * normed[i, k])", ")"),
     Mutant("layers/edge_update.py", "len(bias) + eps)", "len(bias))"),
     Mutant("layers/in_parts.py", "first, *others = parts", "first, *others = parts[:1]", SPARSE),
+    Mutant("layers/ragged_attention.py", "of_row[i] - mean[i]", "of_row[i]"),
+    Mutant("layers/ragged_attention.py", "add_product(of_weights, queries[own]", "add_product(of_weights, queries"),
+    Mutant("layers/attended_means.py", "weights[j, i] /= total[i]", "weights[j, i] /= total[0]"),
+    Mutant("layers/feed_forward.py", "of_first.addmm_(of_rows.t(), normed)", "of_first = of_rows.t() @ normed"),
+    Mutant("layers/feed_forward.py", "below + row[k] * density", "below"),
     Mutant("layers/row_products.py", 'builder.icmp_signed("<", lanes', 'builder.icmp_signed("<=", lanes'),
     Mutant("layers/site_norm.py", "self.training and len(x) > 1", "self.training"),
     Mutant("layers/mean_max_pooling.py", 'reduce_events(x, offset, "max")', 'reduce_events(x, offset, "sum")'),
