@@ -79,7 +79,6 @@ def _gradients(first, last, begin, query, x, means, of_means, of_query, of_x):
                 weights[j, i] /= total[i]
                 of_weights[j, i] = weights[j, i] * (of_weights[j, i] - mean[i])
         of_queries[:] = ZERO
-        of_rows[:] = ZERO
-        add_product(weights[:, :heads], gradient, of_rows, None, None, 0, len(rows))
-        add_product(of_weights[:, :heads], queries, of_rows, None, None, 0, len(rows))
+        add_product(weights[:, :heads], gradient, of_rows, None, None, 0, len(rows), None)
+        add_product(of_weights[:, :heads], queries, of_rows, None, None, 0, len(rows), True)
         add_outer_product(of_weights[:, :heads], rows, of_queries, None, None, 0, len(rows))

@@ -59,12 +59,14 @@ def _attend(first, last, begin, x, y, largest, total):
     heads, d = len(largest), y.shape[1] // len(largest)
     for event in range(first, last):
         start, end = begin[event], begin[event + 1]
+        rows = x[start:end].copy()  # in order, as the cache is filled fastest
         y[start:end] = ZERO
         for head in range(heads):
-            _, keys, values = _of_head(x[start:end], head, heads, d)
+            _, keys, values = _of_head(rows, head, heads, d)
             for query in range(start, end, _block(end - start)):
                 some = slice(query, min(query + _block(end - start), end))
-                queries = turned(x[some], head * d, d, np.float32(d**-0.5) * LOG2_E)
+                own = rows[query - start : some.stop - start]
+                queries = turned(own, head * d, d, np.float32(d**-0.5) * LOG2_E)
                 top, sums = none_yet(queries.shape[1])
                 attended = y[some, head * d : (head + 1) * d]
                 for key in range(0, len(keys), KEYS):
@@ -86,24 +88,25 @@ def _gradients(first, last, begin, x, y, largest, total, of_y, of_x):
     scale = np.float32(d**-0.5)
     for event in range(first, last):
         start, end = begin[event], begin[event + 1]
+        rows, of_rows = x[start:end].copy(), of_y[start:end].copy()  # in order, as the cache is filled fastest
         of_x[start:end] = ZERO
         for head in range(heads):
-            queries, keys, values = _of_head(x[start:end], head, heads, d)
+            queries, keys, values = _of_head(rows, head, heads, d)
             of_queries, of_keys, of_values = _of_head(of_x[start:end], head, heads, d)
             for query in range(start, end, _block(end - start)):
                 some = slice(query, min(query + _block(end - start), end))
                 number, own = some.stop - some.start, slice(some.start - start, some.stop - start)
-                scaled = turned(x[some], head * d, d, scale * LOG2_E)
-                gradient, of_attended = turned(of_y[some], head * d, d, ONE), of_y[some, head * d : (head + 1) * d]
-                mean = _row_products(y[some], of_y[some], head * d, d, scaled.shape[1])
+                scaled = turned(rows[own], head * d, d, scale * LOG2_E)
+                gradient, of_attended = turned(of_rows[own], head * d, d, ONE), of_rows[own, head * d : (head + 1) * d]
+                mean = _row_products(y[some], of_rows[own], head * d, d, scaled.shape[1])
                 for key in range(0, len(keys), KEYS):
                     part = slice(key, min(key + KEYS, len(keys)))
                     weights, of_weights = products(keys[part], scaled), products(values[part], gradient)
                     _through_softmax(weights, of_weights, largest[head, some], total[head, some], mean, scale)
-                    weights, of_weights, rows = weights[:, :number], of_weights[:, :number], len(weights)
-                    add_product(weights, of_attended, of_values[part], None, None, 0, rows)
-                    add_product(of_weights, queries[own], of_keys[part], None, None, 0, rows)
-                    add_outer_product(of_weights, keys[part], of_queries[own], None, None, 0, rows)
+                    weights, of_weights, count = weights[:, :number], of_weights[:, :number], len(weights)
+                    add_product(weights, of_attended, of_values[part], None, None, 0, count, True)
+                    add_product(of_weights, queries[own], of_keys[part], None, None, 0, count, True)
+                    add_outer_product(of_weights, keys[part], of_queries[own], None, None, 0, count)
 
 
 @jit
@@ -136,8 +139,8 @@ def turned(rows, column, width, factor):
 @jit
 @no_type_check
 def products(rows, matrix):
-    sums = np.zeros((len(rows), matrix.shape[1]), np.float32)
-    add_product(rows, matrix, sums, None, None, 0, len(rows))
+    sums = np.empty((len(rows), matrix.shape[1]), np.float32)
+    add_product(rows, matrix, sums, None, None, 0, len(rows), None)
     return sums
 
 

@@ -42,28 +42,31 @@ def add_products(x, matrices, y, source, target, begin):
     Shapes: x (N, inputs), matrices as `padded` returns them, y (M, outputs), source and target (pair,), int32.
     """
     for element in range(len(matrices)):
-        add_product(x, matrices[element], y, source, target, begin[element], begin[element + 1])
+        add_product(x, matrices[element], y, source, target, begin[element], begin[element + 1], True)
 
 
 @jit
 @no_type_check
-def add_product(x, matrix, y, source, target, pair, last):
-    """The same of one matrix and the pairs from one to another; with None for source and target pair i is (i, i)."""
+def add_product(x, matrix, y, source, target, pair, last, added):
+    """The same of one matrix and the pairs from one to another; with None for source and target pair i is (i, i).
+
+    With None for `added`, y_t is replaced.
+    """
     vector = VECTOR_BYTES // x.itemsize
     while pair < last:
         whole = pair + ROWS <= last
         for column in range(0, y.shape[1], 2 * vector):
             rest = y.shape[1] - column
             if whole and rest >= 2 * vector:
-                _tile_of_products(ROWS, 2, False, x, source, matrix, y, target, pair, column)
+                _tile_of_products(ROWS, 2, False, x, source, matrix, y, target, pair, column, added)
             elif whole and rest > vector:
-                _tile_of_products(ROWS, 2, True, x, source, matrix, y, target, pair, column)
+                _tile_of_products(ROWS, 2, True, x, source, matrix, y, target, pair, column, added)
             elif whole:
-                _tile_of_products(ROWS, 1, True, x, source, matrix, y, target, pair, column)
+                _tile_of_products(ROWS, 1, True, x, source, matrix, y, target, pair, column, added)
             elif rest > vector:
-                _tile_of_products(1, 2, True, x, source, matrix, y, target, pair, column)
+                _tile_of_products(1, 2, True, x, source, matrix, y, target, pair, column, added)
             else:
-                _tile_of_products(1, 1, True, x, source, matrix, y, target, pair, column)
+                _tile_of_products(1, 1, True, x, source, matrix, y, target, pair, column, added)
         pair += ROWS if whole else 1
 
 
@@ -102,12 +105,12 @@ def add_outer_product(x, y, total, source, target, first, last):
 
 @intrinsic(prefer_literal=True)
 @no_type_check
-def _tile_of_products(context, rows, vectors, masked, x, source, matrix, y, target, pair, column):
-    """y[target[pair + r], columns] += x[source[pair + r]] @ matrix[:, columns] for each of the rows r."""
+def _tile_of_products(context, rows, vectors, masked, x, source, matrix, y, target, pair, column, added):
+    """y[target[pair + r], columns] += x[source[pair + r]] @ matrix[:, columns] for each of the rows r, or = ..."""
 
     def generate(context, builder, signature, arguments):
         x, source, matrix, y, target = (Array(context, builder, signature, arguments, i) for i in range(3, 8))
-        pair, column = arguments[8:]
+        pair, column, _ = arguments[8:]
         pairs = [builder.add(pair, INDEX(row)) for row in range(rows.literal_value)]
         of_pair = [x.row(source.at(number)) for number in pairs]
         _add_tile(
@@ -117,9 +120,10 @@ def _tile_of_products(context, rows, vectors, masked, x, source, matrix, y, targ
             vectors=lambda term: builder.gep(matrix.row(term), [column]),
             results=[builder.gep(y.row(target.at(number)), [column]) for number in pairs],
             shape=Shape(vectors.literal_value, masked.literal_value and builder.sub(y.width, column), True),
+            replaces=isinstance(added, types.NoneType),
         )
 
-    return types.void(rows, vectors, masked, x, source, matrix, y, target, pair, column), generate
+    return types.void(rows, vectors, masked, x, source, matrix, y, target, pair, column, added), generate
 
 
 @intrinsic(prefer_literal=True)
@@ -185,8 +189,9 @@ def _add_tile(
     vectors: Callable[[ir.Value], ir.Value],
     results: list[ir.Value],
     shape: Shape,
+    replaces: bool = False,
 ) -> None:
-    """results[r] += the sum over the terms of scalars(term)[r] * vectors(term), in registers."""
+    """results[r] += the sum over the terms of scalars(term)[r] * vectors(term), in registers, or = with `replaces`."""
     number_type = results[0].type.pointee
     bits = 32 if isinstance(number_type, ir.FloatType) else 64
     vector = ir.VectorType(number_type, 8 * VECTOR_BYTES // bits)
@@ -225,7 +230,8 @@ def _add_tile(
                 builder.store(builder.call(multiply_add, [factor, column, builder.load(one)]), one)
     for result, row in zip(results, sums, strict=True):
         for number, one in enumerate(row):
-            store(builder.fadd(load(result, number, True), builder.load(one)), result, number)
+            total = builder.load(one)
+            store(total if replaces else builder.fadd(load(result, number, True), total), result, number)
 
 
 def _first_lanes(builder: Any, shape: Shape, vector: ir.VectorType) -> ir.Value:
