@@ -1,7 +1,7 @@
 """Hydra reads each file of the package once, and merges the files of the same options once.
 
 The configurations that tests compose differ mostly in values, which are applied anew. Where a directory or another
-package is searched too, nothing is kept: its files may change.
+package is searched too, only the package's own files are kept: the others may change.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ UNCHANGING |= {"provider=schema, path=structured://"}
 def compose_once() -> None:
     """From now on, in this process."""
     kept: dict[str, Any] = {}
+    files: dict[str, Any] = {}
     create, merge = loader.create_defaults_list, loader.ConfigLoaderImpl._compose_config_from_defaults_list
 
     def once(repo: Any, key: str, make: Callable[[], Any]) -> Any:
@@ -32,9 +33,10 @@ def compose_once() -> None:
     class Files(CachingConfigRepository):
         def load_config(self, config_path: str) -> Any:
             if config_path not in self.cache:
-                self.cache[config_path] = once(
-                    self, config_path, lambda: self.delegate.load_config(config_path=config_path)
-                )
+                found = files.get(config_path) or self.delegate.load_config(config_path=config_path)
+                if found is not None and f"provider={found.provider}, path={found.path}" in UNCHANGING:
+                    files[config_path], found = found, deepcopy(found)
+                self.cache[config_path] = found
             return self.cache[config_path]
 
     def create_once(*, repo: Any, overrides_list: Any, **options: Any) -> Any:

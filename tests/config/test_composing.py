@@ -1,6 +1,7 @@
 """What tests compose is what the program composes, though files that stay the same are read once."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -40,3 +41,10 @@ def test_other_values_of_the_same_options_are_composed_as_in_a_process_of_its_ow
     composed(*words, "seed=1")  # which is kept
     found = python(COMPOSED, *words, "seed=2", "optimizer.lr=0.5")
     assert composed(*words, "seed=2", "optimizer.lr=0.5") == json.loads(found.stdout), found.stderr
+
+
+def test_the_options_of_a_directory_are_read_anew(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    for number in (1, 2):
+        (tmp_path / "model/mine.yaml").write_text(f"number: {number}\n")
+        assert composed(f"hydra.searchpath=[file://{tmp_path}]", "model=mine")["model"] == {"number": number}
