@@ -1,5 +1,6 @@
 """Small data made here: events that look like tracks, in memory and as files in the challenge's format."""
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ import cdmtrain.cli  # noqa: E402, F401  registers the resolvers that the config
 from cdmtrain import compiled  # noqa: E402
 from cdmtrain.batch import EventBatch  # noqa: E402
 from cdmtrain.particles import PDG_CODES  # noqa: E402
+from cdmtrain.probe.contributions import contributions  # noqa: E402
 from tests.composing import compose_once  # noqa: E402
 from tests.forked import Python, forked  # noqa: E402
 
@@ -106,8 +108,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 
 @pytest.fixture
 def without_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page takes longer to draw than these runs to train, so that only tests marked `page` draw one."""
+    """A page takes longer to draw than these runs to train, so that only tests marked `page` draw one.
+
+    What each pixel of the worst mistakes contributes is then integrated over a path of 2 points instead of 24.
+    """
     if request.node.get_closest_marker("page") is None:
+        monkeypatch.setattr("cdmtrain.evaluation.contributions", functools.partial(contributions, steps=2))
         for module in ("tasks.train", "tasks.evaluate", "tasks.calibrate", "api"):
             monkeypatch.setattr(f"cdmtrain.{module}.write_report", lambda run: run)
 
