@@ -1,6 +1,5 @@
-"""Normalisation, an MLP with GELU and a residual sum on a CPU, some rows at a time, which stay in the cache."""
+"""Normalisation, an MLP with GELU and a residual sum on a CPU, with few passes over its activations."""
 
-from collections.abc import Iterator
 from typing import Any, no_type_check
 
 import numpy as np
@@ -8,11 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 from cdmtrain.layers.exponential import LOG2_E, ONE, ZERO, power_of_two, vectorised
-
-ROWS = 2048  # at a time
+from cdmtrain.layers.in_parts import in_parts
 
 
 def feed_forward(x: Float[Tensor, "row width"], norm: nn.LayerNorm, mlp: nn.Sequential) -> Float[Tensor, "row width"]:
@@ -24,50 +21,34 @@ def feed_forward(x: Float[Tensor, "row width"], norm: nn.LayerNorm, mlp: nn.Sequ
 class _FeedForward(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, *inputs: Any) -> Tensor:
-        *weights, ctx.eps = inputs
+        *weights, eps = inputs
         gain, shift, first, bias, second, other = weights
-        x, hidden, y = x.contiguous(), x.new_empty(len(x), len(first)), torch.empty(x.shape)
-        for some in _parts(len(x)):
-            rows, normed = hidden[some], functional.layer_norm(x[some], gain.shape, gain, shift, ctx.eps)
-            torch.mm(normed, first.t(), out=rows)
-            active = torch.empty_like(rows)
-            _activate(rows.numpy(), bias.numpy(), active.numpy())
-            torch.add(x[some], other, out=y[some]).addmm_(active, second.t())
-        ctx.save_for_backward(x, hidden, *weights)
-        return y
+        x = x.contiguous()
+        normed, mean, inverse = torch.native_layer_norm(x, gain.shape, gain, shift, eps)
+        hidden = normed @ first.t()
+        active = torch.empty_like(hidden)
+        arrays, added = (hidden.numpy(), active.numpy()), bias.numpy()
+        in_parts(len(x), lambda i, j: _activate(*(array[i:j] for array in arrays), added))
+        ctx.save_for_backward(x, normed, mean, inverse, hidden, *weights)
+        return torch.add(x, other).addmm_(active, second.t())
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (x, hidden, *weights), gradient = ctx.saved_tensors, gradient.contiguous()
-        gain, shift, first, _, second, _ = weights
-        of_x, sums = torch.empty_like(x), [torch.zeros_like(weight) for weight in weights]
-        of_gain, of_shift, of_first, of_bias, of_second, of_other = sums
-        for some in _parts(len(x)):
-            rows, of_outputs = hidden[some], gradient[some]
-            normed, mean, inverse = torch.native_layer_norm(x[some], gain.shape, gain, shift, ctx.eps)
-            active, of_rows = torch.empty_like(rows), of_outputs @ second
-            _pass_back(rows.numpy(), active.numpy(), of_rows.numpy())
-            of_second.addmm_(of_outputs.t(), active)
-            of_first.addmm_(of_rows.t(), normed)
-            of_bias += of_rows.sum(0)
-            of_other += of_outputs.sum(0)
-            of_norm = torch.ops.aten.native_layer_norm_backward(
-                of_rows @ first, x[some], gain.shape, mean, inverse, gain, shift, [True, True, True]
-            )
-            torch.add(of_norm[0], of_outputs, out=of_x[some])
-            of_gain += of_norm[1]
-            of_shift += of_norm[2]
-        return of_x, *sums, None
-
-
-def _parts(number: int) -> Iterator[slice]:
-    return (slice(start, start + ROWS) for start in range(0, number, ROWS))
+        x, normed, mean, inverse, hidden, gain, shift, first, _, second, _ = ctx.saved_tensors
+        active, of_hidden = torch.empty_like(hidden), gradient @ second
+        arrays = hidden.numpy(), active.numpy(), of_hidden.numpy()
+        in_parts(len(x), lambda i, j: _pass_back(*(array[i:j] for array in arrays)))
+        of_x, of_gain, of_shift = torch.ops.aten.native_layer_norm_backward(
+            of_hidden @ first, x, gain.shape, mean, inverse, gain, shift, [True, True, True]
+        )
+        of_first, of_second = of_hidden.t() @ normed, gradient.t() @ active
+        return of_x + gradient, of_gain, of_shift, of_first, of_hidden.sum(0), of_second, gradient.sum(0), None
 
 
 @vectorised
 @no_type_check  # numba knows the types
-def _activate(hidden, bias, active):
+def _activate(hidden, active, bias):
     """Add the bias in place."""
     for i in range(len(hidden)):
         row, out = hidden[i], active[i]
