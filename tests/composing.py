@@ -13,8 +13,8 @@ from hydra._internal.config_repository import CachingConfigRepository
 from hydra._internal.defaults_list import Overrides
 from omegaconf import DictConfig
 
-UNCHANGING = {"provider=hydra, path=pkg://hydra.conf", "provider=main, path=pkg://cdmtrain.conf"}
-UNCHANGING |= {"provider=schema, path=structured://"}
+PACKAGE = "provider=main, path=pkg://cdmtrain.conf"
+UNCHANGING = {PACKAGE, "provider=hydra, path=pkg://hydra.conf", "provider=schema, path=structured://"}
 
 
 def compose_once() -> None:
@@ -33,8 +33,10 @@ def compose_once() -> None:
     class Files(CachingConfigRepository):
         def load_config(self, config_path: str) -> Any:
             if config_path not in self.cache:
-                found = files.get(config_path) or self.delegate.load_config(config_path=config_path)
-                if found is not None and f"provider={found.provider}, path={found.path}" in UNCHANGING:
+                is_package = PACKAGE in map(str, self.get_sources())
+                found = files.get(config_path) if is_package else None
+                found = found or self.delegate.load_config(config_path=config_path)
+                if is_package and found is not None and f"provider={found.provider}, path={found.path}" in UNCHANGING:
                     files[config_path], found = found, deepcopy(found)
                 self.cache[config_path] = found
             return self.cache[config_path]

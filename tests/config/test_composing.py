@@ -48,3 +48,10 @@ def test_the_options_of_a_directory_are_read_anew(tmp_path: Path) -> None:
     for number in (1, 2):
         (tmp_path / "model/mine.yaml").write_text(f"number: {number}\n")
         assert composed(f"hydra.searchpath=[file://{tmp_path}]", "model=mine")["model"] == {"number": number}
+
+
+def test_another_configuration_has_its_own_file_of_the_same_name(tmp_path: Path) -> None:
+    composed()
+    (tmp_path / "config.yaml").write_text("number: 1\n")
+    with hydra.initialize_config_dir(str(tmp_path), version_base="1.3"):
+        assert hydra.compose("config") == {"number": 1}
