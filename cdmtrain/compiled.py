@@ -90,18 +90,29 @@ def _compile_apart(function: Callable[..., Any], signature: Any) -> bool:
         server = _servers.get(os.getpid())  # a forked process has none yet
         if server is None or server.poll() is not None:
             server = _servers[os.getpid()] = _start_server()
+    except OSError:
+        return False
+    try:
         print(json.dumps(names), file=server.stdin, flush=True)
         return bool(server.stdout and server.stdout.readline())
     except OSError:
         return False
+    except BaseException:  # Ctrl-C: nobody waits for this answer
+        _end(server)
+        raise
 
 
 def _start_server() -> subprocess.Popen[str]:
     command = [sys.executable, "-P", "-c", "from cdmtrain.compiled import serve; serve()"]
     pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
     server = subprocess.Popen(command, text=True, start_new_session=True, stdin=pipe, stdout=pipe, stderr=nowhere)
-    atexit.register(server.communicate)
+    atexit.register(_end, server)
     return server
+
+
+def _end(server: subprocess.Popen[str]) -> None:
+    server.kill()
+    server.communicate()
 
 
 def serve() -> None:

@@ -48,6 +48,25 @@ def test_another_process_compiles_what_can_be_kept(tmp_path):
     assert run() == "42 5.0\n0 loaded 2 compiled\n"
 
 
+def test_ctrl_c_ends_what_is_being_compiled(tmp_path):
+    code = """
+import signal, subprocess, sys, threading
+from cdmtrain import compiled
+pipe = subprocess.PIPE
+server = subprocess.Popen([sys.executable, "-c", "while True: pass"], text=True, stdin=pipe, stdout=pipe)
+compiled._start_server = lambda: server
+threading.Timer(0.5, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
+try:
+    compiled._compile_apart(compiled.jit, ())
+except KeyboardInterrupt:
+    print("ended", server.poll())
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert found.stdout == "ended -9\n", found.stderr
+
+
 def test_a_forked_process_asks_a_process_of_its_own(tmp_path):
     source = "from cdmtrain.compiled import jit\n@jit\ndef doubled(x):\n    return 2 * x\n"
     (tmp_path / "program.py").write_text(source)

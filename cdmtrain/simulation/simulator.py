@@ -127,6 +127,7 @@ class Simulator:
         if events < 0 or seed < 0:
             raise InputError(f"simulation: events is {events} and seed {seed}: both are whole numbers from 0")
         workers = workers or _cores()
+        self.block(first=0, events=0, seed=seed)  # compiles what is not yet compiled, where Ctrl-C ends it
         with ThreadPoolExecutor(workers) as pool:
             pending: deque = deque()
             for first in range(0, events, BLOCK_EVENTS):
