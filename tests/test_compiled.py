@@ -53,7 +53,7 @@ def test_ctrl_c_ends_what_is_being_compiled(tmp_path):
 import signal, subprocess, sys, threading
 from cdmtrain import compiled
 pipe = subprocess.PIPE
-server = subprocess.Popen([sys.executable, "-c", "while True: pass"], text=True, stdin=pipe, stdout=pipe)
+server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"], text=True, stdin=pipe, stdout=pipe)
 compiled._start_server = lambda: server
 threading.Timer(0.5, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
 try:
