@@ -55,6 +55,7 @@ from cdmtrain import compiled
 pipe = subprocess.PIPE
 server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"], text=True, stdin=pipe, stdout=pipe)
 compiled._start_server = lambda: server
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever it was inherited as
 threading.Timer(0.5, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
 try:
     compiled._compile_apart(compiled.jit, ())
