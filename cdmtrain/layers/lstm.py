@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from cdmtrain.compiled import jit
-from cdmtrain.layers.exponential import ONE, ZERO, vectorised
+from cdmtrain.layers.exponential import LOG2_E, ONE, ZERO, power_of_two, vectorised
 from cdmtrain.layers.in_parts import in_parts
 from cdmtrain.layers.row_products import add_outer_products, add_products, padded
 
@@ -183,28 +183,11 @@ def _four(row, width):
 @vectorised
 @no_type_check
 def _sigma(x):
-    return ONE / (ONE + _exp(-x))
+    power = power_of_two(-LOG2_E * abs(x))
+    return (power if x < ZERO else ONE) / (ONE + power)
 
 
 @vectorised
 @no_type_check
 def _tanh(x):
     return TWO * _sigma(TWO * x) - ONE
-
-
-@vectorised
-@no_type_check
-def _exp(x):
-    """e^x to 1e-7 of itself, in steps that LLVM computes for whole vectors: 2^n times a polynomial (Cephes, expf.c)."""
-    not_a_number = ZERO if x == x else x
-    x = min(max(x, np.float32(-87)), np.float32(88))
-    exponent = np.int32(x * np.float32(1.44269504) + np.float32(127.5))
-    n = np.float32(exponent - np.int32(127))
-    r = x - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
-    p = np.float32(1.9875691500e-4)
-    p = p * r + np.float32(1.3981999507e-3)
-    p = p * r + np.float32(8.3334519073e-3)
-    p = p * r + np.float32(4.1665795894e-2)
-    p = p * r + np.float32(1.6666665459e-1)
-    p = p * r + np.float32(5.0000001201e-1)
-    return (p * r * r + r + ONE) * np.int32(exponent << np.int32(23)).view(np.float32) + not_a_number
