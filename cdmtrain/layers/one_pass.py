@@ -13,3 +13,8 @@ def fits(x: Tensor, *activations: nn.Module) -> bool:
     known &= all(isinstance(activation, nn.ReLU) for activation in activations)
     elsewhere = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
     return known and not elsewhere and bool(torch.backends.mkldnn.enabled)
+
+
+def fits_float32(x: Tensor) -> bool:
+    """Whether layers without padding, which compute in float32 alone, can compute with this input."""
+    return x.dtype == torch.float32 and fits(x)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from cdmtrain.batch import Sequence
 from cdmtrain.layers.by_length import encode_by_length
 from cdmtrain.layers.lstm import find_steps, lstm
-from cdmtrain.layers.one_pass import fits
+from cdmtrain.layers.one_pass import fits_float32
 from cdmtrain.layers.reverse import reverse
 
 CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
@@ -70,7 +70,7 @@ class RNN(nn.Module):
 
     def embed(self, sequence: Sequence) -> Float[Tensor, "event feature"]:
         """The features of an event, from which the last layer computes its logits."""
-        if self.cell == "lstm" and sequence.feature.dtype == torch.float32 and fits(sequence.feature):
+        if self.cell == "lstm" and fits_float32(sequence.feature):
             return self._read_without_padding(sequence)
         return encode_by_length(self._read, sequence, num_groups=4)
 

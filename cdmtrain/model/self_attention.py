@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cdmtrain.batch import Sequence
 from cdmtrain.layers.activation import make_activation
 from cdmtrain.layers.by_length import encode_by_length
-from cdmtrain.layers.one_pass import fits
+from cdmtrain.layers.one_pass import fits_float32
 from cdmtrain.layers.ragged_attention import ragged_attention
 
 NUM_GROUPS = {"cpu": 8, "gpu": 1}  # events of similar length are computed together; each group costs a GPU 50 kernels
@@ -53,7 +53,7 @@ class SelfAttention(nn.Module):
 
     def embed(self, sequence: Sequence) -> Float[Tensor, "event feature"]:
         """The features of an event, from which the last layer computes its logits."""
-        if sequence.feature.dtype == torch.float32 and fits(sequence.feature):
+        if fits_float32(sequence.feature):
             return self._mean_of_rows(sequence)
         num_groups = NUM_GROUPS["cpu" if sequence.mask.device.type == "cpu" else "gpu"]
         return encode_by_length(self._mean, sequence, num_groups=num_groups)

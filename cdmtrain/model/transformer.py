@@ -27,7 +27,7 @@ from cdmtrain.layers.activation import make_activation
 from cdmtrain.layers.attended_means import attended_means
 from cdmtrain.layers.by_length import encode_by_length, encode_hits_by_length
 from cdmtrain.layers.feed_forward import feed_forward
-from cdmtrain.layers.one_pass import fits
+from cdmtrain.layers.one_pass import fits_float32
 from cdmtrain.layers.ragged_attention import ragged_attention
 
 Rows = Float[Tensor, "row width"]
@@ -87,7 +87,7 @@ class Transformer(nn.Module):
 
     def embed(self, sequence: Sequence) -> Float[Tensor, "event feature"]:
         """The features of an event, from which the last layer computes its logits."""
-        if not _without_padding(sequence):
+        if not fits_float32(sequence.feature):
             return encode_by_length(self._encode, sequence, num_groups=8)
         x, begin = self._rows(sequence)
         for layer in self.layers[:-1]:
@@ -96,7 +96,7 @@ class Transformer(nn.Module):
 
     def hit_features(self, sequence: Sequence) -> Float[Tensor, "hit feature"]:
         """The features of each hit after all layers, in the order of the sequence."""
-        if not _without_padding(sequence):
+        if not fits_float32(sequence.feature):
             return encode_hits_by_length(self._encode_hits, sequence, num_groups=8)
         x, begin = self._rows(sequence)
         for layer in self.layers:
@@ -188,10 +188,6 @@ class EncoderLayer(nn.Module):
         if x.dim() == 2 and isinstance(self.mlp[1], nn.GELU) and not drops:  # rows without padding
             return feed_forward(x, cast(nn.LayerNorm, self.norms[1]), self.mlp)
         return x + self.dropout(self.mlp(self.norms[1](x)))
-
-
-def _without_padding(sequence: Sequence) -> bool:
-    return sequence.feature.dtype == torch.float32 and fits(sequence.feature)
 
 
 def _attend(query_key_value: Float[Tensor, "event token three_widths"], *, mask: Mask, heads: int) -> Tokens:

@@ -66,7 +66,7 @@ def test_rows_without_padding_give_what_padded_ones_do(sequence, monkeypatch):
     net, found = SelfAttention(width=64), []
     given = Sequence(feature=sequence.feature.detach().float().requires_grad_(), mask=sequence.mask)
     for one_pass in (True, False):
-        monkeypatch.setattr("cdmtrain.model.self_attention.fits", lambda x, one_pass=one_pass: one_pass)
+        monkeypatch.setattr("cdmtrain.model.self_attention.fits_float32", lambda x, one_pass=one_pass: one_pass)
         y = net(given)
         found.append((y, *torch.autograd.grad(y.square().sum(), (given.feature, *net.parameters()))))
     for one, other in zip(*found, strict=True):

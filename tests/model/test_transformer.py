@@ -96,7 +96,7 @@ def test_rows_without_padding_give_what_padded_ones_do(sequence, activation, tra
     given = Sequence(feature=sequence.feature.detach().float().requires_grad_(), mask=sequence.mask)
     leaves, found = (given.feature, *net.parameters()), []
     for one_pass in (True, False):
-        monkeypatch.setattr("cdmtrain.model.transformer.fits", lambda x, one_pass=one_pass: one_pass)
+        monkeypatch.setattr("cdmtrain.model.transformer.fits_float32", lambda x, one_pass=one_pass: one_pass)
         outputs = net(given), net.hit_features(given)
         directions = [torch.linspace(-1, 1, y.numel()).view_as(y) for y in outputs]
         total = sum((y * direction).sum() for y, direction in zip(outputs, directions, strict=True))
